@@ -1,0 +1,64 @@
+import type { Tensor4D } from '@tensorflow/tfjs-core';
+
+/** Weights by name. Names carry no stage prefix here; a forecaster prefixes them with `encoder.`, `predictor.`, `decoder.`. */
+export type Params<T> = Readonly<Record<string, T>>;
+
+/** Shape and initialisation of one weight. */
+export interface ParamSpec {
+  readonly shape: readonly number[];
+  /** Standard deviation of the normal distribution the weight is drawn from; 0 gives `constant`. */
+  readonly std: number;
+  readonly constant?: number;
+}
+
+/** What lies beyond the edge of a frame. */
+export type Boundary = 'periodic' | 'replicate' | 'zero';
+
+/** What the stages of one forecaster agree on. */
+export interface NetworkShape {
+  /** Channels of a frame. */
+  readonly channels: number;
+  readonly boundary: Boundary;
+}
+
+/** Frames to latents. All tensors NHWC, float32, frames normalised to about 0..1. */
+export interface Encoder {
+  /** Frame pixels per latent pixel along each axis: H and W must be multiples of it. */
+  readonly stride: number;
+  readonly latentChannels: number;
+  /** Channels of each skip tensor, finest first, with its stride. */
+  readonly skips: readonly { channels: number; stride: number }[];
+  params(net: NetworkShape): Params<ParamSpec>;
+  /** `frame`, `previous` [N, H, W, C] -> latent [N, H/s, W/s, L] and skips. `previous` equals `frame` where a series starts. */
+  encode(params: Params<Tensor4D>, frame: Tensor4D, previous: Tensor4D, net: NetworkShape): Encoded;
+}
+export interface Encoded {
+  readonly latent: Tensor4D;
+  readonly skips: readonly Tensor4D[];
+}
+
+/** One step forward in latent space. */
+export interface Predictor {
+  params(net: NetworkShape, latentChannels: number): Params<ParamSpec>;
+  /** Shapes of the recurrent state for a latent [n, h, w, latentChannels]. It starts as zeros. */
+  stateShapes(n: number, h: number, w: number, latentChannels: number): readonly (readonly number[])[];
+  step(params: Params<Tensor4D>, latent: Tensor4D, state: readonly Tensor4D[], net: NetworkShape): Stepped;
+}
+export interface Stepped {
+  readonly latent: Tensor4D;
+  readonly state: readonly Tensor4D[];
+}
+
+/** Latents to the next frame. */
+export interface Decoder {
+  params(net: NetworkShape, encoder: Encoder): Params<ParamSpec>;
+  /** The frame that follows `frame` [N, H, W, C], which followed `previous`. */
+  decode(
+    params: Params<Tensor4D>,
+    latent: Tensor4D,
+    skips: readonly Tensor4D[],
+    frame: Tensor4D,
+    previous: Tensor4D,
+    net: NetworkShape,
+  ): Tensor4D;
+}

@@ -1,0 +1,77 @@
+/** Every way in which mesocast itself refuses something. `hint` says what to do about it. */
+export abstract class MesocastError extends Error {
+  abstract readonly tag: string;
+  /** Worth trying again unchanged: the cause may pass (a full disk, a server that restarts). */
+  readonly retryable: boolean = false;
+  readonly hint: string | undefined;
+  constructor(message: string, options: { cause?: unknown; hint?: string } = {}) {
+    super(message, options.cause === undefined ? {} : { cause: options.cause });
+    this.hint = options.hint;
+    this.name = new.target.name;
+  }
+}
+
+/** A command line, config file or plugin option is wrong. Exit code 2. */
+export class UsageError extends MesocastError {
+  readonly tag = 'usage';
+}
+
+/** Something needed at start-up is missing or unusable: directory, state folder, sink. Exit code 3. */
+export class StartupError extends MesocastError {
+  readonly tag = 'startup';
+}
+
+/** A forecaster folder is missing, damaged or does not fit. Exit code 3. */
+export class ForecasterError extends MesocastError {
+  readonly tag = 'forecaster';
+}
+
+/** A file is not what its name says, or not whole. */
+export class CodecError extends MesocastError {
+  readonly tag = 'codec';
+}
+
+/** A frame was decoded but cannot be used: other shape, NaN, late, duplicate. */
+export class FrameError extends MesocastError {
+  readonly tag = 'frame';
+}
+
+/** A tensor function cannot be compiled or run. */
+export class EngineError extends MesocastError {
+  readonly tag = 'engine';
+}
+
+/** A plugin cannot be found, loaded or configured. Exit code 2. */
+export class PluginError extends MesocastError {
+  readonly tag = 'plugin';
+}
+
+/** A sink refused what it was given. Retryable unless it says otherwise. */
+export class SinkError extends MesocastError {
+  readonly tag = 'sink';
+  override readonly retryable: boolean;
+  constructor(message: string, options: { cause?: unknown; hint?: string; retryable?: boolean } = {}) {
+    super(message, options);
+    this.retryable = options.retryable ?? true;
+  }
+}
+
+/** The state folder is locked, damaged or of another version. Exit code 3. */
+export class StateError extends MesocastError {
+  readonly tag = 'state';
+}
+
+/** The message of anything thrown. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** The errno code of a Node system error, if it is one. */
+export const codeOf = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+
+/** Process exit code for an error that ended a command. */
+export const exitCodeOf = (error: unknown): number => {
+  if (!(error instanceof MesocastError)) return 1;
+  if (error.tag === 'usage' || error.tag === 'plugin') return 2;
+  if (error.tag === 'startup' || error.tag === 'forecaster' || error.tag === 'state') return 3;
+  return error.tag === 'sink' ? 4 : 1;
+};

@@ -1,0 +1,64 @@
+import type { FrameShape, SampleType } from './frame.js';
+
+/** The linear map from a series' physical values to the normalised range 0..1 that networks and metrics use. */
+export interface Normalisation {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** Which forecaster made a forecast. */
+export interface ForecasterId {
+  readonly name: string;
+  /** SHA-256 over settings and weights, hex. */
+  readonly hash: string;
+}
+
+/** The frames that a forecaster expects at the leads 1..horizon after one observed frame. */
+export interface Forecast {
+  /** SHA-256, hex, of (series, index, content of the frame, horizon, stride): the idempotency key for sinks. */
+  readonly id: string;
+  readonly series: string;
+  /** Number in the name of the frame that the forecast was issued at. */
+  readonly index: number;
+  /** Place of that frame in its series; lead l speaks of place `position + l * stride`. */
+  readonly position: number;
+  /** ISO 8601. */
+  readonly issuedAt: string;
+  readonly horizon: number;
+  /** Frames of the series per lead. */
+  readonly stride: number;
+  readonly shape: FrameShape;
+  readonly sampleType: SampleType;
+  /** [horizon, H, W, C], physical values. */
+  readonly frames: Float32Array;
+  readonly normalisation: Normalisation;
+  /** How many leads ahead verified forecasts of this series have beaten persistence so far; 0 = nothing verified yet. */
+  readonly trustedLeads: number;
+  readonly forecaster: ForecasterId;
+}
+
+/** Errors of one forecast at one lead, on normalised values. */
+export interface LeadScore {
+  readonly lead: number;
+  readonly rmse: number;
+  readonly persistenceRmse: number;
+  readonly linearRmse: number;
+  /** 1 - rmse / persistenceRmse; 0 where persistence makes no error and neither does the forecast. */
+  readonly skill: number;
+  readonly ssim: number;
+}
+
+/** What became of a forecast when true frames arrived. One per forecast: `final`, or `expired` with the leads that were reached. */
+export interface Score {
+  /** The forecast's id. */
+  readonly id: string;
+  readonly series: string;
+  readonly index: number;
+  readonly status: 'final' | 'expired';
+  /** Why leads are missing: "series ended", "frame 12 lost: ...". */
+  readonly reason?: string;
+  readonly horizon: number;
+  readonly stride: number;
+  readonly leads: readonly LeadScore[];
+  readonly forecaster: ForecasterId;
+}

@@ -1,0 +1,51 @@
+/** Height, width and channels of one frame. */
+export type FrameShape = readonly [height: number, width: number, channels: number];
+
+/** How the samples were stored in the file: what a codec needs to write a like file again. */
+export type SampleType = 'uint8' | 'uint16' | 'float32';
+
+/** An image as a codec reads and writes it: physical values, row-major [H, W, C]. */
+export interface Field {
+  readonly shape: FrameShape;
+  /** H * W * C values as the file states them: 0..255 for 8-bit, 0..65535 for 16-bit, any for float. */
+  readonly data: Float32Array;
+  readonly sampleType: SampleType;
+}
+
+/** What tells one state of a file from another. */
+export interface Revision {
+  readonly size: number;
+  /** Modification time in nanoseconds since the epoch, as decimal text (it does not fit a double). */
+  readonly mtimeNs: string;
+}
+
+/** One frame that a source knows of but nobody has read yet. Its key is (series, index). */
+export interface Entry {
+  readonly series: string;
+  /** The number in the file's name. */
+  readonly index: number;
+  /** Absolute path of the file. */
+  readonly path: string;
+  readonly revision: Revision;
+}
+
+/** One frame of a series, in the user's physical values. */
+export interface Frame extends Field {
+  readonly series: string;
+  readonly index: number;
+  /** Place in the series, counted from 0: leads count places, whatever the numbering's increment. */
+  readonly position: number;
+  /** SHA-256 of the file's bytes, hex: with path, size and mtime the frame's revision. */
+  readonly contentHash: string;
+  readonly source: Entry;
+}
+
+/** Number of values in a frame of this shape. */
+export const sizeOf = (shape: FrameShape): number => shape[0] * shape[1] * shape[2];
+
+/** "64x48x1", as messages and compiled-program keys write it. */
+export const describeShape = (shape: FrameShape): string => shape.join('x');
+
+/** Two frames' shapes agree. */
+export const sameShape = (a: FrameShape, b: FrameShape): boolean =>
+  a[0] === b[0] && a[1] === b[1] && a[2] === b[2];
