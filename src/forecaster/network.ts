@@ -1,4 +1,4 @@
-import type { Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 
 /** Weights by name. Names carry no stage prefix here; a forecaster prefixes them with `encoder.`, `predictor.`, `decoder.`. */
 export type Params<T> = Readonly<Record<string, T>>;
@@ -30,7 +30,7 @@ export interface Encoder {
   readonly skips: readonly { channels: number; stride: number }[];
   params(net: NetworkShape): Params<ParamSpec>;
   /** `frame`, `previous` [N, H, W, C] -> latent [N, H/s, W/s, L] and skips. `previous` equals `frame` where a series starts. */
-  encode(params: Params<Tensor4D>, frame: Tensor4D, previous: Tensor4D, net: NetworkShape): Encoded;
+  encode(params: Params<Tensor>, frame: Tensor4D, previous: Tensor4D, net: NetworkShape): Encoded;
 }
 export interface Encoded {
   readonly latent: Tensor4D;
@@ -42,7 +42,7 @@ export interface Predictor {
   params(net: NetworkShape, latentChannels: number): Params<ParamSpec>;
   /** Shapes of the recurrent state for a latent [n, h, w, latentChannels]. It starts as zeros. */
   stateShapes(n: number, h: number, w: number, latentChannels: number): readonly (readonly number[])[];
-  step(params: Params<Tensor4D>, latent: Tensor4D, state: readonly Tensor4D[], net: NetworkShape): Stepped;
+  step(params: Params<Tensor>, latent: Tensor4D, state: readonly Tensor4D[], net: NetworkShape): Stepped;
 }
 export interface Stepped {
   readonly latent: Tensor4D;
@@ -54,7 +54,7 @@ export interface Decoder {
   params(net: NetworkShape, encoder: Encoder): Params<ParamSpec>;
   /** The frame that follows `frame` [N, H, W, C], which followed `previous`. */
   decode(
-    params: Params<Tensor4D>,
+    params: Params<Tensor>,
     latent: Tensor4D,
     skips: readonly Tensor4D[],
     frame: Tensor4D,

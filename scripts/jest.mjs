@@ -1,0 +1,8 @@
+// Runs jest on dist; arguments are jest's own. `node scripts/jest.mjs codec` runs the tests whose path has "codec".
+import { spawnSync } from 'node:child_process';
+const { status } = spawnSync(
+  process.execPath,
+  ['--experimental-vm-modules', '--no-warnings', '--enable-source-maps', 'node_modules/jest/bin/jest.js', ...process.argv.slice(2)],
+  { stdio: 'inherit' },
+);
+process.exit(status ?? 1);

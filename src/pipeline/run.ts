@@ -1,0 +1,63 @@
+import type { Observable } from 'rxjs';
+import type { Forecast, Normalisation, Score } from './forecast.js';
+import type { Entry, Frame } from './frame.js';
+
+/** How a frame ended. Every frame that is seen ends in exactly one of these. */
+export type Outcome =
+  | 'forecast' // a forecast was made from it and delivered
+  | 'observed' // it went into the recurrent state; the policy asked for no forecast
+  | 'warm-up' // it came before `context` frames were there
+  | 'rejected' // it could not be used; the reason is in the ledger
+  | 'lost'; // it went away before it was read
+
+/** What a run tells while it goes on. */
+export type RunEvent =
+  | { readonly type: 'notice'; readonly message: string }
+  | { readonly type: 'frame'; readonly series: string; readonly index: number; readonly outcome: Outcome; readonly reason?: string }
+  | { readonly type: 'forecast'; readonly forecast: Forecast }
+  | { readonly type: 'score'; readonly score: Score };
+
+/** A frame with what the network made of it. Normalised frames are [H, W, C]. */
+export interface Observation {
+  readonly frame: Frame;
+  readonly outcome: 'forecast' | 'observed' | 'warm-up';
+  readonly forecast?: Forecast;
+  /** Known once the series' first `context` frames are there. */
+  readonly normalisation?: Normalisation;
+  /** With `forecast`: the frame one stride before `frame`, physical values, for linear extrapolation. */
+  readonly previous?: Float32Array;
+}
+
+/** An entry that is whole and next in its series. */
+export interface Ready {
+  readonly entry: Entry;
+  readonly position: number;
+}
+
+/** What stages report to, and what they are told. Made by the runner, one per run. */
+export interface RunContext {
+  readonly signal: AbortSignal;
+  /** Ends a frame as rejected or lost: ledger, count and one line for people. */
+  fail(entry: Entry, outcome: 'rejected' | 'lost', reason: string): void;
+  notice(message: string): void;
+  now(): Date;
+}
+
+export interface Summary {
+  readonly frames: Readonly<Record<Outcome, number>>;
+  /** Frames whose file changed after they were read. */
+  readonly revised: number;
+  /** Numbers that never appeared though later ones did. */
+  readonly missing: number;
+  readonly forecasts: number;
+  readonly scores: { readonly final: number; readonly expired: number };
+  readonly seconds: number;
+}
+
+/** A running daemon. */
+export interface Run {
+  readonly events$: Observable<RunEvent>;
+  /** Drains: frames already read are finished, then sinks and ledger close. Idempotent. */
+  stop(reason: string): void;
+  readonly finished: Promise<Summary>;
+}
