@@ -8,22 +8,27 @@ import { ssim } from '../../src/metrics/ssim.js';
 interface Case {
   readonly name: string;
   readonly shape: [number, number, number];
-  readonly a: number[];
-  readonly b: number[];
-  readonly previous: number[];
+  readonly a: string;
+  readonly b: string;
+  readonly previous: string;
   readonly rmse: number;
-  readonly linear3: number[];
+  readonly linear3: string;
   readonly ssim: number;
 }
 const { cases } = JSON.parse(readFileSync('test/metrics/golden.json', 'utf8')) as { cases: Case[] };
 
+const unpacked = (base64: string): Float32Array => {
+  const bytes = Uint8Array.from(Buffer.from(base64, 'base64'));
+  return new Float32Array(bytes.buffer);
+};
+
 test.each(cases)('RMSE, SSIM and linear extrapolation agree with scikit-image and numpy: $name', (golden) => {
-  const a = Float32Array.from(golden.a);
-  const b = Float32Array.from(golden.b);
+  const a = unpacked(golden.a);
+  const b = unpacked(golden.b);
   expect(rmse(a, b)).toBeCloseTo(golden.rmse, 12);
   expect(ssim(a, b, golden.shape)).toBeCloseTo(golden.ssim, 10);
-  const linear = linearExtrapolation(a, Float32Array.from(golden.previous), 3);
-  expect(linear).toEqual(Float32Array.from(golden.linear3));
+  const linear = linearExtrapolation(a, unpacked(golden.previous), 3);
+  expect(linear).toEqual(unpacked(golden.linear3));
 });
 
 test('SSIM is 1 for equal frames, symmetric, and defined down to one pixel', () => {
