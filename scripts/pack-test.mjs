@@ -1,0 +1,81 @@
+// Uses mesocast as someone who installs it does: packs it, installs the tarball into an empty folder, and there makes
+// frames and attaches to them. Needs the npm registry and a finished build.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const scratch = mkdtempSync(join(tmpdir(), 'mesocast-package-'));
+const home = join(scratch, 'empty');
+mkdirSync(home);
+
+// A user's shell: nothing of the `npm run` around us.
+const env = Object.fromEntries(
+  Object.entries(process.env).filter(([key]) => !/^npm_(package|lifecycle|config_local)/.test(key)),
+);
+Object.assign(env, { ONNXRUNTIME_NODE_INSTALL: 'skip', npm_config_update_notifier: 'false' });
+
+const fail = (message) => {
+  throw new Error(message);
+};
+const sh = (cwd, command, ...args) => {
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    cwd,
+    env,
+    encoding: 'utf8',
+    maxBuffer: 64 * 2 ** 20,
+    shell: process.platform === 'win32',
+  });
+  if (error) throw error;
+  if (status !== 0) fail(`\`${[command, ...args].join(' ')}\` exited with ${status}\n${stdout}${stderr}`);
+  return stdout;
+};
+const mesocast = (...args) => sh(home, 'npx', '--no-install', 'mesocast', ...args);
+
+try {
+  const [packed] = JSON.parse(
+    sh(root, 'npm', 'pack', '--json', '--ignore-scripts', '--loglevel=error', '--pack-destination', scratch),
+  );
+  console.log(
+    `packed ${packed.filename}: ${packed.files.length} files, ${(packed.size / 1e6).toFixed(1)} MB`,
+  );
+  writeFileSync(
+    join(home, 'package.json'),
+    '{ "name": "empty", "version": "1.0.0", "private": true, "type": "module" }\n',
+  );
+  sh(home, 'npm', 'install', '--no-audit', '--no-fund', '--loglevel=error', join(scratch, packed.filename));
+
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  const said = mesocast('--version').trim();
+  if (said !== version) fail(`mesocast --version says ${said}, package.json ${version}`);
+
+  // The library: what package.json exports can be imported, and types come along.
+  writeFileSync(
+    join(home, 'use.mjs'),
+    "for (const path of ['mesocast', 'mesocast/engine', 'mesocast/networks']) if (Object.keys(await import(path)).length === 0) throw new Error(path);\n",
+  );
+  sh(home, process.execPath, 'use.mjs');
+  const types = join(home, 'node_modules/mesocast/dist/src/index.d.ts');
+  if (!statSync(types, { throwIfNoEntry: false })) fail(`${types} is missing`);
+
+  mesocast('simulate', 'dendrite', '--out', 'frames', '--frames', '24', '--size', '64', '--seed', '7');
+  const summary = JSON.parse(
+    mesocast('attach', 'frames', '--until-idle', '3', '--horizon', '10', '--out', 'out', '--json'),
+  );
+  // 24 frames, a context of 10: forecasts from frames 9 to 23, of which those up to frame 13 see all their leads come true.
+  if (summary.forecasts !== 15)
+    fail(`attach made ${summary.forecasts} forecasts, 15 expected: ${JSON.stringify(summary)}`);
+  if (summary.scores.final !== 5)
+    fail(`attach made ${summary.scores.final} final scores, 5 expected: ${JSON.stringify(summary)}`);
+  if (readdirSync(join(home, 'out')).length === 0) fail('attach left nothing in its output folder');
+  console.log(
+    `installed into an empty folder: ${summary.forecasts} forecasts, ${summary.scores.final} final scores`,
+  );
+} catch (error) {
+  console.error(error.message);
+  process.exitCode = 1;
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
