@@ -1,0 +1,100 @@
+import { EngineError, messageOf, UsageError } from '../pipeline/errors.js';
+import { eagerEngine } from './eager.js';
+import { onnxEngine } from './onnx.js';
+import type { Engine } from './types.js';
+import * as tf from '@tensorflow/tfjs-core';
+
+/** What `--device` takes besides `auto`. Providers first, fastest first: the order in which `auto` tries them. */
+export const DEVICES = ['tensorrt', 'cuda', 'coreml', 'dml', 'webgpu', 'cpu', 'tensorflow', 'reference'] as const;
+export type Device = (typeof DEVICES)[number];
+
+const HOW_TO_GET: Partial<Record<Device, string>> = {
+  cuda: 'needs an NVIDIA GPU with CUDA 12 and cuDNN 9: run `node node_modules/onnxruntime-node/script/install` with network access',
+  tensorrt: 'comes with the CUDA libraries (see cuda), and needs TensorRT 10',
+  webgpu: 'needs a Vulkan, Metal or Direct3D 12 driver',
+  coreml: 'macOS only',
+  dml: 'Windows only',
+  tensorflow: 'npm install @tensorflow/tfjs-node-gpu@4.22.0 (or @tensorflow/tfjs-node)',
+};
+
+const startTensorflow = async (): Promise<Engine> => {
+  // Names in variables: these packages are optional, and must not be needed to compile or bundle mesocast.
+  for (const name of ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node']) {
+    try {
+      await import(name);
+      return await eagerEngine('tensorflow', `tensorflow (${name})`);
+    } catch (error) {
+      if (!messageOf(error).includes(`Cannot find package '${name}'`)) {
+        throw new EngineError(`${name} is installed but does not load: ${messageOf(error).split('\n')[0]}`, { cause: error });
+      }
+    }
+  }
+  throw new EngineError('@tensorflow/tfjs-node-gpu is not installed', { hint: HOW_TO_GET.tensorflow ?? '' });
+};
+
+const start = async (device: Device, threads: number | undefined): Promise<Engine> => {
+  if (device === 'reference') return eagerEngine('cpu', 'reference (tfjs cpu)');
+  if (device === 'tensorflow') return startTensorflow();
+  return onnxEngine({ provider: device, ...(threads === undefined ? {} : { threads }) });
+};
+
+/** A matrix product on the device. @throws EngineError with the reason when the device does not work */
+const tryOut = async (engine: Engine): Promise<void> => {
+  const spec = { shape: [2, 2], dtype: 'float32' as const };
+  const program = await engine.compile(({ a }) => ({ y: tf.matMul(a as tf.Tensor2D, a as tf.Tensor2D) }), { a: spec });
+  const { y } = await program.run({ a: { ...spec, data: Float32Array.of(1, 2, 3, 4) } });
+  if (y === undefined) throw new EngineError('no result');
+  const { data } = await engine.read(y);
+  y.release();
+  await program.dispose();
+  if (data[3] !== 22) throw new EngineError('wrong results');
+};
+
+/**
+ * An engine on the device, tried out. `auto` takes the first of DEVICES that works.
+ * @throws UsageError for an unknown name, EngineError with reason and hint for a device that does not work here
+ */
+export const openEngine = async (device = 'auto', threads?: number): Promise<Engine> => {
+  if (device !== 'auto' && !DEVICES.includes(device as Device)) {
+    throw new UsageError(`unknown device "${device}"`, { hint: `choose one of auto, ${DEVICES.join(', ')}` });
+  }
+  const wanted = device === 'auto' ? DEVICES : [device as Device];
+  let failure: unknown;
+  for (const name of wanted) {
+    let engine: Engine | undefined;
+    try {
+      engine = await start(name, threads);
+      await tryOut(engine);
+      return engine;
+    } catch (error) {
+      failure ??= error;
+      await engine?.dispose();
+    }
+  }
+  const reason = messageOf(failure);
+  throw new EngineError(`device ${device} does not work here: ${reason}`, { cause: failure, hint: HOW_TO_GET[device as Device] ?? 'see `mesocast doctor`' });
+};
+
+export interface DeviceReport {
+  readonly name: Device;
+  readonly works: boolean;
+  readonly reason?: string;
+  readonly hint?: string;
+}
+
+/** Tries every device, for `mesocast doctor`. The first that works is what `auto` takes. */
+export const probeDevices = async (): Promise<readonly DeviceReport[]> => {
+  const reports: DeviceReport[] = [];
+  for (const name of DEVICES) {
+    try {
+      const engine = await openEngine(name);
+      await engine.dispose();
+      reports.push({ name, works: true });
+    } catch (error) {
+      const hint = HOW_TO_GET[name];
+      const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+      reports.push({ name, works: false, reason: messageOf(cause).split('\n')[0] ?? '', ...(hint === undefined ? {} : { hint }) });
+    }
+  }
+  return reports;
+};

@@ -1,0 +1,76 @@
+import * as tf from '@tensorflow/tfjs';
+import { EngineError } from '../pipeline/errors.js';
+import { checkInputs, handleFactory, isHandle } from './handles.js';
+import type { DType, Engine, Handle, HostTensor, Named, Spec } from './types.js';
+
+/** Runs `work` with a tfjs backend as the current one, whatever it was before. */
+const withBackend = <T>(backend: string, work: () => T): T => {
+  const previous = tf.getBackend() as string | undefined;
+  if (previous !== backend) void tf.setBackend(backend); // made already: takes effect at once
+  try {
+    return work();
+  } finally {
+    if (previous !== undefined && previous !== backend) void tf.setBackend(previous);
+  }
+};
+
+/**
+ * TensorFlow.js functions one operation at a time, on a tfjs backend: `cpu` is the reference that tests compare with,
+ * `tensorflow` is tfjs-node(-gpu). Computes on the calling thread.
+ */
+export const eagerEngine = async (backend: string, device: string): Promise<Engine> => {
+  const before = tf.getBackend() as string | undefined;
+  if (!(await tf.setBackend(backend))) throw new EngineError(`the tfjs backend "${backend}" could not be started`);
+  await tf.ready();
+  if (before !== undefined && before !== backend) await tf.setBackend(before);
+
+  const handles = handleFactory<tf.Tensor>((tensor) => withBackend(backend, () => tensor.dispose()));
+  const specOf = (tensor: tf.Tensor): Spec => ({ shape: tensor.shape, dtype: tensor.dtype as DType });
+  // tfjs keeps the array it is given; a caller may change its own afterwards.
+  const toTensor = ({ data, shape, dtype }: HostTensor): tf.Tensor => tf.tensor(data.slice(), [...shape], dtype);
+
+  return {
+    device,
+    compile: async (fn, inputs) => {
+      // The first call says what comes out, and fails as early as a compiler would.
+      const outputs: Record<string, Spec> = {};
+      withBackend(backend, () => {
+        tf.tidy(() => {
+          const zeros = Object.entries(inputs).map(([name, { shape, dtype }]) => [name, tf.zeros([...shape], dtype)] as const);
+          for (const [name, tensor] of Object.entries(fn(Object.fromEntries(zeros)))) outputs[name] = specOf(tensor);
+        });
+      });
+      return {
+        inputs,
+        outputs,
+        run: async (values: Named<Handle | HostTensor>) => {
+          checkInputs(inputs, values);
+          return withBackend(backend, () => {
+            const results = tf.tidy(() => {
+              const tensors = Object.keys(inputs).map((name) => {
+                const input = values[name] as Handle | HostTensor;
+                return [name, isHandle(input) ? handles.valueOf(input) : toTensor(input)] as const;
+              });
+              // An input handed through would be owned twice: give it a tensor of its own.
+              const given = new Set<tf.Tensor>(tensors.map(([, tensor]) => tensor));
+              const out = Object.entries(fn(Object.fromEntries(tensors)));
+              return Object.fromEntries(out.map(([name, t]) => [name, given.has(t) ? tf.clone(t) : t]));
+            });
+            return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, handles.make(tf.keep(tensor), specOf(tensor))]));
+          });
+        },
+        dispose: async () => undefined,
+      };
+    },
+    upload: async (tensor) => withBackend(backend, () => handles.make(tf.keep(toTensor(tensor)), tensor)),
+    read: async (handle) => {
+      const tensor = handles.valueOf(handle);
+      const data = (await tensor.data()).slice();
+      return { ...specOf(tensor), data };
+    },
+    get liveHandles() {
+      return handles.live();
+    },
+    dispose: async () => undefined,
+  };
+};

@@ -1,0 +1,107 @@
+import type { Named, Spec } from './types.js';
+
+/** What a traced function computes: static single assignment, shapes known everywhere. */
+export interface Graph {
+  readonly inputs: Named<Value>;
+  readonly outputs: Named<Value>;
+  /** In an order in which every input comes before its use. */
+  readonly nodes: readonly Node[];
+}
+
+export type ValueType = Spec['dtype'] | 'int64';
+
+/** One tensor in a graph. Compared by identity. */
+export interface Value {
+  readonly shape: readonly number[];
+  readonly dtype: ValueType;
+  /** Set for constants. */
+  readonly constant?: Constant;
+}
+
+/** Data of a constant; `uniform` where all elements are that number (then `data` is made only when written). */
+export type Constant =
+  | { readonly uniform: number }
+  | { readonly data: Float32Array | Int32Array | Uint8Array | BigInt64Array };
+
+export type Attribute = number | readonly number[] | string | { readonly float: number };
+
+/** One operation. `domain` "" is ONNX's own; "com.microsoft" ONNX Runtime's; "mesocast" ours, lowered before writing. */
+export interface Node {
+  readonly op: string;
+  readonly domain: '' | 'com.microsoft' | 'mesocast';
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+  readonly attributes: Named<Attribute>;
+}
+
+export const count = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
+export const constantOf = (
+  data: Float32Array | Int32Array | Uint8Array | BigInt64Array,
+  shape: readonly number[],
+  dtype: ValueType,
+): Value => ({ shape, dtype, constant: { data } });
+
+/** int64 vector, as ONNX takes shapes, axes and pads. */
+export const ints = (values: readonly number[]): Value =>
+  constantOf(BigInt64Array.from(values, (v) => BigInt(v)), [values.length], 'int64');
+
+/** A constant whose elements are all `value`; a scalar when no shape is given. */
+export const uniform = (value: number, shape: readonly number[] = [], dtype: ValueType = 'float32'): Value => ({
+  shape,
+  dtype,
+  constant: { uniform: value },
+});
+
+/** Collects nodes in order. Rules and passes write graphs with it. */
+export interface Builder {
+  readonly nodes: Node[];
+  /** Appends an operation with one output. */
+  add(
+    op: string,
+    inputs: readonly Value[],
+    shape: readonly number[],
+    options?: { dtype?: ValueType; attributes?: Named<Attribute>; domain?: Node['domain'] },
+  ): Value;
+  /** Appends an operation with several outputs of the given shapes. */
+  addMany(op: string, inputs: readonly Value[], shapes: readonly (readonly number[])[], attributes?: Named<Attribute>): Value[];
+}
+
+export const builder = (): Builder => {
+  const nodes: Node[] = [];
+  return {
+    nodes,
+    add: (op, inputs, shape, { dtype, attributes = {}, domain = '' } = {}) => {
+      const output: Value = { shape, dtype: dtype ?? inputs[0]?.dtype ?? 'float32' };
+      nodes.push({ op, domain, inputs, outputs: [output], attributes });
+      return output;
+    },
+    addMany: (op, inputs, shapes, attributes = {}) => {
+      const outputs = shapes.map((shape): Value => ({ shape, dtype: inputs[0]?.dtype ?? 'float32' }));
+      nodes.push({ op, domain: '', inputs, outputs, attributes });
+      return outputs;
+    },
+  };
+};
+
+/** `perm` applied to a shape: result axis i is input axis perm[i]. */
+export const permuted = <T>(values: readonly T[], perm: readonly number[]): T[] =>
+  perm.map((axis) => values[axis] as T);
+
+/** Rewrites a graph: `visit` re-emits each node, on inputs already mapped, and returns its new outputs. */
+export const rewrite = (
+  graph: Graph,
+  visit: (node: Node, inputs: readonly Value[], out: Builder) => readonly Value[] | undefined,
+): Graph => {
+  const out = builder();
+  const map = new Map<Value, Value>();
+  const mapped = (value: Value): Value => map.get(value) ?? value;
+  for (const node of graph.nodes) {
+    const inputs = node.inputs.map(mapped);
+    const outputs = visit(node, inputs, out);
+    if (outputs === undefined) out.nodes.push({ ...node, inputs });
+    else node.outputs.forEach((old, i) => map.set(old, outputs[i] ?? old));
+  }
+  const outputs = Object.fromEntries(Object.entries(graph.outputs).map(([name, value]) => [name, mapped(value)]));
+  return { inputs: graph.inputs, outputs, nodes: out.nodes };
+};

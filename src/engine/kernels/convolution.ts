@@ -1,0 +1,54 @@
+import { backend_util } from '@tensorflow/tfjs-core';
+import type { Value } from '../graph.js';
+import type { Rule } from './rule.js';
+
+type Pad = Parameters<typeof backend_util.computeConv2DInfo>[4];
+interface ConvAttributes {
+  strides: number | [number, number];
+  pad: Pad;
+  dilations?: number | [number, number];
+  dimRoundingMode?: 'floor' | 'round' | 'ceil';
+  dataFormat?: 'NHWC' | 'NCHW';
+}
+
+/** Geometry of a 2-D convolution: tfjs works it out, the graph carries it as attributes in ONNX's order. */
+const geometry = (input: readonly number[], filter: readonly number[], a: ConvAttributes) => {
+  if (a.dataFormat === 'NCHW') throw new Error('convolutions are traced in NHWC only: transpose first');
+  const info = backend_util.computeConv2DInfo(
+    input as [number, number, number, number],
+    filter as [number, number, number, number],
+    a.strides,
+    a.dilations ?? 1,
+    a.pad,
+    a.dimRoundingMode,
+  );
+  const { top, left, bottom, right } = info.padInfo;
+  const attributes = {
+    strides: [info.strideHeight, info.strideWidth],
+    dilations: [info.dilationHeight, info.dilationWidth],
+    pads: [top, left, bottom, right],
+  };
+  return { attributes, outShape: info.outShape };
+};
+
+/**
+ * Convolutions are recorded as tfjs states them (NHWC images, HWIO filters) and lowered to ONNX afterwards
+ * (passes/lower-convolutions.ts), when what surrounds them is known.
+ */
+export const convolution: Record<string, Rule> = {
+  Conv2D: (inputs, attributes: ConvAttributes, graph) => {
+    const [x, filter] = [inputs['x'] as Value, inputs['filter'] as Value];
+    const { attributes: conv, outShape } = geometry(x.shape, filter.shape, attributes);
+    return graph.add('Conv', [x, filter], outShape, { domain: 'mesocast', attributes: conv });
+  },
+  Conv2DBackpropInput: (inputs, attributes: ConvAttributes & { inputShape: number[] }, graph) => {
+    const [dy, filter] = [inputs['dy'] as Value, inputs['filter'] as Value];
+    const { attributes: conv } = geometry(attributes.inputShape, filter.shape, attributes);
+    return graph.add('ConvInputGradient', [dy, filter], attributes.inputShape, { domain: 'mesocast', attributes: conv });
+  },
+  Conv2DBackpropFilter: (inputs, attributes: ConvAttributes & { filterShape: number[] }, graph) => {
+    const [x, dy] = [inputs['x'] as Value, inputs['dy'] as Value];
+    const { attributes: conv } = geometry(x.shape, attributes.filterShape, attributes);
+    return graph.add('ConvFilterGradient', [x, dy], attributes.filterShape, { domain: 'mesocast', attributes: conv });
+  },
+};

@@ -1,0 +1,101 @@
+import { backend_util, slice_util, util } from '@tensorflow/tfjs-core';
+import { ints, permuted, uniform, type Builder, type Value } from '../graph.js';
+import type { Rule } from './rule.js';
+
+const x = (inputs: Record<string, Value>): Value => {
+  const value = inputs['x'] ?? inputs['input'];
+  if (value === undefined) throw new Error('kernel input x is missing');
+  return value;
+};
+
+export const reshape = (graph: Builder, value: Value, shape: readonly number[]): Value =>
+  value.shape.length === shape.length && value.shape.every((d, i) => d === shape[i])
+    ? value
+    : graph.add('Reshape', [value, ints(shape)], shape);
+
+/** `value[begin : begin + size]` along every axis; axes that are taken whole are left out. */
+export const slice = (graph: Builder, value: Value, begin: readonly number[], size: readonly number[]): Value => {
+  const axes = value.shape.map((_, axis) => axis).filter((axis) => size[axis] !== value.shape[axis]);
+  if (axes.length === 0) return value;
+  const starts = axes.map((axis) => begin[axis] ?? 0);
+  const ends = axes.map((axis) => (begin[axis] ?? 0) + (size[axis] ?? 0));
+  return graph.add('Slice', [value, ints(starts), ints(ends), ints(axes)], size);
+};
+
+export const transpose = (graph: Builder, value: Value, perm: readonly number[]): Value =>
+  graph.add('Transpose', [value], permuted(value.shape, perm), { attributes: { perm } });
+
+export const concat = (graph: Builder, values: readonly Value[], axis: number): Value => {
+  const parts = values.filter((v) => !v.shape.includes(0));
+  const [only] = parts;
+  if (parts.length === 1 && only !== undefined) return only;
+  const shape = backend_util.computeOutShape(parts.map((v) => [...v.shape]), axis);
+  return graph.add('Concat', parts, shape, { attributes: { axis } });
+};
+
+const axisOf = (axis: number | number[], value: Value): number => util.parseAxisParam(axis, [...value.shape])[0] ?? 0;
+
+const without = (shape: readonly number[], axis: number): number[] => shape.filter((_, i) => i !== axis);
+
+export const layout: Record<string, Rule> = {
+  Reshape: (inputs, { shape }: { shape: number[] }, graph) => {
+    const value = x(inputs);
+    return reshape(graph, value, util.inferFromImplicitShape(shape, util.sizeFromShape([...value.shape])));
+  },
+  ExpandDims: (inputs, { dim }: { dim: number }, graph) => {
+    const value = x(inputs);
+    const at = dim < 0 ? value.shape.length + 1 + dim : dim;
+    return reshape(graph, value, [...value.shape.slice(0, at), 1, ...value.shape.slice(at)]);
+  },
+  Transpose: (inputs, { perm }: { perm: number[] }, graph) => transpose(graph, x(inputs), perm),
+  Concat: (inputs, { axis }: { axis: number }, graph) => {
+    const values = Object.values(inputs);
+    return concat(graph, values, axisOf(axis, values[0] as Value));
+  },
+  Pack: (inputs, { axis }: { axis: number }, graph) => {
+    const values = Object.values(inputs);
+    const rank = (values[0] as Value).shape.length;
+    const at = axis < 0 ? rank + 1 + axis : axis;
+    return concat(graph, values.map((v) => reshape(graph, v, [...v.shape.slice(0, at), 1, ...v.shape.slice(at)])), at);
+  },
+  Unpack: (inputs, { axis }: { axis: number }, graph) => {
+    const value = inputs['value'] as Value;
+    const at = axisOf(axis, value);
+    const size = value.shape.map((d, i) => (i === at ? 1 : d));
+    return Array.from({ length: value.shape[at] ?? 0 }, (_, k) =>
+      reshape(graph, slice(graph, value, size.map((_d, i) => (i === at ? k : 0)), size), without(value.shape, at)),
+    );
+  },
+  SplitV: (inputs, attributes: { numOrSizeSplits: number | number[]; axis: number }, graph) => {
+    const value = x(inputs);
+    const axis = axisOf(attributes.axis, value);
+    const info = { shape: [...value.shape] } as Parameters<typeof backend_util.prepareSplitSize>[0];
+    const sizes = backend_util.prepareSplitSize(info, attributes.numOrSizeSplits, axis);
+    const shapes = sizes.map((size) => value.shape.map((d, i) => (i === axis ? size : d)));
+    return graph.addMany('Split', [value, ints(sizes)], shapes, { axis });
+  },
+  Slice: (inputs, { begin, size }: { begin: number | number[]; size: number | number[] }, graph) => {
+    const value = x(inputs);
+    const info = { shape: [...value.shape] } as Parameters<typeof slice_util.parseSliceParams>[0];
+    const [starts = [], sizes = []] = slice_util.parseSliceParams(info, begin, size);
+    return slice(graph, value, starts, sizes);
+  },
+  PadV2: (inputs, { paddings, constantValue }: { paddings: [number, number][]; constantValue: number }, graph) => {
+    const value = x(inputs);
+    const shape = value.shape.map((d, i) => d + (paddings[i]?.[0] ?? 0) + (paddings[i]?.[1] ?? 0));
+    const pads = ints([...paddings.map((p) => p[0]), ...paddings.map((p) => p[1])]);
+    return graph.add('Pad', [value, pads, uniform(constantValue, [], value.dtype)], shape);
+  },
+  Tile: (inputs, { reps }: { reps: number[] }, graph) => {
+    const value = x(inputs);
+    return graph.add('Tile', [value, ints(reps)], value.shape.map((d, i) => d * (reps[i] ?? 1)));
+  },
+  GatherV2: (inputs, { axis, batchDims }: { axis: number; batchDims: number }, graph) => {
+    if (batchDims !== 0) throw new Error('gather with batchDims is not traced: reshape and gather without it');
+    const value = x(inputs);
+    const indices = inputs['indices'] as Value;
+    const at = axisOf(axis, value);
+    const shape = [...value.shape.slice(0, at), ...indices.shape, ...value.shape.slice(at + 1)];
+    return graph.add('Gather', [value, indices], shape, { attributes: { axis: at } });
+  },
+};

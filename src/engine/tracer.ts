@@ -1,0 +1,168 @@
+import * as tf from '@tensorflow/tfjs';
+import { EngineError } from '../pipeline/errors.js';
+import { builder, constantOf, uniform, type Builder, type Graph, type Value, type ValueType } from './graph.js';
+import { kernels } from './kernels/index.js';
+import type { Rule } from './kernels/rule.js';
+import type { DType, Named, Spec, TensorFunction } from './types.js';
+
+/** A tensor's data while tracing: where it is in the graph. */
+interface Traced {
+  value: Value;
+  references: number;
+}
+
+/** Values that the traced function made itself, small or uniform ones above all. */
+const constantFrom = (values: tf.backend_util.BackendValues | null, shape: readonly number[], dtype: string): Value => {
+  if (dtype !== 'float32' && dtype !== 'int32' && dtype !== 'bool') {
+    throw new EngineError(`a compiled function cannot hold ${dtype} tensors`, { hint: 'use float32, int32 or bool' });
+  }
+  if (values === null) throw new EngineError('a tensor without values was written while tracing');
+  const make = { float32: Float32Array, int32: Int32Array, bool: Uint8Array }[dtype];
+  const data = make.from(values as ArrayLike<number>);
+  const first = data[0] ?? 0;
+  return data.length > 1 && data.every((v) => v === first) ? uniform(first, shape, dtype) : constantOf(data, shape, dtype);
+};
+
+/**
+ * A tfjs backend that computes nothing: each kernel appends nodes to a graph. Only alive inside `trace`, which is
+ * synchronous, so one instance serves all.
+ */
+class TraceBackend extends tf.KernelBackend {
+  graph: Builder = builder();
+  private data = new tf.DataStorage<Traced>(this, tf.engine());
+
+  override write(values: tf.backend_util.BackendValues | null, shape: number[], dtype: tf.DataType): object {
+    return this.register(constantFrom(values, shape, dtype));
+  }
+  override move(dataId: object, values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType, references: number): void {
+    this.data.set(dataId, { value: constantFrom(values, shape, dtype), references });
+  }
+  register(value: Value): object {
+    const dataId = {};
+    this.data.set(dataId, { value, references: 1 });
+    return dataId;
+  }
+  /** The graph value of a tensor; reshaped tensors share data, so the shape is the tensor's own. */
+  lookup(tensor: tf.TensorInfo): Value {
+    const { value } = this.data.get(tensor.dataId);
+    return value;
+  }
+  override refCount(dataId: object): number {
+    return this.data.has(dataId) ? this.data.get(dataId).references : 0;
+  }
+  override incRef(dataId: object): void {
+    this.data.get(dataId).references++;
+  }
+  decRef(dataId: object): void {
+    if (this.data.has(dataId)) this.data.get(dataId).references--;
+  }
+  override disposeData(dataId: object, force = false): boolean {
+    if (!this.data.has(dataId)) return true;
+    const traced = this.data.get(dataId);
+    if (--traced.references > 0 && !force) return false;
+    this.data.delete(dataId);
+    return true;
+  }
+  override readSync(): never {
+    throw new EngineError('a tensor was read (dataSync, arraySync) inside a function that is being compiled', {
+      hint: 'a compiled function runs later, on other values: express the decision in tensor operations (tf.where), or pass the number in as an input',
+    });
+  }
+  override read(): never {
+    return this.readSync();
+  }
+  override numDataIds(): number {
+    return this.data.numDataIds();
+  }
+  override memory(): { unreliable: boolean } {
+    return { unreliable: true };
+  }
+  override floatPrecision(): 32 {
+    return 32;
+  }
+  override epsilon(): number {
+    return 1e-7;
+  }
+  override timerAvailable(): boolean {
+    return false;
+  }
+  override dispose(): void {
+    this.graph = builder();
+  }
+}
+
+const BACKEND = 'mesocast-trace';
+let backend: TraceBackend | undefined;
+
+const tensorInfo = (trace: TraceBackend, value: Value): tf.TensorInfo => ({
+  dataId: trace.register(value),
+  shape: [...value.shape],
+  dtype: value.dtype as DType,
+});
+
+const registerRule = (trace: TraceBackend, kernelName: string, rule: Rule): void => {
+  tf.registerKernel({
+    kernelName,
+    backendName: BACKEND,
+    kernelFunc: ({ inputs, attrs }) => {
+      const values: Record<string, Value> = {};
+      for (const [name, tensor] of Object.entries(inputs)) {
+        if (tensor !== null && tensor !== undefined) values[name] = trace.lookup(tensor as tf.TensorInfo);
+      }
+      const result = rule(values, attrs ?? {}, trace.graph);
+      return Array.isArray(result)
+        ? result.map((value: Value) => tensorInfo(trace, value))
+        : tensorInfo(trace, result as Value);
+    },
+  });
+};
+
+const traceBackend = (): TraceBackend => {
+  if (backend === undefined) {
+    const created = new TraceBackend();
+    backend = created;
+    tf.registerBackend(BACKEND, () => created, 0);
+    for (const [name, rule] of Object.entries(kernels)) registerRule(created, name, rule);
+  }
+  return backend;
+};
+
+/** tfjs says "Kernel 'X' not registered for backend"; say what that means here. */
+const explain = (error: unknown): unknown => {
+  const kernel = error instanceof Error ? /Kernel '(\w+)' not registered/.exec(error.message)?.[1] : undefined;
+  if (kernel === undefined) return error;
+  return new EngineError(`the tfjs kernel ${kernel} has no rule in the tracer`, {
+    hint: 'write it with other operations, or add a rule in src/engine/kernels (CONTRIBUTING.md says how)',
+    cause: error,
+  });
+};
+
+/**
+ * Records what `fn` does to inputs of these shapes as a graph. The function runs once, on tensors without values.
+ * @throws EngineError for a kernel without a rule, and when the function reads a value
+ */
+export const trace = (fn: TensorFunction, specs: Named<Spec>): Graph => {
+  const trace = traceBackend();
+  const previous = tf.getBackend() as string | undefined;
+  trace.graph = builder();
+  void tf.setBackend(BACKEND); // resolves at once for a backend that is made synchronously
+  try {
+    const inputs: Record<string, Value> = {};
+    const outputs: Record<string, Value> = {};
+    tf.tidy(() => {
+      const tensors: Record<string, tf.Tensor> = {};
+      for (const [name, { shape, dtype }] of Object.entries(specs)) {
+        const value: Value = { shape: [...shape], dtype: dtype as ValueType };
+        inputs[name] = value;
+        tensors[name] = tf.engine().makeTensorFromTensorInfo(tensorInfo(trace, value), trace);
+      }
+      for (const [name, tensor] of Object.entries(fn(tensors))) outputs[name] = trace.lookup(tensor);
+    });
+    return { inputs, outputs, nodes: trace.graph.nodes };
+  } catch (error) {
+    throw explain(error);
+  } finally {
+    trace.graph = builder();
+    if (previous !== undefined) void tf.setBackend(previous);
+  }
+};

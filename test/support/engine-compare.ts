@@ -1,0 +1,43 @@
+import type { TensorFunction, Engine, HostTensor, Named, Spec } from '../../src/engine/types.js';
+
+/** A small generator of reproducible numbers in -1..1 (mulberry32). */
+export const randomNumbers = (seed: number): (() => number) => {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return (((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * 2 - 1;
+  };
+};
+
+export const randomTensor = (shape: readonly number[], seed: number, scale = 1): HostTensor => {
+  const next = randomNumbers(seed);
+  return { shape, dtype: 'float32', data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => next() * scale) };
+};
+
+/** Compiles and runs `fn` once, and brings all outputs over. */
+export const runOnce = async (engine: Engine, fn: TensorFunction, inputs: Named<HostTensor>): Promise<Record<string, HostTensor>> => {
+  const specs = Object.fromEntries(Object.entries(inputs).map(([name, { shape, dtype }]): [string, Spec] => [name, { shape, dtype }]));
+  const program = await engine.compile(fn, specs);
+  const handles = await program.run(inputs);
+  const outputs: Record<string, HostTensor> = {};
+  for (const [name, handle] of Object.entries(handles)) {
+    outputs[name] = await engine.read(handle);
+    handle.release();
+  }
+  await program.dispose();
+  return outputs;
+};
+
+/** Largest difference, relative to the largest magnitude of the expected values (at least 1e-3). */
+export const relativeError = (actual: HostTensor, expected: HostTensor): number => {
+  let [difference, size] = [0, 1e-3];
+  for (let i = 0; i < expected.data.length; i++) {
+    const [a, e] = [actual.data[i] ?? Number.NaN, expected.data[i] ?? Number.NaN];
+    if (Number.isNaN(a) !== Number.isNaN(e)) return Infinity;
+    difference = Math.max(difference, Math.abs(a - e) || 0);
+    size = Math.max(size, Math.abs(e));
+  }
+  return actual.data.length === expected.data.length ? difference / size : Infinity;
+};
