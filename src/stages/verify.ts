@@ -1,0 +1,133 @@
+import type { Observable } from 'rxjs';
+import { concatMap } from 'rxjs';
+import { linearExtrapolation, persistence } from '../metrics/baselines.js';
+import { rmse } from '../metrics/rmse.js';
+import { skillOf } from '../metrics/skill.js';
+import { ssim } from '../metrics/ssim.js';
+import { messageOf } from '../pipeline/errors.js';
+import type { LeadSlice } from '../pipeline/forecast-file.js';
+import type { LeadScore, Normalisation, Score } from '../pipeline/forecast.js';
+import type { Frame, FrameShape } from '../pipeline/frame.js';
+import { sameShape } from '../pipeline/frame.js';
+import type { ForecastRecord, Outstanding } from '../pipeline/outstanding.js';
+import { scoreOf } from '../pipeline/outstanding.js';
+import type { Observation } from '../pipeline/run.js';
+import type { Trust } from '../pipeline/trust.js';
+
+export interface VerifyOptions {
+  readonly outstanding: Outstanding;
+  readonly trust: Trust;
+  notice(message: string): void;
+}
+
+/**
+ * Scores forecasts as their truth arrives. Gives exactly one array per item, in order: the forecasts that ended with
+ * this frame, `final` when every lead was scored, else `expired` with a reason that names the missing leads. When the
+ * array comes, the item's own forecast is on disk.
+ *
+ * A lead is missing when its place has gone by without a frame (rejected, lost). Nothing here ends a forecast for good:
+ * that is `outstanding.settle`, once the score was delivered. What was not settled before a crash comes again, with the
+ * same id, in the first array after it.
+ */
+export const verify =
+  ({ outstanding, trust, notice }: VerifyOptions) =>
+  (source$: Observable<Observation>): Observable<readonly Score[]> => {
+    for (const record of outstanding.waiting())
+      record.leads.forEach((lead) => trust.learn(record.series, lead));
+    let unsettled = outstanding.unsettled();
+
+    const observe = async (frame: Frame, record: ForecastRecord): Promise<ForecastRecord> => {
+      const ahead = frame.position - record.position;
+      const lead = ahead / record.stride;
+      const due = Number.isInteger(lead) && lead >= 1 && lead <= record.horizon;
+      let leads = record.leads;
+      if (due && !leads.some((scored) => scored.lead === lead)) {
+        if (!sameShape(frame.shape, record.shape))
+          return expired(
+            record,
+            `frame ${frame.index} is ${frame.shape.join('x')}, not ${record.shape.join('x')}`,
+          );
+        try {
+          const score = scoreLead(await outstanding.read(record, lead), frame.data, lead, record);
+          trust.learn(record.series, score);
+          leads = [...leads, score];
+        } catch (error) {
+          notice(
+            `forecast at frame ${record.index} of ${record.series} cannot be scored: ${messageOf(error)}`,
+          );
+          return expired(record, messageOf(error));
+        }
+      }
+      if (ahead < record.horizon * record.stride)
+        return leads === record.leads ? record : { ...record, leads };
+      if (leads.length === record.horizon) return { ...record, leads, ended: { status: 'final' } };
+      return expired({ ...record, leads }, `no frame came for ${missingLeads(leads, record.horizon)}`);
+    };
+
+    return source$.pipe(
+      concatMap(async ({ frame, forecast, previous }) => {
+        const ended: ForecastRecord[] = [...unsettled];
+        unsettled = [];
+        const changed: ForecastRecord[] = [];
+        for (const record of outstanding.waiting(frame.series)) {
+          const next = await observe(frame, record);
+          if (next !== record) changed.push(next);
+          if (next.ended !== undefined) ended.push(next);
+        }
+        await outstanding.update(changed);
+        if (forecast !== undefined)
+          ended.push(...(await outstanding.register(forecast, frame.data, previous ?? frame.data)));
+        return ended.map(scoreOf);
+      }),
+    );
+  };
+
+const expired = (record: ForecastRecord, reason: string): ForecastRecord => ({
+  ...record,
+  ended: { status: 'expired', reason },
+});
+
+/** "lead 3", "leads 1, 4-9". */
+const missingLeads = (leads: readonly LeadScore[], horizon: number): string => {
+  const scored = new Set(leads.map(({ lead }) => lead));
+  const ranges: [first: number, last: number][] = [];
+  for (let lead = 1; lead <= horizon; lead++) {
+    if (scored.has(lead)) continue;
+    const range = ranges.at(-1);
+    if (range?.[1] === lead - 1) range[1] = lead;
+    else ranges.push([lead, lead]);
+  }
+  const text = ranges.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(', ');
+  return `${text.includes('-') || text.includes(',') ? 'leads' : 'lead'} ${text}`;
+};
+
+/** Physical values to 0..1 as the forecast's normalisation says; values outside its range fall outside 0..1. */
+const normalised = (values: Float32Array, { low, high }: Normalisation): Float32Array => {
+  const scale = high > low ? 1 / (high - low) : 1;
+  return values.map((value) => (value - low) * scale);
+};
+
+/** `truth` [H, W, C] and the slice in physical values. */
+export const scoreLead = (
+  slice: LeadSlice,
+  truth: Float32Array,
+  lead: number,
+  { shape, normalisation }: { readonly shape: FrameShape; readonly normalisation: Normalisation },
+): LeadScore => {
+  const [seen, last, previous, predicted] = [
+    normalised(truth, normalisation),
+    normalised(slice.last, normalisation),
+    normalised(slice.previous, normalisation),
+    normalised(slice.predicted, normalisation),
+  ];
+  const error = rmse(predicted, seen);
+  const persistenceRmse = rmse(persistence(last), seen);
+  return {
+    lead,
+    rmse: error,
+    persistenceRmse,
+    linearRmse: rmse(linearExtrapolation(last, previous, lead), seen),
+    skill: skillOf(error, persistenceRmse),
+    ssim: ssim(predicted, seen, shape),
+  };
+};
