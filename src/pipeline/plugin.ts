@@ -22,8 +22,13 @@ export interface Codec {
   validate(bytes: ByteSource): Promise<Incomplete>;
   /** @throws CodecError when the bytes are not a whole, supported file of this format */
   decode(bytes: Buffer, signal?: AbortSignal): Promise<Field>;
-  /** Values outside what the sample type can hold are clamped, fractions rounded to nearest. */
+  /**
+   * Values outside what the sample type can hold are clamped, fractions rounded to nearest.
+   * @throws CodecError when the format cannot hold the sample type or the channels (a PNG holds no floats)
+   */
   encode(field: Field): Promise<Buffer>;
+  /** Formats that hold more than an image: float32 values of any shape, row-major, such as [horizon, H, W, C]. */
+  encodeStack?(shape: readonly number[], data: Float32Array): Promise<Buffer>;
 }
 
 /** Where frames come from. A scan is the truth; hints only make it happen sooner. */
@@ -101,7 +106,11 @@ export interface Plugin<K extends PluginKind = PluginKind, S extends z.ZodObject
 type Definition<K extends PluginKind, S extends z.ZodObject> = Omit<Plugin<K, S>, 'kind' | 'api'>;
 const define =
   <K extends PluginKind>(kind: K) =>
-  <S extends z.ZodObject>(definition: Definition<K, S>): Plugin<K, S> => ({ api: PLUGIN_API, kind, ...definition });
+  <S extends z.ZodObject>(definition: Definition<K, S>): Plugin<K, S> => ({
+    api: PLUGIN_API,
+    kind,
+    ...definition,
+  });
 
 export const defineSource = define('source');
 export const defineCodec = define('codec');

@@ -1,0 +1,96 @@
+import { promisify } from 'node:util';
+import { deflate } from 'node:zlib';
+import { z } from 'zod';
+import { bytesOf } from '../../src/pipeline/bytes.js';
+import { CodecError } from '../../src/pipeline/errors.js';
+import { defineCodec } from '../../src/pipeline/plugin.js';
+import type { Field } from '../../src/pipeline/frame.js';
+import { decodeRaster, littleEndian, samplesOf } from '../../src/pipeline/raster.js';
+import { readDirectories } from '../../src/pipeline/tiff-structure.js';
+
+/**
+ * TIFF with one image per file: 8-bit, 16-bit or 32-bit float, grey or RGB, stripped or tiled, classic or BigTIFF,
+ * of either byte order. White-is-zero images are read the way viewers show them: 0 is black.
+ */
+export const tiff = defineCodec({
+  name: 'tiff',
+  summary: 'TIFF images, 8 and 16 bits and 32-bit float, exact to the bit',
+  options: z.strictObject({
+    compression: z.enum(['none', 'deflate']).default('deflate').describe('how written files are compressed'),
+  }),
+  create: ({ compression }) => ({
+    extensions: ['.tif', '.tiff'],
+    validate: async (bytes) => {
+      const images = await readDirectories(bytes);
+      return typeof images === 'string' ? images : undefined;
+    },
+    decode: async (bytes, signal) => {
+      signal?.throwIfAborted();
+      const images = await readDirectories(bytesOf(bytes));
+      if (typeof images === 'string') throw new CodecError(images);
+      const pages = images.filter((image) => !image.reduced);
+      const format = pages[0];
+      if (format === undefined || pages.length > 1)
+        throw new CodecError(`it holds ${pages.length} images: a frame is one image per file`);
+      if (!SUPPORTED.has(`${format.sampleFormat}:${format.bits}`))
+        throw new CodecError(
+          `TIFF samples of ${format.bits} bits (${SAMPLE_FORMATS[format.sampleFormat] ?? 'unknown'}) are not supported`,
+          { hint: 'write 8-bit or 16-bit unsigned integers or 32-bit floats' },
+        );
+      return decodeRaster(bytes, 'TIFF');
+    },
+    encode: (field) => writeTiff(field, compression),
+  }),
+});
+
+const SAMPLE_FORMATS: Readonly<Partial<Record<number, string>>> = { 1: 'unsigned', 2: 'signed', 3: 'float' };
+const SUPPORTED = new Set(['1:8', '1:16', '3:32']);
+
+/**
+ * A little-endian TIFF of one strip, its directory last so that a file cut short has none. Written here because sharp
+ * converts floats to a display range on their way out.
+ */
+const writeTiff = async (field: Field, compression: 'none' | 'deflate'): Promise<Buffer> => {
+  const [height, width, channels] = field.shape;
+  if (channels !== 1 && channels !== 3)
+    throw new CodecError(`a TIFF image holds 1 or 3 channels, not ${channels}`, {
+      hint: 'use the npy codec',
+    });
+  if (field.data.length !== height * width * channels)
+    throw new CodecError(`${field.data.length} values do not fill ${height}x${width}x${channels}`);
+  const samples = littleEndian(samplesOf(field));
+  const strip = compression === 'deflate' ? await promisify(deflate)(samples) : samples;
+  if (strip.length > 2 ** 32 - 2 ** 16)
+    throw new CodecError('a TIFF holds less than 4 GB', { hint: 'use npy' });
+
+  const bits = { uint8: 8, uint16: 16, float32: 32 }[field.sampleType];
+  const format = field.sampleType === 'float32' ? 3 : 1;
+  const offset = 8 + strip.length + (strip.length % 2);
+  const three = (value: number): Buffer => littleEndian(Uint16Array.of(value, value, value));
+  const arrays = channels === 1 ? Buffer.alloc(0) : Buffer.concat([three(bits), three(format)]);
+  const [SHORT, LONG] = [3, 4];
+  const entries = [
+    [256, LONG, 1, width],
+    [257, LONG, 1, height],
+    [258, SHORT, channels, channels === 1 ? bits : offset],
+    [259, SHORT, 1, compression === 'deflate' ? 8 : 1],
+    [262, SHORT, 1, channels === 1 ? 1 : 2], // grey with 0 as black, or RGB
+    [273, LONG, 1, 8],
+    [277, SHORT, 1, channels],
+    [278, LONG, 1, height],
+    [279, LONG, 1, strip.length],
+    [284, SHORT, 1, 1],
+    [339, SHORT, channels, channels === 1 ? format : offset + 6],
+  ] as const;
+  const directory = Buffer.alloc(2 + entries.length * 12 + 4);
+  directory.writeUInt16LE(entries.length, 0);
+  for (const [i, [tag, type, count, value]] of entries.entries()) {
+    directory.writeUInt16LE(tag, 2 + i * 12);
+    directory.writeUInt16LE(type, 4 + i * 12);
+    directory.writeUInt32LE(count, 6 + i * 12);
+    directory.writeUInt32LE(value, 10 + i * 12); // a SHORT is the low half
+  }
+  const header = Buffer.from('49492a0000000000', 'hex');
+  header.writeUInt32LE(offset + arrays.length, 4);
+  return Buffer.concat([header, strip, Buffer.alloc(strip.length % 2), arrays, directory]);
+};
