@@ -1,0 +1,163 @@
+import { mkdir, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { z } from 'zod';
+import { temporaryName, writeAtomically } from '../../src/pipeline/atomic.js';
+import { codeOf, SinkError } from '../../src/pipeline/errors.js';
+import type { Forecast } from '../../src/pipeline/forecast.js';
+import type { Field } from '../../src/pipeline/frame.js';
+import { sizeOf } from '../../src/pipeline/frame.js';
+import { KEEP_PATTERN, keptForecasts, parseKeep } from '../../src/pipeline/kept-forecasts.js';
+import { forecastPath, leadName } from '../../src/pipeline/layout.js';
+import { defineSink } from '../../src/pipeline/plugin.js';
+
+const lead = z.number().int().positive();
+
+/** Each forecast as images or as one array, below OUT/forecasts; docs/output.md has the layout. */
+export const files = defineSink({
+  name: 'files',
+  summary: 'each forecast as a PNG per lead, or as one NPY array; on request an animation too',
+  options: z.strictObject({
+    format: z
+      .enum(['auto', 'png', 'npy'])
+      .default('auto')
+      .describe(
+        'png: an image per lead, float frames scaled to 8 bits; npy: one array, exact; auto: png, for float frames npy',
+      ),
+    leads: z
+      .union([z.literal('all'), z.array(lead).min(1)])
+      .default('all')
+      .describe('which leads to write; those beyond the horizon are left out'),
+    animation: z
+      .boolean()
+      .default(false)
+      .describe('also an animated WebP of the leads, grey values scaled to the normalised range'),
+    keep: z
+      .union([lead, z.string().regex(KEEP_PATTERN)])
+      .default('10GB')
+      .describe(
+        'how much to keep, the oldest go first: 500 (forecasts of each series), 10GB (in all), or all',
+      ),
+  }),
+  create: (options, { out, codec, log }) => {
+    const kept = keptForecasts(out, parseKeep(options.keep), log);
+    return {
+      open: async () => {
+        await mkdir(join(out, 'forecasts'), { recursive: true });
+        await kept.open();
+      },
+      forecast: async (forecast, signal) => {
+        const leads = chosenLeads(options.leads, forecast.horizon);
+        if (leads.length === 0) return;
+        const path = forecastPath(forecast.series, forecast.index);
+        const format =
+          options.format === 'auto' ? (forecast.sampleType === 'float32' ? 'npy' : 'png') : options.format;
+        let bytes = 0;
+        if (format === 'npy') {
+          const { encodeStack } = await codec('npy');
+          if (encodeStack === undefined)
+            throw new SinkError('the npy codec writes no stacks', { retryable: false });
+          const stack = await encodeStack([leads.length, ...forecast.shape], framesOf(forecast, leads));
+          signal.throwIfAborted();
+          await writeAtomically(join(out, `${path}.npy`), stack);
+          bytes += stack.length;
+        } else {
+          const { encode } = await codec('png');
+          bytes += await writeFolder(join(out, path), leads, signal, (at) => encode(imageOf(forecast, at)));
+        }
+        if (options.animation) {
+          const animation = await animationOf(forecast, leads);
+          signal.throwIfAborted();
+          await writeAtomically(join(out, `${path}.webp`), animation);
+          bytes += animation.length;
+        }
+        await kept.add(path, bytes);
+      },
+      close: async () => undefined,
+    };
+  },
+});
+
+/** Ascending, each once, none beyond the horizon. */
+const chosenLeads = (leads: 'all' | readonly number[], horizon: number): number[] =>
+  leads === 'all'
+    ? Array.from({ length: horizon }, (_, at) => at + 1)
+    : [...new Set(leads)].filter((chosen) => chosen <= horizon).sort((a, b) => a - b);
+
+/** One lead's values [H, W, C], a view. */
+const frameOf = ({ frames, shape }: Forecast, at: number): Float32Array =>
+  frames.subarray((at - 1) * sizeOf(shape), at * sizeOf(shape));
+
+/** [leads, H, W, C] */
+const framesOf = (forecast: Forecast, leads: readonly number[]): Float32Array => {
+  if (leads.length === forecast.horizon) return forecast.frames;
+  const result = new Float32Array(leads.length * sizeOf(forecast.shape));
+  leads.forEach((at, place) => result.set(frameOf(forecast, at), place * sizeOf(forecast.shape)));
+  return result;
+};
+
+/** The values as an 8-bit display shows them: the normalisation's range becomes 0..255. */
+const displayed = (values: Float32Array, { normalisation: { low, high } }: Forecast): Float32Array => {
+  const scale = high > low ? 255 / (high - low) : 0;
+  return values.map((value) => (value - low) * scale);
+};
+
+const imageOf = (forecast: Forecast, at: number): Field => {
+  const { shape, sampleType } = forecast;
+  const data = frameOf(forecast, at);
+  return sampleType === 'float32'
+    ? { shape, data: displayed(data, forecast), sampleType: 'uint8' }
+    : { shape, data, sampleType };
+};
+
+/** A lossless animated WebP, ten leads a second; frames of one channel are grey, of others their first three colours. */
+const animationOf = async (forecast: Forecast, leads: readonly number[]): Promise<Buffer> => {
+  const [height, width, channels] = forecast.shape;
+  const values = Uint8ClampedArray.from(displayed(framesOf(forecast, leads), forecast));
+  const pixels = Buffer.alloc(leads.length * height * width * 3);
+  for (let at = 0; at < pixels.length; at++) {
+    const colour = channels < 3 ? 0 : at % 3;
+    pixels[at] = values[Math.floor(at / 3) * channels + colour]!;
+  }
+  return sharp(pixels, { raw: { width, height: height * leads.length, channels: 3, pageHeight: height } })
+    .webp({ lossless: true, delay: leads.map(() => 100), loop: 0 })
+    .toBuffer();
+};
+
+/**
+ * Writes one file per lead into a temporary folder and puts it in place when it is whole; where a folder is already (a
+ * repeat after a crash), file by file. Gives the bytes written.
+ */
+const writeFolder = async (
+  folder: string,
+  leads: readonly number[],
+  signal: AbortSignal,
+  encode: (at: number) => Promise<Buffer>,
+): Promise<number> => {
+  const temporary = temporaryName(folder);
+  try {
+    await mkdir(temporary, { recursive: true });
+    let bytes = 0;
+    for (const at of leads) {
+      signal.throwIfAborted();
+      const image = await encode(at);
+      await writeFile(join(temporary, `${leadName(at)}.png`), image);
+      bytes += image.length;
+    }
+    await putInPlace(temporary, folder);
+    return bytes;
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true }).catch(() => undefined); // the first error is the one to report
+    throw error;
+  }
+};
+
+const putInPlace = async (temporary: string, folder: string): Promise<void> => {
+  try {
+    await rename(temporary, folder);
+  } catch (error) {
+    if (!['ENOTEMPTY', 'EEXIST', 'EPERM'].includes(codeOf(error) ?? '')) throw error;
+    for (const name of await readdir(temporary)) await rename(join(temporary, name), join(folder, name));
+    await rmdir(temporary);
+  }
+};
