@@ -41,9 +41,9 @@ const MISTAKES = new Set(['TypeError', 'ReferenceError', 'RangeError', 'SyntaxEr
 /** An error may say so itself (`retryable`); else everything but a mistake in the sink's code is worth another try. */
 export const isRetryable = (error: unknown): boolean => {
   if (error instanceof MesocastError) return error.retryable;
-  if (!(error instanceof Error)) return true;
+  if (typeof error !== 'object' || error === null) return true;
   if ('retryable' in error && typeof error.retryable === 'boolean') return error.retryable;
-  return !MISTAKES.has(error.name);
+  return !('name' in error && MISTAKES.has(String(error.name)));
 };
 
 /**

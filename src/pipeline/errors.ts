@@ -61,12 +61,15 @@ export class StateError extends MesocastError {
   readonly tag = 'state';
 }
 
+/** Errors are known by what they have, not by `instanceof`: those of worker threads and vm contexts are of other classes. */
+const hasText = <K extends string>(value: unknown, key: K): value is Record<K, string> =>
+  typeof value === 'object' && value !== null && typeof Reflect.get(value, key) === 'string';
+
 /** The message of anything thrown. */
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+export const messageOf = (error: unknown): string => (hasText(error, 'message') ? error.message : String(error));
 
 /** The errno code of a Node system error, if it is one. */
-export const codeOf = (error: unknown): string | undefined =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+export const codeOf = (error: unknown): string | undefined => (hasText(error, 'code') ? error.code : undefined);
 
 /** Process exit code for an error that ended a command. */
 export const exitCodeOf = (error: unknown): number => {

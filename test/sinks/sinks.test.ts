@@ -1,0 +1,42 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { codeOf } from '../../src/pipeline/errors.js';
+import { createPlugin } from '../../src/pipeline/registry.js';
+import { sinkConformance } from '../support/sink-conformance.js';
+
+const linesOf = async (path: string): Promise<string[]> => {
+  try {
+    return (await readFile(path, 'utf8')).split('\n').filter(Boolean);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+};
+
+sinkConformance('jsonl', {
+  create: (context) => createPlugin('sink', 'jsonl', {}, context),
+  delivered: async (out) =>
+    (await linesOf(join(out, 'forecasts.jsonl'))).map((line) => {
+      const { series, index } = JSON.parse(line) as { series: string; index: number };
+      return `${series}/${index}`;
+    }),
+});
+
+for (const format of ['png', 'npy'])
+  sinkConformance(`files (${format})`, {
+    create: (context) => createPlugin('sink', 'files', { format, animation: true }, context),
+    delivered: async (out) => {
+      const names = await readdir(join(out, 'forecasts', 'run1')).catch(() => []);
+      const pattern = format === 'npy' ? /^(\d{8})\.npy$/ : /^(\d{8})$/;
+      return names.flatMap((name) => (pattern.test(name) ? [`run1/${parseInt(name, 10)}`] : []));
+    },
+  });
+
+// A user's own sink, by the path of its file.
+sinkConformance('examples/my-sink.mjs', {
+  create: (context) => createPlugin('sink', './examples/my-sink.mjs', {}, context),
+  delivered: async (out) =>
+    (await linesOf(join(out, 'growth.csv')))
+      .filter((line) => !line.startsWith('series'))
+      .map((line) => line.split(',').slice(0, 2).join('/')),
+});
