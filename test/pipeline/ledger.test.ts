@@ -1,0 +1,195 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, open, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Ledger } from '../../src/pipeline/ledger.js';
+import { openLedger } from '../../src/pipeline/ledger.js';
+import type { Entry } from '../../src/pipeline/frame.js';
+import { StateError } from '../../src/pipeline/errors.js';
+
+let folder: string;
+const opened: Ledger[] = [];
+const begin = (): Ledger => {
+  const ledger = openLedger(folder);
+  opened.push(ledger);
+  return ledger;
+};
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'mesocast-ledger-'));
+});
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((ledger) => ledger.close()));
+  await rm(folder, { recursive: true });
+});
+
+const entry = (index: number, series = 's', path = `/${series}/${index}.png`): Entry => ({
+  series,
+  index,
+  path,
+  revision: { size: 10, mtimeNs: '1700000000000000001' },
+});
+const indices = (records: Iterable<{ index: number }>): number[] => [...records].map(({ index }) => index);
+
+describe('ledger', () => {
+  test('reads see writes at once, and a later run sees all of them', async () => {
+    const first = begin();
+    const check = (ledger: Ledger): void => {
+      expect(ledger.series('s')).toEqual({ series: 's', first: 9, increment: 1, last: 12, shape: [4, 5, 1] });
+      expect(indices(ledger.frames('s'))).toEqual([9, 10, 11, 12]);
+      expect(indices(ledger.frames('s', 10, 11))).toEqual([10, 11]);
+      expect(indices(ledger.unfinished('s'))).toEqual([11, 12]);
+      expect(ledger.lastFinished('s')).toBe(10);
+      expect(ledger.frame('s', 10)).toEqual({
+        ...entry(10),
+        position: 1,
+        outcome: 'rejected',
+        reason: 'NaN',
+      });
+      expect(ledger.frame('s', 13)).toBeUndefined();
+      expect(ledger.counts()).toEqual({
+        frames: { forecast: 1, observed: 0, 'warm-up': 0, rejected: 1, lost: 0 },
+        revised: 0,
+        missing: 2,
+        scores: { final: 0, expired: 0 },
+      });
+      expect(ledger.note('forecaster')).toEqual({ hash: 'abc' });
+    };
+    first.putSeries({ series: 's', first: 9, increment: 1, last: 12, shape: [4, 5, 1] });
+    for (const index of [12, 9, 11, 10]) first.putFrame({ ...entry(index), position: index - 9 });
+    first.putFrame(entry(1, 's/below'));
+    first.finish(entry(9), 'forecast', { contentHash: 'ff' });
+    first.finish(entry(10), 'rejected', { reason: 'NaN' });
+    first.countMissing(2);
+    first.putNote('forecaster', { hash: 'abc' });
+    check(first);
+    await first.durable();
+    check(first);
+    await first.close();
+    check(begin());
+  });
+
+  test('a second file of the same number leaves the first one as it is', () => {
+    const ledger = begin();
+    ledger.putFrame(entry(1));
+    ledger.finish(entry(1), 'observed');
+    ledger.finish(entry(1, 's', '/s/1.tif'), 'rejected', { reason: 'number 1 is taken' });
+    expect(ledger.frame('s', 1)?.outcome).toBe('observed');
+    expect(ledger.duplicate('s', '/s/1.tif')?.reason).toBe('number 1 is taken');
+    expect(ledger.counts().frames).toMatchObject({ observed: 1, rejected: 1 });
+  });
+
+  test('an outcome given again replaces the one before and is counted once', () => {
+    const ledger = begin();
+    ledger.finish(entry(1), 'rejected', { reason: 'late' });
+    ledger.finish(entry(1), 'rejected', { reason: 'late' });
+    ledger.finish(entry(1), 'observed');
+    expect(ledger.frame('s', 1)).toEqual({ ...entry(1), outcome: 'observed' });
+    expect(ledger.counts().frames).toMatchObject({ observed: 1, rejected: 0 });
+  });
+
+  test('a changed file is counted once per change', () => {
+    const ledger = begin();
+    ledger.revise(entry(1));
+    ledger.finish(entry(1), 'observed');
+    ledger.revise({ ...entry(1), revision: { size: 11, mtimeNs: '2' } });
+    expect(ledger.counts().revised).toBe(1);
+    expect(ledger.frame('s', 1)).toMatchObject({ outcome: 'observed', revision: { size: 11, mtimeNs: '2' } });
+  });
+
+  test('forecasts wait until they are finished, and stay known by id', async () => {
+    const record = {
+      id: 'f1',
+      series: 's',
+      index: 4,
+      position: 4,
+      issuedAt: '2026-01-01T00:00:00.000Z',
+      horizon: 2,
+      stride: 1,
+      shape: [4, 4, 1] as const,
+      normalisation: { low: 0, high: 1 },
+      forecaster: { name: 'n', hash: 'h' },
+      leads: [],
+    };
+    const ledger = begin();
+    await ledger.forecasts.put([record, { ...record, id: 'f2' }]);
+    await ledger.forecasts.put([{ ...record, ended: { status: 'final' } }]);
+    await ledger.forecasts.finish(['f1', 'f1', 'unknown']);
+    await ledger.close();
+    const { forecasts, counts } = begin();
+    expect([...forecasts.outstanding()]).toEqual([{ ...record, id: 'f2' }]);
+    expect([forecasts.isFinished('f1'), forecasts.isFinished('f2')]).toEqual([true, false]);
+    expect(counts().scores).toEqual({ final: 1, expired: 0 });
+  });
+
+  test('kill -9 loses nothing that was confirmed, and leaves no half of anything', async () => {
+    const script = fileURLToPath(new URL('../support/ledger-writer.js', import.meta.url));
+    let from = 0;
+    for (const lines of [1, 20, 150]) {
+      const child = spawn(process.execPath, [script, folder], { stdio: ['ignore', 'pipe', 'inherit'] });
+      let text = '';
+      for await (const chunk of child.stdout.setEncoding('utf8')) {
+        text += String(chunk);
+        if (text.split('\n').length > lines) break;
+      }
+      const gone = once(child, 'exit');
+      child.kill('SIGKILL');
+      await gone;
+      const confirmed = Number(text.trim().split('\n').at(-1));
+      expect(confirmed).toBeGreaterThanOrEqual((lines - 1) * 5);
+
+      const ledger = begin();
+      expect(ledger.notice).toBeUndefined();
+      const written = indices(ledger.frames('s'));
+      expect(written.length).toBeGreaterThan(confirmed);
+      expect(written).toEqual(written.map((_, i) => i));
+      const finished = [...ledger.frames('s')].filter(({ outcome }) => outcome !== undefined).length;
+      expect(ledger.counts().frames.observed).toBe(finished);
+      expect(indices(ledger.unfinished('s'))).toEqual(
+        indices([...ledger.frames('s')].filter(({ outcome }) => outcome === undefined)),
+      );
+      expect(written.length).toBeGreaterThanOrEqual(from);
+      from = written.length;
+      await ledger.close();
+    }
+  });
+
+  const damage: Record<string, (path: string) => Promise<void>> = {
+    'cut in half': async (path) => truncate(path, Math.floor((await stat(path)).size / 2)),
+    emptied: (path) => truncate(path, 0),
+    'another file': (path) => writeFile(path, 'this is no database\n'.repeat(5000)),
+    'overwritten inside': async (path) => {
+      const file = await open(path, 'r+');
+      await file.write(Buffer.alloc(16 * 4096, 0xff), 0, 16 * 4096, 3 * 4096);
+      await file.close();
+    },
+  };
+  test.each(Object.keys(damage))('a damaged ledger is set aside and a new one begun: %s', async (kind) => {
+    const first = begin();
+    for (let index = 0; index < 2000; index++) first.finish(entry(index), 'observed');
+    await first.close();
+    await damage[kind]?.(join(folder, 'ledger.mdb'));
+    const ledger = begin();
+    expect(ledger.notice).toContain('damaged-1');
+    expect(ledger.frame('s', 1)).toBeUndefined();
+    ledger.finish(entry(5), 'observed');
+    await ledger.durable();
+    expect(await readdir(folder)).toContain('ledger.mdb.damaged-1');
+    await ledger.close();
+    expect(begin().notice).toBeUndefined();
+  });
+
+  test('a ledger of another version is refused, not touched', async () => {
+    const first = begin();
+    first.finish(entry(1), 'observed');
+    await first.close();
+    const { open: openDatabase } = await import('lmdb');
+    const raw = openDatabase({ path: join(folder, 'ledger.mdb'), noSubdir: true });
+    await raw.openDB<unknown, string[]>('meta', {}).put(['version'], 99);
+    await raw.close();
+    expect(() => openLedger(folder)).toThrow(StateError);
+    expect(() => openLedger(folder)).toThrow('version 99');
+  });
+});
