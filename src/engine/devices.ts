@@ -1,8 +1,11 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
 import { EngineError, messageOf, UsageError } from '../pipeline/errors.js';
 import { eagerEngine } from './eager.js';
 import { onnxEngine } from './onnx.js';
 import type { Engine } from './types.js';
-import * as tf from '@tensorflow/tfjs-core';
 
 /** What `--device` takes besides `auto`. Providers first, fastest first: the order in which `auto` tries them. */
 export const DEVICES = ['tensorrt', 'cuda', 'coreml', 'dml', 'webgpu', 'cpu', 'tensorflow', 'reference'] as const;
@@ -15,6 +18,25 @@ const HOW_TO_GET: Partial<Record<Device, string>> = {
   coreml: 'macOS only',
   dml: 'Windows only',
   tensorflow: 'npm install @tensorflow/tfjs-node-gpu@4.22.0 (or @tensorflow/tfjs-node)',
+};
+
+/** Where ONNX Runtime's script puts the CUDA libraries. */
+const hasCudaLibraries = (): boolean => {
+  const folder = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
+  const libraries = join(folder, 'bin', 'napi-v6', process.platform, process.arch);
+  return existsSync(join(libraries, 'libonnxruntime_providers_shared.so')) || existsSync(join(libraries, 'onnxruntime_providers_shared.dll'));
+};
+
+/** A GPU that Vulkan could drive. Without one, a software driver would be slower than the cpu provider. */
+const hasGpuNode = (): boolean =>
+  process.platform !== 'linux' || ['/dev/dri/renderD128', '/dev/nvidiactl', '/dev/dxg'].some((path) => existsSync(path));
+
+/** Why a device cannot work here, as far as that is known without loading native code (which prints its own errors). */
+const known = (device: Device): string | undefined => {
+  if (device === 'coreml' && process.platform !== 'darwin') return 'this is not macOS';
+  if (device === 'dml' && process.platform !== 'win32') return 'this is not Windows';
+  if ((device === 'cuda' || device === 'tensorrt') && !hasCudaLibraries()) return "ONNX Runtime's CUDA libraries are not installed";
+  return undefined;
 };
 
 const startTensorflow = async (): Promise<Engine> => {
@@ -33,6 +55,8 @@ const startTensorflow = async (): Promise<Engine> => {
 };
 
 const start = async (device: Device, threads: number | undefined): Promise<Engine> => {
+  const reason = known(device);
+  if (reason !== undefined) throw new EngineError(reason);
   if (device === 'reference') return eagerEngine('cpu', 'reference (tfjs cpu)');
   if (device === 'tensorflow') return startTensorflow();
   return onnxEngine({ provider: device, ...(threads === undefined ? {} : { threads }) });
@@ -58,7 +82,7 @@ export const openEngine = async (device = 'auto', threads?: number): Promise<Eng
   if (device !== 'auto' && !DEVICES.includes(device as Device)) {
     throw new UsageError(`unknown device "${device}"`, { hint: `choose one of auto, ${DEVICES.join(', ')}` });
   }
-  const wanted = device === 'auto' ? DEVICES : [device as Device];
+  const wanted = device === 'auto' ? DEVICES.filter((name) => name !== 'webgpu' || hasGpuNode()) : [device as Device];
   let failure: unknown;
   for (const name of wanted) {
     let engine: Engine | undefined;

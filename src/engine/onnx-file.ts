@@ -93,6 +93,9 @@ const naming = (graph: Graph) => {
   return { nameOf, constants };
 };
 
+/** What an output is called in the file: a state that goes in and out under one name needs two there. */
+export const outputName = ({ inputs }: Graph, name: string): string => (name in inputs ? `${name}.next` : name);
+
 /**
  * A graph of ONNX operations as the bytes of an .onnx file (ModelProto).
  * @throws Error for a node that was not lowered, which is a mistake in the passes
@@ -111,14 +114,14 @@ export const writeOnnx = (graph: Graph): Uint8Array => {
     for (const [name, value] of Object.entries(graph.outputs)) {
       const node: Node = { op: 'Identity', domain: '', inputs: [value], outputs: [], attributes: {} };
       message(g, 1, (n) => {
-        text(n, 2, name);
+        text(n, 2, outputName(graph, name));
         writeNode(n, node, nameOf);
       });
     }
     text(g, 2, 'graph');
     for (const value of constants) message(g, 5, (t) => writeTensor(t, nameOf(value), value, value.constant as Constant));
     for (const [name, value] of Object.entries(graph.inputs)) message(g, 11, (i) => writeInfo(i, name, value));
-    for (const [name, value] of Object.entries(graph.outputs)) message(g, 12, (o) => writeInfo(o, name, value));
+    for (const [name, value] of Object.entries(graph.outputs)) message(g, 12, (o) => writeInfo(o, outputName(graph, name), value));
   });
   for (const [domain, version] of [['', OPSET], ['com.microsoft', 1]] as const) {
     message(w, 8, (o) => {

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { EngineError } from '../pipeline/errors.js';
 import { checkInputs, handleFactory, isHandle } from './handles.js';
-import { writeOnnx } from './onnx-file.js';
+import { outputName, writeOnnx } from './onnx-file.js';
 import type { Reply, Request } from './onnx-worker.js';
 import { optimise } from './passes/index.js';
 import { trace } from './tracer.js';
@@ -58,7 +58,7 @@ export const onnxEngine = ({ provider, threads = 0 }: OnnxOptions): Engine => {
   const forget = (request: Promise<unknown>): void => void request.catch(() => undefined);
   const handles = handleFactory<number>((handle) => forget(ask({ kind: 'free', handle })));
 
-  const program = (session: number, inputs: Named<Spec>, outputs: Named<Spec>): Program => ({
+  const program = (session: number, inputs: Named<Spec>, outputs: Named<Spec>, inFile: Named<string>): Program => ({
     inputs,
     outputs,
     run: async (values) => {
@@ -69,9 +69,10 @@ export const onnxEngine = ({ provider, threads = 0 }: OnnxOptions): Engine => {
           return [name, isHandle(input) ? handles.valueOf(input) : { shape: input.shape, dtype: input.dtype, data: input.data }];
         }),
       );
-      const results = Object.fromEntries(Object.keys(outputs).map((name) => [name, ++numbers]));
-      await ask({ kind: 'run', session, inputs: feeds, outputs: results });
-      return Object.fromEntries(Object.entries(outputs).map(([name, spec]) => [name, handles.make(results[name] as number, spec)]));
+      const results = Object.entries(outputs).map(([name, spec]) => ({ name, spec, handle: ++numbers }));
+      const wanted = Object.fromEntries(results.map(({ name, handle }) => [inFile[name] as string, handle]));
+      await ask({ kind: 'run', session, inputs: feeds, outputs: wanted });
+      return Object.fromEntries(results.map(({ name, spec, handle }) => [name, handles.make(handle, spec)]));
     },
     dispose: async () => {
       await ask({ kind: 'release', session }).catch(() => undefined);
@@ -93,7 +94,8 @@ export const onnxEngine = ({ provider, threads = 0 }: OnnxOptions): Engine => {
       const outputs = Object.fromEntries(
         Object.entries(graph.outputs).map(([name, { shape, dtype }]) => [name, { shape, dtype } as Spec]),
       );
-      return program(session, inputs, outputs);
+      const inFile = Object.fromEntries(Object.keys(outputs).map((name) => [name, outputName(graph, name)]));
+      return program(session, inputs, outputs, inFile);
     },
     upload: async (tensor) => {
       const handle = ++numbers;

@@ -39,6 +39,8 @@ export interface Encoded {
 
 /** One step forward in latent space. */
 export interface Predictor {
+  /** Channels of the latents it makes: what the decoder gets. */
+  readonly latentChannels: number;
   params(net: NetworkShape, latentChannels: number): Params<ParamSpec>;
   /** Shapes of the recurrent state for a latent [n, h, w, latentChannels]. It starts as zeros. */
   stateShapes(n: number, h: number, w: number, latentChannels: number): readonly (readonly number[])[];
@@ -51,7 +53,7 @@ export interface Stepped {
 
 /** Latents to the next frame. */
 export interface Decoder {
-  params(net: NetworkShape, encoder: Encoder): Params<ParamSpec>;
+  params(net: NetworkShape, inputs: Pick<Encoder, 'skips' | 'latentChannels'>): Params<ParamSpec>;
   /** The frame that follows `frame` [N, H, W, C], which followed `previous`. */
   decode(
     params: Params<Tensor>,

@@ -1,0 +1,74 @@
+import { mkdir, readFile, readdir, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { codeOf, ForecasterError, messageOf } from '../pipeline/errors.js';
+import { writeAtomically } from '../pipeline/atomic.js';
+import { assemble, settingsSchema, type Forecaster } from './forecaster.js';
+import { readSafetensors, writeSafetensors } from './safetensors.js';
+
+const SETTINGS = 'forecaster.json';
+const WEIGHTS = 'weights.safetensors';
+
+/** Forecasters that ship with the package, beside dist/. */
+const SHIPPED = fileURLToPath(new URL('../../../forecasters/', import.meta.url));
+
+/** Names of the forecasters that ship with mesocast. */
+export const shippedForecasters = async (): Promise<string[]> => {
+  const entries = await readdir(SHIPPED, { withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+};
+
+const isFolder = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
+
+/** The folder of a forecaster given by path, or by the name of one that ships. */
+const locate = async (where: string): Promise<string> => {
+  if (await isFolder(where)) return resolve(where);
+  const shipped = await shippedForecasters();
+  if (shipped.includes(where)) return join(SHIPPED, where);
+  throw new ForecasterError(`there is no forecaster "${where}"`, {
+    hint: `give a folder that \`mesocast train\` made, or one of those that ship: ${shipped.join(', ')}`,
+  });
+};
+
+const read = async (folder: string, file: string): Promise<Buffer> => {
+  try {
+    return await readFile(join(folder, file));
+  } catch (cause) {
+    const what = codeOf(cause) === 'ENOENT' ? 'is missing' : `cannot be read: ${messageOf(cause)}`;
+    throw new ForecasterError(`forecaster folder ${folder}: ${file} ${what}`, { cause, hint: 'make a new one with `mesocast train`' });
+  }
+};
+
+/**
+ * Loads a forecaster from its folder (forecaster.json and weights.safetensors), or by the name of one that ships.
+ * @throws ForecasterError saying which file is missing or damaged, and how
+ */
+export const loadForecaster = async (where: string): Promise<Forecaster> => {
+  const folder = await locate(where);
+  const text = (await read(folder, SETTINGS)).toString('utf8');
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new ForecasterError(`forecaster folder ${folder}: ${SETTINGS} is not JSON: ${messageOf(cause)}`, { cause });
+  }
+  const settings = settingsSchema.safeParse(json);
+  if (!settings.success) {
+    throw new ForecasterError(`forecaster folder ${folder}: ${SETTINGS}: ${z.prettifyError(settings.error).replaceAll('\n', ' ')}`);
+  }
+  const bytes = await read(folder, WEIGHTS);
+  try {
+    return await assemble(settings.data, readSafetensors(bytes).tensors);
+  } catch (cause) {
+    if (cause instanceof ForecasterError) throw cause;
+    throw new ForecasterError(`forecaster folder ${folder}: ${WEIGHTS} is damaged: ${messageOf(cause)}`, { cause });
+  }
+};
+
+/** Writes the folder; each file appears whole or not at all. */
+export const saveForecaster = async (folder: string, { settings, weights }: Pick<Forecaster, 'settings' | 'weights'>): Promise<void> => {
+  await mkdir(folder, { recursive: true });
+  await writeAtomically(join(folder, WEIGHTS), writeSafetensors(weights));
+  await writeAtomically(join(folder, SETTINGS), Buffer.from(`${JSON.stringify(settings, undefined, 2)}\n`));
+};

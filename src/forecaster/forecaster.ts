@@ -1,0 +1,80 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import type { Named } from '../engine/types.js';
+import { ForecasterError, messageOf } from '../pipeline/errors.js';
+import type { ForecasterId } from '../pipeline/forecast.js';
+import { normalNumbers, uniformNumbers } from '../pipeline/random.js';
+import { createPlugin } from '../pipeline/registry.js';
+import { networkParams, type Network } from './network-functions.js';
+import { writeSafetensors, type Weight } from './safetensors.js';
+
+const stage = z.strictObject({ name: z.string(), options: z.record(z.string(), z.unknown()).default({}) });
+
+/** forecaster.json: all that is needed to build the network that the weights belong to. */
+export const settingsSchema = z.strictObject({
+  format: z.literal(1).describe('version of this file'),
+  name: z.string().regex(/^[\w.-]+$/, 'letters, digits, ".", "_" and "-" only'),
+  encoder: stage,
+  predictor: stage,
+  decoder: stage,
+  channels: z.number().int().positive().default(1),
+  boundary: z.enum(['periodic', 'replicate', 'zero']).default('replicate'),
+  feedback: z.enum(['frame', 'latent']).default('frame'),
+  context: z.number().int().min(2).default(10).describe('frames that it was trained to stand on'),
+  training: z.record(z.string(), z.unknown()).default({}).describe('how it was made; for people'),
+});
+export type Settings = z.output<typeof settingsSchema>;
+
+/** A network with its weights. */
+export interface Forecaster {
+  readonly settings: Settings;
+  readonly network: Network;
+  readonly weights: Named<Weight>;
+  readonly id: ForecasterId;
+}
+
+/** The network that settings describe. @throws PluginError for a stage that does not exist or is set wrongly */
+export const buildNetwork = async (settings: Settings): Promise<Network> => ({
+  encoder: await createPlugin('encoder', settings.encoder.name, settings.encoder.options, undefined),
+  predictor: await createPlugin('predictor', settings.predictor.name, settings.predictor.options, undefined),
+  decoder: await createPlugin('decoder', settings.decoder.name, settings.decoder.options, undefined),
+  shape: { channels: settings.channels, boundary: settings.boundary },
+  feedback: settings.feedback,
+});
+
+/** Fresh weights, the same for the same seed. */
+export const initialWeights = (network: Network, seed: number): Record<string, Weight> => {
+  const normal = normalNumbers(uniformNumbers(seed));
+  return Object.fromEntries(
+    Object.entries(networkParams(network)).map(([name, { shape, std, constant = 0 }]) => {
+      const length = shape.reduce((a, b) => a * b, 1);
+      return [name, { shape, data: Float32Array.from({ length }, () => constant + (std === 0 ? 0 : std * normal())) }];
+    }),
+  );
+};
+
+/** What the hash covers: everything that a forecast depends on. */
+const hashOf = ({ training: _training, ...settings }: Settings, weights: Named<Weight>): string =>
+  createHash('sha256').update(JSON.stringify(settings)).update(writeSafetensors(weights)).digest('hex');
+
+/**
+ * Puts settings and weights together.
+ * @throws ForecasterError for a missing, superfluous or misshapen weight, or one with NaN
+ */
+export const assemble = async (settings: Settings, weights: Named<Weight>): Promise<Forecaster> => {
+  const network = await buildNetwork(settings).catch((cause: unknown) => {
+    throw new ForecasterError(`forecaster "${settings.name}": ${messageOf(cause)}`, { cause });
+  });
+  const specs = networkParams(network);
+  for (const [name, { shape }] of Object.entries(specs)) {
+    const weight = weights[name];
+    if (weight === undefined) throw new ForecasterError(`forecaster "${settings.name}": weight "${name}" is missing`);
+    if (weight.shape.join() !== shape.join()) {
+      throw new ForecasterError(`forecaster "${settings.name}": weight "${name}" is [${weight.shape.join(', ')}], its settings want [${shape.join(', ')}]`);
+    }
+    if (!weight.data.every(Number.isFinite)) throw new ForecasterError(`forecaster "${settings.name}": weight "${name}" holds NaN or infinity`);
+  }
+  const extra = Object.keys(weights).find((name) => !(name in specs));
+  if (extra !== undefined) throw new ForecasterError(`forecaster "${settings.name}": weight "${extra}" belongs to no stage`);
+  return { settings, network, weights, id: { name: settings.name, hash: hashOf(settings, weights) } };
+};

@@ -1,0 +1,86 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Boundary, ParamSpec } from './network.js';
+
+/** Rows or columns `begin .. begin + size` of x [N, H, W, C]; axis 1 or 2. */
+const strip = (x: Tensor4D, axis: 1 | 2, begin: number, size: number): Tensor4D => {
+  const from: [number, number, number, number] = [0, 0, 0, 0];
+  const shape: [number, number, number, number] = [...x.shape];
+  from[axis] = begin;
+  shape[axis] = size;
+  return tf.slice(x, from, shape);
+};
+
+const padAxis = (x: Tensor4D, axis: 1 | 2, width: number, boundary: Boundary): Tensor4D => {
+  const size = x.shape[axis];
+  if (boundary === 'periodic') {
+    return tf.concat([strip(x, axis, size - width, width), x, strip(x, axis, 0, width)], axis);
+  }
+  const repeat = (at: number): Tensor4D[] => Array<Tensor4D>(width).fill(strip(x, axis, at, 1));
+  return tf.concat([...repeat(0), x, ...repeat(size - 1)], axis);
+};
+
+/**
+ * x [N, H, W, C] with `width` more pixels on every side: those of the opposite edge (periodic), copies of the edge
+ * (replicate: no flux through it), or zeros.
+ */
+export const padBoundary = (x: Tensor4D, width: number, boundary: Boundary): Tensor4D => {
+  if (width === 0) return x;
+  if (boundary === 'zero') return tf.pad(x, [[0, 0], [width, width], [width, width], [0, 0]]);
+  return padAxis(padAxis(x, 1, width, boundary), 2, width, boundary);
+};
+
+/**
+ * Convolution with odd square kernels, [N, H, W, I] -> [N, H/stride, W/stride, O], seeing the boundary beyond the edge.
+ * `weight` is [k, k, I, O], `bias` [O].
+ */
+export const convolve = (
+  x: Tensor4D,
+  weight: Tensor,
+  bias: Tensor | undefined,
+  boundary: Boundary,
+  stride = 1,
+): Tensor4D => {
+  const filter = weight as Tensor4D;
+  const padded = padBoundary(x, (filter.shape[0] - 1) / 2, boundary);
+  const y = tf.conv2d(padded, filter, stride, 'valid');
+  return bias === undefined ? y : tf.add(y, bias as Tensor1D);
+};
+
+/** Nearest-neighbour enlargement, [N, H, W, C] -> [N, f H, f W, C]. */
+export const enlarge = (x: Tensor4D, factor: number): Tensor4D =>
+  tf.image.resizeNearestNeighbor(x, [x.shape[1] * factor, x.shape[2] * factor]);
+
+/** Groups of channels become blocks of pixels, [N, H, W, b b C] -> [N, b H, b W, C] (sub-pixel convolution, Shi et al. 2016). */
+export const channelsToPixels = (x: Tensor4D, block: number): Tensor4D => {
+  const [n, h, w, channels] = x.shape;
+  const c = channels / block ** 2;
+  const blocks = tf.transpose(tf.reshape(x, [n, h, w, block, block, c]), [0, 1, 3, 2, 4, 5]);
+  return tf.reshape(blocks, [n, h * block, w * block, c]);
+};
+
+/** Blocks of pixels become channels, the inverse of channelsToPixels: [N, b H, b W, C] -> [N, H, W, b b C]. */
+export const pixelsToChannels = (x: Tensor4D, block: number): Tensor4D => {
+  const [n, h, w, c] = x.shape;
+  const blocks = tf.reshape(x, [n, h / block, block, w / block, block, c]);
+  return tf.reshape(tf.transpose(blocks, [0, 1, 3, 2, 4, 5]), [n, h / block, w / block, c * block ** 2]);
+};
+
+/** Leaky ReLU with slope 0.2 below zero. */
+export const activate = (x: Tensor4D): Tensor4D => tf.leakyRelu(x, 0.2);
+
+/** A k x k filter from `inputs` to `outputs` channels: He initialisation times `gain`. */
+export const filterSpec = (kernel: number, inputs: number, outputs: number, gain = 1): ParamSpec => ({
+  shape: [kernel, kernel, inputs, outputs],
+  std: gain * Math.sqrt(2 / (1.04 * kernel * kernel * inputs)),
+});
+
+/** A bias of `outputs` channels, all `constant`. */
+export const biasSpec = (outputs: number, constant = 0): ParamSpec => ({ shape: [outputs], std: 0, constant });
+
+/** A weight that must be there. @throws Error naming it */
+export const weight = (params: Readonly<Record<string, Tensor>>, name: string): Tensor => {
+  const tensor = params[name];
+  if (tensor === undefined) throw new Error(`the network has no weight "${name}"`);
+  return tensor;
+};

@@ -1,0 +1,103 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Named } from '../engine/types.js';
+import type { Decoder, Encoded, Encoder, NetworkShape, Params, ParamSpec, Predictor } from './network.js';
+
+/** Encoder, predictor and decoder that fit each other, and how a roll-out feeds itself. */
+export interface Network {
+  readonly encoder: Encoder;
+  readonly predictor: Predictor;
+  readonly decoder: Decoder;
+  readonly shape: NetworkShape;
+  /** `frame`: each predicted frame is encoded again; `latent`: the predictor steps on its own latents. */
+  readonly feedback: 'frame' | 'latent';
+}
+
+type Stage = 'encoder' | 'predictor' | 'decoder';
+
+/** Every weight of the network, prefixed by its stage: `encoder.half.weight`, ... */
+export const networkParams = ({ encoder, predictor, decoder, shape }: Network): Params<ParamSpec> => {
+  const inputs = { latentChannels: predictor.latentChannels, skips: encoder.skips };
+  const stages: [Stage, Params<ParamSpec>][] = [
+    ['encoder', encoder.params(shape)],
+    ['predictor', predictor.params(shape, encoder.latentChannels)],
+    ['decoder', decoder.params(shape, inputs)],
+  ];
+  return Object.fromEntries(
+    stages.flatMap(([stage, specs]) => Object.entries(specs).map(([name, spec]) => [`${stage}.${name}`, spec] as const)),
+  );
+};
+
+const stageParams = (params: Named<Tensor>, stage: Stage): Params<Tensor> =>
+  Object.fromEntries(
+    Object.entries(params)
+      .filter(([name]) => name.startsWith(`${stage}.`))
+      .map(([name, tensor]) => [name.slice(stage.length + 1), tensor]),
+  );
+
+/** The recurrent state of a series after a frame: the predictor's own, then the latent it expects next. */
+export type State = readonly Tensor4D[];
+
+/** Shapes of that state for frames [n, height, width, channels]. */
+export const stateShapes = ({ encoder, predictor }: Network, n: number, height: number, width: number): number[][] => {
+  const [h, w] = [height / encoder.stride, width / encoder.stride];
+  const own = predictor.stateShapes(n, h, w, encoder.latentChannels);
+  return [...own.map((shape) => [...shape]), [n, h, w, predictor.latentChannels]];
+};
+
+/** The three stages bound to their weights. Everything below works on normalised frames [N, H, W, C]. */
+export const bind = (network: Network, params: Named<Tensor>) => {
+  const { encoder, predictor, decoder, shape } = network;
+  const [e, p, d] = (['encoder', 'predictor', 'decoder'] as const).map((stage) => stageParams(params, stage)) as [
+    Params<Tensor>,
+    Params<Tensor>,
+    Params<Tensor>,
+  ];
+  const encode = (frame: Tensor4D, previous: Tensor4D): Encoded => encoder.encode(e, frame, previous, shape);
+  const advance = (latent: Tensor4D, state: State): State => {
+    const stepped = predictor.step(p, latent, state.slice(0, -1), shape);
+    return [...stepped.state, stepped.latent];
+  };
+  const decode = (state: State, skips: readonly Tensor4D[], frame: Tensor4D, previous: Tensor4D): Tensor4D =>
+    decoder.decode(d, state.at(-1) as Tensor4D, skips, frame, previous, shape);
+  return { encode, advance, decode };
+};
+
+/** Beyond these, normalised values are held: whatever a roll-out does, it stays finite. */
+const LIMITS = [-0.5, 1.5] as const;
+
+/** One observed frame taken into the state. */
+export const observe = (network: Network, params: Named<Tensor>, frame: Tensor4D, previous: Tensor4D, state: State): State => {
+  const { encode, advance } = bind(network, params);
+  return advance(encode(frame, previous).latent, state);
+};
+
+/**
+ * The frames at leads 1..horizon after `frame`, whose state is `state` (it has taken `frame` in).
+ * Training leaves `limits` out, so that gradients pass everywhere.
+ */
+export const rollOut = (
+  network: Network,
+  params: Named<Tensor>,
+  frame: Tensor4D,
+  previous: Tensor4D,
+  state: State,
+  horizon: number,
+  limits: readonly [number, number] | undefined = LIMITS,
+): Tensor4D[] => {
+  const { encode, advance, decode } = bind(network, params);
+  let { skips } = encode(frame, previous);
+  let [now, before, memory] = [frame, previous, state];
+  const frames: Tensor4D[] = [];
+  for (let lead = 1; lead <= horizon; lead++) {
+    const free = decode(memory, skips, now, before);
+    const next = limits === undefined ? free : tf.clipByValue(free, limits[0], limits[1]);
+    frames.push(next);
+    [before, now] = [now, next];
+    if (lead === horizon) break;
+    let latent = memory.at(-1) as Tensor4D;
+    if (network.feedback === 'frame') ({ latent, skips } = encode(now, before));
+    memory = advance(latent, memory);
+  }
+  return frames;
+};

@@ -1,0 +1,151 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Engine, Handle, HostTensor, Named, Program, Spec } from '../engine/types.js';
+import type { FrameShape } from '../pipeline/frame.js';
+import type { Forecaster } from './forecaster.js';
+import { observe, rollOut, stateShapes, type State } from './network-functions.js';
+import type { Weight } from './safetensors.js';
+
+/** The recurrent state of one series, on the device. */
+export type StateHandles = readonly Handle[];
+
+/** What one series brings to a run of the network. Frames are normalised [H, W, C]. */
+export interface SeriesInput {
+  readonly frame: Float32Array;
+  /** The frame before; `frame` itself where the series starts. */
+  readonly previous: Float32Array;
+  /** Undefined before the first frame. */
+  readonly state: StateHandles | undefined;
+}
+
+/** A forecaster on an engine: compiles programs as shapes and batch sizes come up, keeps the weights on the device. */
+export interface Runner {
+  /** Takes one frame of each series into its state. The new states belong to the caller. */
+  observe(shape: FrameShape, batch: readonly SeriesInput[]): Promise<StateHandles[]>;
+  /** Leads 1..horizon of each series, one handle [B, horizon, H, W, C] for all. The states stay the caller's. */
+  rollOut(shape: FrameShape, batch: readonly SeriesInput[], horizon: number): Promise<Handle>;
+  readonly engine: Engine;
+  dispose(): Promise<void>;
+}
+
+const WEIGHT = 'weight.';
+
+export const weightSpecs = (weights: Named<Weight>): Record<string, Spec> =>
+  Object.fromEntries(Object.entries(weights).map(([name, { shape }]) => [WEIGHT + name, { shape, dtype: 'float32' }]));
+
+/** The weights among a program's inputs, by their own names. */
+export const weightInputs = (inputs: Named<Tensor>): Record<string, Tensor> =>
+  Object.fromEntries(
+    Object.entries(inputs)
+      .filter(([name]) => name.startsWith(WEIGHT))
+      .map(([name, tensor]) => [name.slice(WEIGHT.length), tensor]),
+  );
+
+export const uploadWeights = async (engine: Engine, weights: Named<Weight>): Promise<Record<string, Handle>> => {
+  const entries = Object.entries(weights).map(
+    async ([name, { shape, data }]) => [WEIGHT + name, await engine.upload({ shape, data, dtype: 'float32' })] as const,
+  );
+  return Object.fromEntries(await Promise.all(entries));
+};
+
+const stateName = (series: number, k: number): string => `state.${series}.${k}`;
+
+/** Batch sizes that programs are compiled for; a batch in between is filled up with copies of its last series. */
+const BUCKETS = [1, 2, 4, 8, 16];
+export const LARGEST_BATCH = 16;
+const bucketFor = (n: number): number => BUCKETS.find((size) => size >= n) ?? LARGEST_BATCH;
+
+const stacked = (frames: readonly Float32Array[], shape: FrameShape): HostTensor => {
+  const [first] = frames as [Float32Array];
+  const data = new Float32Array(frames.length * first.length);
+  frames.forEach((frame, k) => data.set(frame, k * first.length));
+  return { shape: [frames.length, ...shape], dtype: 'float32', data };
+};
+
+export const createRunner = async (forecaster: Forecaster, engine: Engine): Promise<Runner> => {
+  const { network, weights } = forecaster;
+  const weightHandles = await uploadWeights(engine, weights);
+  const programs = new Map<string, Promise<Program>>();
+
+  const inputSpecs = (n: number, [h, w, c]: FrameShape): Record<string, Spec> => {
+    const frames: Spec = { shape: [n, h, w, c], dtype: 'float32' };
+    const states = Array.from({ length: n }, (_, series) =>
+      stateShapes(network, 1, h, w).map((shape, k) => [stateName(series, k), { shape, dtype: 'float32' }] as const),
+    );
+    return { frame: frames, previous: frames, ...Object.fromEntries(states.flat()), ...weightSpecs(weights) };
+  };
+
+  /** States come one by one, so that series can meet in any batch, and go through the network as one. */
+  const joined = (inputs: Named<Tensor>, n: number, states: number): State =>
+    Array.from({ length: states }, (_, k) =>
+      tf.concat(Array.from({ length: n }, (_series, series) => inputs[stateName(series, k)] as Tensor4D), 0),
+    );
+
+  const compile = (kind: 'observe' | 'rollOut', n: number, shape: FrameShape, horizon: number): Promise<Program> => {
+    const key = [kind, n, ...shape, horizon].join();
+    let program = programs.get(key);
+    if (program === undefined) {
+      const states = stateShapes(network, 1, shape[0], shape[1]).length;
+      program = engine.compile((inputs) => {
+        const [frame, previous] = [inputs['frame'], inputs['previous']] as [Tensor4D, Tensor4D];
+        const params = weightInputs(inputs);
+        const state = joined(inputs, n, states);
+        if (kind === 'rollOut') {
+          return { frames: tf.stack(rollOut(network, params, frame, previous, state, horizon), 1) };
+        }
+        const next = observe(network, params, frame, previous, state);
+        const split = next.map((tensor) => (n === 1 ? [tensor] : tf.split(tensor, n, 0)));
+        return Object.fromEntries(split.flatMap((parts, k) => parts.map((part, series) => [stateName(series, k), part])));
+      }, inputSpecs(n, shape));
+      programs.set(key, program);
+      // A shape that failed to compile is tried again rather than remembered.
+      program.catch(() => programs.delete(key));
+    }
+    return program;
+  };
+
+  const zeroState = (shape: FrameShape): HostTensor[] =>
+    stateShapes(network, 1, shape[0], shape[1]).map((dims) => ({
+      shape: dims,
+      dtype: 'float32',
+      data: new Float32Array(dims.reduce((a, b) => a * b, 1)),
+    }));
+
+  const feed = (shape: FrameShape, batch: readonly SeriesInput[]): Record<string, Handle | HostTensor> => {
+    const filled = Array.from({ length: bucketFor(batch.length) }, (_, k) => batch[Math.min(k, batch.length - 1)] as SeriesInput);
+    const states = filled.flatMap(({ state }, series) =>
+      (state ?? zeroState(shape)).map((tensor, k) => [stateName(series, k), tensor] as const),
+    );
+    return {
+      frame: stacked(filled.map(({ frame }) => frame), shape),
+      previous: stacked(filled.map(({ previous }) => previous), shape),
+      ...Object.fromEntries(states),
+      ...weightHandles,
+    };
+  };
+
+  return {
+    engine,
+    observe: async (shape, batch) => {
+      const n = bucketFor(batch.length);
+      const program = await compile('observe', n, shape, 0);
+      const results = await program.run(feed(shape, batch));
+      const states = stateShapes(network, 1, shape[0], shape[1]).length;
+      const all = Array.from({ length: n }, (_, series) =>
+        Array.from({ length: states }, (_state, k) => results[stateName(series, k)] as Handle),
+      );
+      for (const filler of all.slice(batch.length)) filler.forEach((handle) => handle.release());
+      return all.slice(0, batch.length);
+    },
+    rollOut: async (shape, batch, horizon) => {
+      const program = await compile('rollOut', bucketFor(batch.length), shape, horizon);
+      const { frames } = await program.run(feed(shape, batch));
+      return frames as Handle;
+    },
+    dispose: async () => {
+      for (const handle of Object.values(weightHandles)) handle.release();
+      for (const program of programs.values()) await (await program).dispose();
+      programs.clear();
+    },
+  };
+};

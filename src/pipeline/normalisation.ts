@@ -1,0 +1,45 @@
+import { FrameError } from './errors.js';
+import type { Normalisation } from './forecast.js';
+import type { Field } from './frame.js';
+
+/** The range of these frames as 0..1; a flat field keeps a unit range, so that what appears in it is seen. */
+export const fixNormalisation = (frames: readonly Float32Array[]): Normalisation => {
+  let [low, high] = [Infinity, -Infinity];
+  for (const frame of frames) {
+    for (const value of frame) {
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+  }
+  return high > low ? { low, high } : { low, high: low + 1 };
+};
+
+/** Physical values to 0..1. */
+export const normalise = (data: Float32Array, { low, high }: Normalisation): Float32Array => {
+  const scale = 1 / (high - low);
+  return data.map((value) => (value - low) * scale);
+};
+
+/** Back to physical values. */
+export const denormalise = (data: Float32Array, { low, high }: Normalisation): Float32Array =>
+  data.map((value) => low + value * (high - low));
+
+/** Luma weights of ITU-R BT.601. */
+const LUMA = [0.299, 0.587, 0.114] as const;
+
+/**
+ * A field with the channels that a network takes: colour becomes grey for a network of one channel.
+ * @throws FrameError when the channels cannot be had
+ */
+export const toChannels = (field: Field, channels: number): Field => {
+  const [h, w, c] = field.shape;
+  if (c === channels) return field;
+  if (c !== 3 || channels !== 1) {
+    throw new FrameError(`the frame has ${c} channels, the forecaster takes ${channels}`, { hint: `train a forecaster on frames with ${c} channels` });
+  }
+  const data = new Float32Array(h * w);
+  for (let k = 0; k < data.length; k++) {
+    data[k] = LUMA[0] * (field.data[3 * k] ?? 0) + LUMA[1] * (field.data[3 * k + 1] ?? 0) + LUMA[2] * (field.data[3 * k + 2] ?? 0);
+  }
+  return { shape: [h, w, 1], data, sampleType: field.sampleType };
+};

@@ -1,0 +1,41 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readSafetensors, writeSafetensors, type Weight } from '../forecaster/safetensors.js';
+import type { Named } from '../engine/types.js';
+import { writeAtomically } from '../pipeline/atomic.js';
+import { codeOf, messageOf, StateError } from '../pipeline/errors.js';
+
+/** Everything that training goes on from: a step after a checkpoint equals the step that would have followed it. */
+export interface Checkpoint {
+  /** Steps done. */
+  readonly iteration: number;
+  /** Settings that must not change between stop and resume, as JSON. */
+  readonly settings: string;
+  /** All slots of all weights. */
+  readonly tensors: Named<Weight>;
+}
+
+const FILE = 'checkpoint.safetensors';
+
+/** One file, so that numbers and weights cannot be of different times. */
+export const saveCheckpoint = async (folder: string, { iteration, settings, tensors }: Checkpoint): Promise<void> => {
+  await mkdir(folder, { recursive: true });
+  await writeAtomically(join(folder, FILE), writeSafetensors(tensors, { iteration: String(iteration), settings }));
+};
+
+/** The folder's checkpoint, if there is one. @throws StateError for a damaged one */
+export const loadCheckpoint = async (folder: string): Promise<Checkpoint | undefined> => {
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(join(folder, FILE));
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    const { tensors, metadata } = readSafetensors(bytes);
+    return { iteration: Number(metadata['iteration']), settings: metadata['settings'] ?? '', tensors };
+  } catch (cause) {
+    throw new StateError(`${join(folder, FILE)} is damaged: ${messageOf(cause)}`, { cause, hint: 'delete it to train from the beginning' });
+  }
+};

@@ -1,0 +1,117 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Tensor4D, Tensor5D } from '@tensorflow/tfjs-core';
+import type { Named, Spec, TensorFunction } from '../engine/types.js';
+import { bind, rollOut, stateShapes, type Network, type State } from '../forecaster/network-functions.js';
+import type { FrameShape } from '../pipeline/frame.js';
+
+/** Shape of the clips of a step: `context` frames are given, `leads` more are forecast and compared. */
+export interface ClipShape {
+  readonly batch: number;
+  readonly context: number;
+  readonly leads: number;
+  readonly frame: FrameShape;
+}
+
+/** Adam (Kingma & Ba 2015) and an exponential moving average of the weights. */
+const BETA1 = 0.9;
+const BETA2 = 0.99;
+const EPSILON = 1e-8;
+const LONGEST_GRADIENT = 1;
+/** Share of the loss that the frames inside the context have. */
+const CONTEXT_SHARE = 0.2;
+/** Mean squared change below which a clip counts as standing still; keeps the relative error finite. */
+const STILL = 1e-5;
+
+/** The four tensors that a weight has in training. */
+export const SLOTS = ['weight', 'mean', 'square', 'average'] as const;
+
+/** Mean over batch of MSE(predicted, truth) / MSE(last, truth): 1 for persistence, (1 - skill)^2 in general. */
+const relativeError = (predicted: Tensor4D, truth: Tensor4D, last: Tensor4D): Scalar => {
+  const error = tf.mean(tf.squaredDifference(predicted, truth), [1, 2, 3]);
+  const still = tf.mean(tf.squaredDifference(last, truth), [1, 2, 3]);
+  return tf.mean(tf.div(error, tf.add(still, STILL)));
+};
+
+const meanOf = (values: readonly Scalar[]): Scalar => tf.div(tf.addN([...values]), values.length);
+
+/** clip [T, N, H, W, C], time first so that frames are whole blocks of memory. */
+const clipLoss = (network: Network, params: Named<Tensor>, clip: Tensor5D, { batch, context, leads, frame }: ClipShape): Scalar => {
+  const [h, w, c] = frame;
+  const frames = (from: number, count: number): Tensor4D =>
+    tf.reshape(tf.slice(clip, [from, 0, 0, 0, 0], [count, batch, h, w, c]), [count * batch, h, w, c]);
+  const { encode, advance, decode } = bind(network, params);
+
+  // The context is all given: encode its frames as one batch, then step through them, then decode as one batch.
+  const given = frames(0, context);
+  const before = tf.concat([frames(0, 1), frames(0, context - 1)], 0) as Tensor4D;
+  const { latent, skips } = encode(given, before);
+  const part = (x: Tensor4D, from: number, count: number): Tensor4D =>
+    tf.slice(x, [from * batch, 0, 0, 0], [count * batch, x.shape[1], x.shape[2], x.shape[3]]);
+  let state: State = stateShapes(network, batch, h, w).map((shape) => tf.zeros(shape as [number, number, number, number]));
+  const expected: Tensor4D[] = [];
+  for (let t = 0; t < context; t++) {
+    state = advance(part(latent, t, 1), state);
+    expected.push(state.at(-1) as Tensor4D);
+  }
+  const inside = context - 1;
+  const next = decode(
+    [tf.concat(expected.slice(0, inside), 0) as Tensor4D],
+    skips.map((skip) => part(skip, 0, inside)),
+    part(given, 0, inside),
+    part(before, 0, inside),
+  );
+  const insideLoss = relativeError(next, frames(1, inside), frames(0, inside));
+
+  const last = frames(context - 1, 1);
+  const predicted = rollOut(network, params, last, frames(context - 2, 1), state, leads, undefined);
+  const leadLoss = meanOf(predicted.map((p, k) => relativeError(p, frames(context + k, 1), last)));
+  return tf.add(tf.mul(leadLoss, 1 - CONTEXT_SHARE), tf.mul(insideLoss, CONTEXT_SHARE));
+};
+
+export const slotName = (slot: (typeof SLOTS)[number], name: string): string => `${slot}.${name}`;
+
+/** Inputs of the step: the clip, three numbers of the optimiser, and the four slots of every weight. */
+export const trainSpecs = (weights: Named<{ readonly shape: readonly number[] }>, clip: ClipShape): Record<string, Spec> => {
+  const scalar: Spec = { shape: [], dtype: 'float32' };
+  const slots = Object.entries(weights).flatMap(([name, { shape }]) =>
+    SLOTS.map((slot) => [slotName(slot, name), { shape, dtype: 'float32' } as Spec] as const),
+  );
+  const frames: Spec = { shape: [clip.context + clip.leads, clip.batch, ...clip.frame], dtype: 'float32' };
+  return { clip: frames, rate: scalar, debias1: scalar, debias2: scalar, decay: scalar, ...Object.fromEntries(slots) };
+};
+
+/**
+ * One step of training: loss, gradients, Adam and the moving average, as one function from state to state.
+ * `rate` is the learning rate, `debias1/2` are 1 - beta^t, `decay` is the average's.
+ */
+export const trainStep =
+  (network: Network, names: readonly string[], shape: ClipShape): TensorFunction =>
+  (inputs) => {
+    const input = (name: string): Tensor => inputs[name] as Tensor;
+    const weights = names.map((name) => input(slotName('weight', name)));
+    const { value, grads } = tf.valueAndGrads((...values) =>
+      clipLoss(network, Object.fromEntries(names.map((name, k) => [name, values[k] as Tensor])), input('clip') as Tensor5D, shape),
+    )(weights);
+    const length = tf.sqrt(tf.addN(grads.map((g) => tf.sum(tf.square(g)))));
+    const scale = tf.minimum(1, tf.div(LONGEST_GRADIENT, tf.add(length, EPSILON)));
+    const outputs: Record<string, Tensor> = { loss: value, gradient: length };
+    names.forEach((name, k) => {
+      const g = tf.mul(grads[k] as Tensor, scale);
+      const mean = tf.add(tf.mul(input(slotName('mean', name)), BETA1), tf.mul(g, 1 - BETA1));
+      const square = tf.add(tf.mul(input(slotName('square', name)), BETA2), tf.mul(tf.square(g), 1 - BETA2));
+      const move = tf.div(tf.div(mean, input('debias1')), tf.add(tf.sqrt(tf.div(square, input('debias2'))), EPSILON));
+      const weight = tf.sub(weights[k] as Tensor, tf.mul(move, input('rate')));
+      const average = tf.add(weight, tf.mul(tf.sub(input(slotName('average', name)), weight), input('decay')));
+      outputs[slotName('weight', name)] = weight;
+      outputs[slotName('mean', name)] = mean;
+      outputs[slotName('square', name)] = square;
+      outputs[slotName('average', name)] = average;
+    });
+    return outputs;
+  };
+
+/** 1 - beta^t for step t = 1, 2, ... */
+export const debiases = (step: number): { debias1: number; debias2: number } => ({
+  debias1: 1 - BETA1 ** step,
+  debias2: 1 - BETA2 ** step,
+});
