@@ -80,7 +80,7 @@ export const openLedger = (folder: string): Ledger => {
   if (version !== undefined && version !== LEDGER_VERSION) {
     void store.close();
     throw new StateError(
-      `the ledger in ${folder} has version ${String(version)}, this mesocast reads version ${LEDGER_VERSION}`,
+      `the ledger in ${folder} has version ${JSON.stringify(version)}, this mesocast reads version ${LEDGER_VERSION}`,
       { hint: 'use the mesocast that wrote it, or begin anew with another --state folder' },
     );
   }
@@ -90,7 +90,7 @@ export const openLedger = (folder: string): Ledger => {
   return {
     notice,
     ...frameLedger(store, notes),
-    counts: notes.counts,
+    counts: () => notes.counts(),
     countMissing: (numbers) => {
       notes.update((counts) => ({ ...counts, missing: counts.missing + numbers }));
     },
@@ -99,15 +99,15 @@ export const openLedger = (folder: string): Ledger => {
     putNote: (key, value) => {
       meta.put(['note', key], value);
     },
-    durable: store.durable,
-    close: store.close,
+    durable: () => store.durable(),
+    close: () => store.close(),
   };
 };
 
 /** The totals, kept beside the records that they count. */
 interface Counting {
-  counts(): LedgerCounts;
-  update(change: (counts: LedgerCounts) => LedgerCounts): void;
+  readonly counts: () => LedgerCounts;
+  readonly update: (change: (counts: LedgerCounts) => LedgerCounts) => void;
 }
 const counting = (store: Store): Counting => {
   const table = store.table<LedgerCounts>('meta');

@@ -118,10 +118,11 @@ describe('ledger', () => {
     await ledger.forecasts.put([{ ...record, ended: { status: 'final' } }]);
     await ledger.forecasts.finish(['f1', 'f1', 'unknown']);
     await ledger.close();
-    const { forecasts, counts } = begin();
+    const later = begin();
+    const { forecasts } = later;
     expect([...forecasts.outstanding()]).toEqual([{ ...record, id: 'f2' }]);
     expect([forecasts.isFinished('f1'), forecasts.isFinished('f2')]).toEqual([true, false]);
-    expect(counts().scores).toEqual({ final: 1, expired: 0 });
+    expect(later.counts().scores).toEqual({ final: 1, expired: 0 });
   });
 
   test('kill -9 loses nothing that was confirmed, and leaves no half of anything', async () => {
