@@ -25,7 +25,11 @@ const schemaOf = (schema: z.ZodType): JsonSchema =>
   z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
 const isSchema = (value: unknown): value is JsonSchema =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
-const isNumeric = (schema: JsonSchema): boolean => schema.type === 'number' || schema.type === 'integer';
+const isNumeric = (schema: JsonSchema): boolean => {
+  const choices = schema.anyOf ?? schema.oneOf;
+  if (choices) return choices.filter(isSchema).every(isNumeric);
+  return schema.type === 'number' || schema.type === 'integer';
+};
 
 const bounds = ({ type, minimum, exclusiveMinimum, maximum, exclusiveMaximum }: JsonSchema): string => {
   const whole = type === 'integer';
@@ -152,8 +156,9 @@ export const explain = (
     const value = at(input, issue.path);
     const given = value === undefined ? 'is missing' : `is ${show(value)}`;
     const allowed = schemasAt(json, issue.path).map(describe);
-    const reason =
-      issue.code === 'custom' || allowed.length === 0 ? issue.message : `allowed is ${allowed.join(' or ')}`;
+    // A refinement and a pattern carry their own words; what a schema can say is said from the schema.
+    const ownWords = issue.code === 'custom' || (issue.code === 'invalid_format' && issue.format === 'regex');
+    const reason = ownWords || allowed.length === 0 ? issue.message : `allowed is ${allowed.join(' or ')}`;
     return [`${name} ${given}: ${reason}`];
   });
 };

@@ -1,0 +1,109 @@
+import type { Argv } from 'yargs';
+import { attachSchema } from '../pipeline/config.js';
+import type { AttachConfig } from '../pipeline/config.js';
+import { UsageError } from '../pipeline/errors.js';
+import { loadConfig } from '../pipeline/load-config.js';
+import { optionsOf } from '../pipeline/options.js';
+import type { Args, Command } from './command.js';
+import { declareOptions, given, parseSetting, text, texts } from './command.js';
+import { follow, followedLines } from './follow.js';
+
+type Sinks = AttachConfig['sinks'];
+
+/** Everything in the config file has a flag, but for what a flag cannot say. */
+export const attachOptions = optionsOf(attachSchema).filter(
+  ({ name }) => name !== 'directory' && name !== 'sinks',
+);
+
+/** `--set files.format=npy`: an option of a sink, its value read as YAML. */
+const setOption = (sinks: Sinks, setting: string): Sinks => {
+  const { part, option, value } = parseSetting(setting);
+  if (!sinks.some((sink) => sink.name === part)) {
+    throw new UsageError(`--set ${setting}: there is no sink "${part}" in this run`, {
+      hint: `its sinks: ${sinks.map((sink) => sink.name).join(', ')}`,
+    });
+  }
+  return sinks.map((sink) =>
+    sink.name === part ? { ...sink, options: { ...sink.options, [option]: value } } : sink,
+  );
+};
+
+/** The sinks of a run with `--leads`, `--format` and `--set` applied. */
+const withSinkFlags = (config: AttachConfig, args: Args): AttachConfig => {
+  const shortcuts = ['leads', 'format'].flatMap((option) => {
+    const value = text(args, option);
+    if (value === undefined) return [];
+    return [`files.${option}=${option === 'leads' && value !== 'all' ? `[${value}]` : value}`];
+  });
+  return { ...config, sinks: [...shortcuts, ...texts(args, 'set')].reduce(setOption, config.sinks) };
+};
+
+/** The settings that a command line asks for. @throws UsageError */
+export const attachConfig = async (args: Args): Promise<AttachConfig> => {
+  const flags = given(args, attachOptions);
+  const directory = text(args, 'directory');
+  if (directory !== undefined) flags.directory = directory;
+  const sinks = texts(args, 'sink');
+  if (sinks.length > 0) flags.sinks = sinks;
+  return withSinkFlags(await loadConfig(flags, text(args, 'config')), args);
+};
+
+/** The flags that say where forecasts go. */
+export const declareSinks = (yargs: Argv): Argv =>
+  yargs
+    .option('sink', {
+      type: 'array',
+      string: true,
+      requiresArg: true,
+      describe: 'a sink by name, file (./my-sink.mjs) or package; repeat for more',
+      defaultDescription: 'files, jsonl',
+    })
+    .option('leads', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'leads that the files sink writes: 1,10,50',
+    })
+    .option('format', { type: 'string', requiresArg: true, describe: 'format of the files sink: png | npy' })
+    .option('set', {
+      type: 'array',
+      string: true,
+      requiresArg: true,
+      describe: 'an option of a sink: --set files.format=npy; repeat for more',
+    });
+
+export const attachCommand: Command = {
+  usage: 'attach [directory]',
+  summary: 'Watch a directory of frames, forecast from each frame, and score forecasts as the truth arrives',
+  examples: [
+    [
+      'mesocast attach run/frames --out run/forecasts',
+      'forecast whatever appears in run/frames until stopped',
+    ],
+    [
+      'mesocast attach frames --until-idle 30 --leads 1,10,50 --json',
+      'end after 30 s without a new frame; print the summary as JSON',
+    ],
+    ['mesocast attach --config run.yaml --horizon 20', 'settings from a file; flags win'],
+  ],
+  declare: (yargs) =>
+    declareOptions(
+      declareSinks(
+        yargs
+          .positional('directory', {
+            type: 'string',
+            describe: 'the folder that frames appear in; folders below it are series of their own',
+          })
+          .option('config', {
+            type: 'string',
+            requiresArg: true,
+            describe: 'a YAML file with the keys of docs/cli.md',
+          }),
+      ),
+      attachOptions,
+    ),
+  run: async (args, ui) => {
+    const followed = await follow(await attachConfig(args), ui);
+    ui.result(followed, followedLines(followed));
+    return 0;
+  },
+};

@@ -1,0 +1,114 @@
+import { resolve } from 'node:path';
+import type { AttachConfig } from '../pipeline/config.js';
+import type { Outcome, RunEvent, Summary } from '../pipeline/run.js';
+import { onStopSignal } from './signals.js';
+import { createSkillTally } from './skill.js';
+import type { Ui } from './ui.js';
+
+/** How a run ended, as --json prints it. */
+export interface Followed extends Summary {
+  /** Skill over persistence by lead, pooled over all scores of this run. */
+  readonly skill: Readonly<Record<string, number>>;
+  /** Frames per second, over the whole run. */
+  readonly framesPerSecond: number;
+  readonly out: string;
+}
+
+/** Rate over the last few seconds, as the screen shows it. */
+const meter = (windowMs = 5_000): { tick(): void; perSecond(): number } => {
+  const ticks: number[] = [];
+  const start = Date.now();
+  const trim = (): void => {
+    while (ticks.length > 0 && (ticks[0] ?? 0) < Date.now() - windowMs) ticks.shift();
+  };
+  return {
+    tick: () => void ticks.push(Date.now()),
+    perSecond: () => {
+      trim();
+      return ticks.length / (Math.min(windowMs, Math.max(1, Date.now() - start)) / 1000);
+    },
+  };
+};
+
+/**
+ * What `mesocast attach` does: attaches, shows how it goes, drains at the first signal, and resolves when the run
+ * is over. `watch` sees every event too.
+ */
+export const follow = async (
+  config: AttachConfig,
+  ui: Ui,
+  watch: (event: RunEvent) => void = () => undefined,
+): Promise<Followed> => {
+  const { attach } = await import('../pipeline/runner.js');
+  const run = await attach(config);
+  const tally = createSkillTally(config.horizon);
+  const rate = meter();
+  const screen = ui.progress('frames', config.frames);
+  let frames = 0;
+  let forecasts = 0;
+  const release = onStopSignal((signal) => {
+    ui.warn(`${signal}: finishing what was read (once more to quit at once)`);
+    run.stop(signal);
+  });
+  const show = (): void => {
+    const parts = [`${rate.perSecond().toFixed(1)}/s`, `${forecasts} forecasts`, tally.describe()];
+    screen.update(frames, parts.filter((part) => part !== '').join('  '));
+  };
+  const subscription = run.events$.subscribe({
+    next: (event) => {
+      watch(event);
+      if (event.type === 'notice') {
+        ui.warn(event.message);
+        return;
+      }
+      if (event.type === 'frame') {
+        frames++;
+        rate.tick();
+      } else if (event.type === 'forecast') forecasts++;
+      else tally.add(event.score);
+      show();
+    },
+    // `finished` rejects with the same error.
+    error: () => undefined,
+  });
+  try {
+    const summary = await run.finished;
+    const total = Object.values(summary.frames).reduce((sum, count) => sum + count, 0);
+    return {
+      ...summary,
+      skill: tally.byLead,
+      framesPerSecond: summary.seconds > 0 ? total / summary.seconds : 0,
+      out: resolve(config.out),
+    };
+  } finally {
+    subscription.unsubscribe();
+    screen.stop();
+    release();
+  }
+};
+
+const outcomes: Readonly<Record<Outcome, string>> = {
+  forecast: 'forecast from',
+  observed: 'observed only',
+  'warm-up': 'warm-up',
+  rejected: 'rejected',
+  lost: 'lost',
+};
+
+/** The summary for people. */
+export const followedLines = (followed: Followed): string[] => {
+  const counts = Object.entries(outcomes).flatMap(([outcome, words]) => {
+    const count = followed.frames[outcome as Outcome];
+    return count > 0 ? [`${count} ${words}`] : [];
+  });
+  const total = Object.values(followed.frames).reduce((sum, count) => sum + count, 0);
+  if (followed.revised > 0) counts.push(`${followed.revised} changed after they were read`);
+  if (followed.missing > 0) counts.push(`${followed.missing} numbers never appeared`);
+  const skill = Object.entries(followed.skill).map(([lead, value]) => `lead ${lead}: ${value.toFixed(3)}`);
+  return [
+    `frames     ${total} in ${followed.seconds.toFixed(1)} s (${followed.framesPerSecond.toFixed(1)}/s)${counts.length > 0 ? `: ${counts.join(', ')}` : ''}`,
+    `forecasts  ${followed.forecasts}, scores ${followed.scores.final} final and ${followed.scores.expired} expired`,
+    `skill      ${skill.length > 0 ? `${skill.join(', ')}  (over persistence: 1 is perfect, 0 no better than "nothing changes")` : 'nothing was scored yet'}`,
+    `output     ${followed.out}`,
+  ];
+};

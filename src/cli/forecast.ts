@@ -1,0 +1,45 @@
+import { resolve } from 'node:path';
+import { UsageError } from '../pipeline/errors.js';
+import { attachConfig, attachOptions, declareSinks } from './attach.js';
+import type { Command } from './command.js';
+import { declareOptions, text } from './command.js';
+
+const USED = new Set(['forecaster', 'out', 'horizon', 'context', 'stride', 'device', 'threads', 'range']);
+const options = attachOptions.filter(({ name }) => USED.has(name));
+
+export const forecastCommand: Command = {
+  usage: 'forecast <path>',
+  summary: 'Make one forecast from the newest frames of a folder, or from those up to a file, and stop',
+  examples: [
+    ['mesocast forecast frames --out forecast', 'the 50 frames that should come next'],
+    [
+      'mesocast forecast frames/frame_000020.png --horizon 10 --format npy',
+      'from frame 20 on, as NPY [horizon, H, W, C]',
+    ],
+  ],
+  declare: (yargs) =>
+    declareOptions(
+      declareSinks(
+        yargs.positional('path', {
+          type: 'string',
+          demandOption: true,
+          describe: 'a folder of frames, or the last frame to use',
+        }),
+      ),
+      options,
+    ),
+  run: async (args, ui) => {
+    const path = text(args, 'path');
+    if (path === undefined || path === '') throw new UsageError('name a folder of frames or a file');
+    const config = await attachConfig({ ...args, directory: path });
+    const { forecastOnce } = await import('../pipeline/forecast-once.js');
+    const forecast = await forecastOnce({ ...config, path });
+    const { frames: _, ...facts } = forecast;
+    const out = resolve(config.out);
+    ui.result({ ...facts, out }, [
+      `forecast of ${forecast.horizon} frames of ${forecast.shape.join('x')} after ${forecast.series} ${forecast.index}, by ${forecast.forecaster.name}`,
+      `output     ${out}`,
+    ]);
+    return 0;
+  },
+};

@@ -1,0 +1,127 @@
+#!/usr/bin/env node
+import { inspect } from 'node:util';
+import yargs from 'yargs';
+import type { Argv } from 'yargs';
+import { hideBin } from 'yargs/helpers';
+import { didYouMean } from '../pipeline/closest.js';
+import { MesocastError, UsageError, exitCodeOf, messageOf } from '../pipeline/errors.js';
+import { attachCommand } from './attach.js';
+import type { Args, Command } from './command.js';
+import { demoCommand } from './demo.js';
+import { doctorCommand } from './doctor.js';
+import { evaluateCommand } from './evaluate.js';
+import { forecastCommand } from './forecast.js';
+import { pluginsCommand } from './plugins.js';
+import { simulateCommand } from './simulate.js';
+import { trainCommand } from './train.js';
+import { createUi } from './ui.js';
+import { version } from './version.js';
+
+const commands: readonly Command[] = [
+  attachCommand,
+  forecastCommand,
+  simulateCommand,
+  trainCommand,
+  evaluateCommand,
+  doctorCommand,
+  pluginsCommand,
+  demoCommand,
+];
+const nameOf = (command: Command): string => command.usage.split(' ')[0] ?? '';
+
+/** A command whose work is done has this long to let go of what it holds before the process ends anyway. */
+const LINGER_MS = 5_000;
+
+/** yargs' complaint about unknown words, with what was probably meant; its other messages stay as they are. */
+const usageError = async (error: Error, help: () => Promise<string>): Promise<UsageError> => {
+  const unknown = /^Unknown (arguments?|commands?): (.*)$/s.exec(error.message);
+  if (!unknown) return new UsageError(error.message.replaceAll(/\s*\n\s*/g, ' '), { cause: error });
+  const [word = ''] = (unknown[2] ?? '').split(', ');
+  if (unknown[1]?.startsWith('command') === true) {
+    return new UsageError(`unknown command ${word}`, { hint: didYouMean(word, commands.map(nameOf)) });
+  }
+  const known = [...(await help()).matchAll(/--([a-z][a-z-]+)/g)].map(([, name]) => name ?? '');
+  const match = known.length > 0 ? didYouMean(word, known) : '';
+  const hint = match.startsWith('there is') ? 'see --help' : match.replace('"', '"--');
+  return process.argv.some((arg) => arg.startsWith('-') && arg.includes(word))
+    ? new UsageError(`unknown option --${word}`, { hint })
+    : new UsageError(`unexpected argument ${word}`, { hint: 'see --help' });
+};
+
+const report = (error: unknown, json: boolean, debug: boolean): void => {
+  const hint = error instanceof MesocastError ? error.hint : undefined;
+  const message = messageOf(error).replaceAll(/\s*\n\s*/g, ' ');
+  if (json) {
+    const tag = error instanceof MesocastError ? error.tag : 'internal';
+    process.stdout.write(
+      `${JSON.stringify({ error: { tag, message, ...(hint !== undefined && { hint }) } })}\n`,
+    );
+  }
+  process.stderr.write(`mesocast: ${message}${hint === undefined ? '' : ` (${hint})`}\n`);
+  if (debug) process.stderr.write(`${inspect(error, { depth: 4 })}\n`);
+};
+
+/** Runs one command line and returns the process's exit code. */
+const main = async (line: readonly string[]): Promise<number> => {
+  // Errors of the parser itself come before it could tell us these.
+  const json = line.includes('--json');
+  const debug = line.includes('--debug');
+  let code = 0;
+  let help = async (): Promise<string> => '';
+
+  const parser = yargs([...line])
+    .scriptName('mesocast')
+    .usage(
+      '$0 <command> [options]\n\nAttaches to a directory that frames appear in and keeps forecasting what comes next.',
+    )
+    .parserConfiguration({ 'greedy-arrays': false, 'strip-aliased': true })
+    .option('json', { type: 'boolean', describe: 'print one JSON object for machines', global: true })
+    .option('debug', { type: 'boolean', describe: 'print stack traces', global: true })
+    .version(version())
+    .help()
+    .alias('help', 'h')
+    .locale('en')
+    .wrap(Math.min(110, process.stdout.columns || 110))
+    .strict()
+    .demandCommand(1, 'Name a command; see mesocast --help')
+    .epilogue(
+      'Exit codes: 0 done, 1 failed, 2 wrong usage, 3 cannot start, 4 a sink failed, 130 interrupted twice. More: docs/cli.md',
+    )
+    .exitProcess(false)
+    .fail(false);
+
+  for (const command of commands) {
+    const builder = async (inner: Argv): Promise<Argv> => {
+      const declared = await command.declare(
+        inner.usage(`$0 ${command.usage}\n\n${command.summary}`),
+        line.slice(1),
+      );
+      for (const [example, what] of command.examples) declared.example(example, what);
+      help = () => declared.getHelp();
+      return declared;
+    };
+    const handler = async (args: Args): Promise<void> => {
+      code = (await command.run(args, createUi(json))) ?? 0;
+    };
+    parser.command(command.usage, command.summary, builder, handler);
+  }
+
+  try {
+    await parser.parseAsync();
+    return code;
+  } catch (thrown) {
+    const fromParser = thrown instanceof Error && thrown.name === 'YError';
+    const error = fromParser ? await usageError(thrown, help) : thrown;
+    report(error, json, debug);
+    return exitCodeOf(error);
+  }
+};
+
+// `mesocast plugins | head` closes the pipe: that is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+process.exitCode = await main(hideBin(process.argv));
+setTimeout(() => process.exit(), LINGER_MS).unref();

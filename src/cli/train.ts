@@ -1,0 +1,116 @@
+import { UsageError } from '../pipeline/errors.js';
+import { optionsOf } from '../pipeline/options.js';
+import type { Args, Command } from './command.js';
+import { declareOptions, given, parseFlags, parseSetting, texts } from './command.js';
+import { abortOnStopSignal } from './signals.js';
+import type { Ui } from './ui.js';
+
+/** The training's module, loaded when it is needed: other commands start faster without the engine. */
+const training = () => import('../training/train.js');
+
+const PARTS = ['simulation', 'encoder', 'predictor', 'decoder'];
+
+const duration = (seconds: number): string => {
+  const whole = Math.round(seconds);
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];
+  return h > 0 ? `${h} h ${m} min` : m > 0 ? `${m} min ${s} s` : `${s} s`;
+};
+
+/** `--set encoder.channels=32` and the like, as the schema's encoderOptions, ... */
+const partOptions = (args: Args): Record<string, Record<string, unknown>> => {
+  const all: Record<string, Record<string, unknown>> = {};
+  for (const setting of texts(args, 'set')) {
+    const { part, option, value } = parseSetting(setting);
+    if (!PARTS.includes(part))
+      throw new UsageError(`--set ${setting}: "${part}" has no options`, {
+        hint: `one of ${PARTS.join(', ')}`,
+      });
+    all[`${part}Options`] = { ...all[`${part}Options`], [option]: value };
+  }
+  return all;
+};
+
+const skillLine = (skill: readonly number[]): string =>
+  [1, 10, 20, 50]
+    .filter((lead) => lead <= skill.length)
+    .map((lead) => `${lead}: ${(skill[lead - 1] ?? 0).toFixed(2)}`)
+    .join(', ');
+
+const run = async (args: Args, ui: Ui): Promise<number> => {
+  const { train, trainSchema } = await training();
+  const data = texts(args, 'data');
+  const flags = {
+    ...given(args, optionsOf(trainSchema)),
+    ...partOptions(args),
+    ...(data.length > 0 && { data }),
+  };
+  const options = parseFlags(trainSchema, flags, ['data']);
+  const { signal, release } = abortOnStopSignal();
+  const progress = ui.progress('step', options.iterations);
+  try {
+    const result = await train(
+      options,
+      (event) => {
+        if (event.type === 'notice') ui.warn(event.message);
+        else if (event.type === 'validation') {
+          ui.say(
+            `validation at step ${event.iteration}: mean skill ${event.meanSkill.toFixed(3)}, at lead ${skillLine(event.skill)}`,
+          );
+        } else {
+          const { iteration, loss, leads, stepsPerSecond, secondsLeft } = event;
+          progress.update(
+            iteration,
+            `loss ${loss.toPrecision(3)}  ${leads} leads  ${stepsPerSecond.toFixed(2)} steps/s  ${duration(secondsLeft)} left`,
+          );
+        }
+      },
+      signal,
+    );
+    progress.stop();
+    ui.result(result, [
+      `${result.interrupted ? 'stopped at' : 'finished'} step ${result.iterations} after ${duration(result.seconds)}; the forecaster is in ${result.out}`,
+      ...(result.skill.length > 0
+        ? [`skill over persistence: mean ${result.meanSkill.toFixed(3)}, at lead ${skillLine(result.skill)}`]
+        : []),
+      result.interrupted
+        ? 'the same command goes on from here'
+        : `next: mesocast evaluate ${result.out} FOLDERS, mesocast attach FRAMES --forecaster ${result.out}`,
+    ]);
+    return 0;
+  } finally {
+    progress.stop();
+    release();
+  }
+};
+
+export const trainCommand: Command = {
+  usage: 'train [data..]',
+  summary: 'Train a forecaster on folders of frames, or on a simulation',
+  examples: [
+    ['mesocast train runs --out my-forecaster', 'each folder of frames below runs is a series'],
+    [
+      'mesocast train --simulation dendrite --series 64 --out dendrite-64 --seed 1',
+      'frames made as needed; the same seed gives the same weights',
+    ],
+  ],
+  declare: async (yargs) => {
+    const { trainSchema } = await training();
+    yargs
+      .positional('data', {
+        type: 'string',
+        array: true,
+        describe: 'folders of frames; each folder with frames, at any depth, is a series',
+      })
+      .option('set', {
+        type: 'array',
+        string: true,
+        requiresArg: true,
+        describe: `an option of a part: --set encoder.NAME=VALUE (${PARTS.join(', ')}); repeat for more`,
+      });
+    return declareOptions(
+      yargs,
+      optionsOf(trainSchema).filter(({ name }) => name !== 'data'),
+    );
+  },
+  run,
+};
