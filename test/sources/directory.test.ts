@@ -1,0 +1,129 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { firstValueFrom } from 'rxjs';
+import { directory } from '../../plugins/sources/directory.js';
+import { StartupError } from '../../src/pipeline/errors.js';
+import type { Source } from '../../src/pipeline/plugin.js';
+
+let home: string;
+let root: string;
+let lines: string[];
+const { signal } = new AbortController();
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), 'mesocast-directory-'));
+  root = join(home, 'run7');
+  await mkdir(root);
+  lines = [];
+});
+afterEach(() => rm(home, { recursive: true }));
+
+const attach = (options: { include?: string[]; ignore?: string[] } = {}): Source =>
+  directory.create(directory.options.parse({ directory: root, ...options }), {
+    log: (line) => lines.push(line),
+    extensions: ['.png', '.npy', '.ome.npy'],
+  });
+const put = async (...paths: string[]): Promise<void> => {
+  for (const path of paths) {
+    await mkdir(dirname(join(root, path)), { recursive: true });
+    await writeFile(join(root, path), path);
+  }
+};
+const seen = async (source: Source): Promise<string[]> =>
+  (await source.scan(signal))
+    .map(({ series, index, path }) => `${series} ${index} ${path.slice(root.length + 1)}`)
+    .sort();
+
+test('files with a number are frames, folders are series, the rest is not there', async () => {
+  await put('f_0001.png', 'f_0002.PNG', 'phi_t10_00003.npy', 'a/b/x7.ome.npy', '64x64_4.png');
+  await put(
+    '.f_0005.png',
+    '.hidden/f_1.png',
+    'f_0006.png.tmp',
+    'f_0007.part',
+    'f_0008.txt',
+    'legend.png',
+    'map.npy',
+  );
+  await put('f_99999999999999999999.png');
+  const source = attach();
+  await source.open(signal);
+  expect(await seen(source)).toEqual([
+    'run7 1 f_0001.png',
+    'run7 2 f_0002.PNG',
+    'run7 3 phi_t10_00003.npy',
+    'run7 4 64x64_4.png',
+    'run7/a/b 7 a/b/x7.ome.npy',
+  ]);
+  await seen(source);
+  expect(lines).toEqual([expect.stringMatching(/no frames: 3, such as/)]);
+});
+
+test('a revision changes with the content', async () => {
+  await put('f_1.png');
+  const source = attach();
+  const before = await source.scan(signal);
+  await writeFile(join(root, 'f_1.png'), 'longer than it was');
+  const after = await source.scan(signal);
+  expect(before[0]?.revision.size).toBe('f_1.png'.length);
+  expect(after[0]?.revision).not.toEqual(before[0]?.revision);
+  expect(after[0]?.revision.mtimeNs).toMatch(/^\d{18,}$/);
+});
+
+test('include and ignore take globs of paths and of names', async () => {
+  await put('f_1.png', 'f_2.npy', 'a/f_3.png', 'a/old/f_4.png', 'b/f_5.png');
+  expect(await seen(attach({ include: ['*.png'], ignore: ['old'] }))).toEqual([
+    'run7 1 f_1.png',
+    'run7/a 3 a/f_3.png',
+    'run7/b 5 b/f_5.png',
+  ]);
+  expect(await seen(attach({ include: ['a/**'] }))).toEqual([
+    'run7/a 3 a/f_3.png',
+    'run7/a/old 4 a/old/f_4.png',
+  ]);
+  expect(await seen(attach({ ignore: ['a/**', '*.npy'] }))).toEqual(['run7 1 f_1.png', 'run7/b 5 b/f_5.png']);
+});
+
+test('links inside the folder are followed once, links out of it never', async () => {
+  await mkdir(join(home, 'other'));
+  await writeFile(join(home, 'other', 'f_9.png'), '');
+  await put('a/f_1.png');
+  await symlink(join(home, 'other'), join(root, 'out'));
+  await symlink(join(home, 'other', 'f_9.png'), join(root, 'f_9.png'));
+  await symlink(root, join(root, 'a', 'circle'));
+  await symlink(join('a', 'f_1.png'), join(root, 'first_1.png'));
+  await symlink('nowhere', join(root, 'f_8.png'));
+  expect(await seen(attach())).toEqual(['run7 1 first_1.png', 'run7/a 1 a/f_1.png']);
+});
+
+test('a folder that vanishes is reported once and taken up again', async () => {
+  await put('f_1.png');
+  const source = attach();
+  await rename(root, `${root}-away`);
+  expect(await seen(source)).toEqual([]);
+  expect(await seen(source)).toEqual([]);
+  await rename(`${root}-away`, root);
+  expect(await seen(source)).toEqual(['run7 1 f_1.png']);
+  expect(lines).toEqual([expect.stringContaining('cannot be read'), expect.stringContaining('is back')]);
+});
+
+test('what is not there, or not a folder, is refused at the start', async () => {
+  await rm(root, { recursive: true });
+  await expect(attach().open(signal)).rejects.toThrow('there is no such folder');
+  await writeFile(root, '');
+  await expect(attach().open(signal)).rejects.toThrow(StartupError);
+});
+
+test('a scan ends when it is told to', async () => {
+  await expect(attach().scan(AbortSignal.abort(new Error('stop')))).rejects.toThrow('stop');
+});
+
+test('hints come when something is written', async () => {
+  const source = attach();
+  const hint = firstValueFrom(source.hints);
+  const writing = setInterval(() => void put('f_1.png'), 50); // the watcher says not when it is ready
+  await hint;
+  clearInterval(writing);
+  await source.close();
+});
