@@ -54,16 +54,18 @@ export const files = defineSink({
           options.format === 'auto' ? (forecast.sampleType === 'float32' ? 'npy' : 'png') : options.format;
         let bytes = 0;
         if (format === 'npy') {
-          const { encodeStack } = await codec('npy');
-          if (encodeStack === undefined)
+          const npy = await codec('npy');
+          if (npy.encodeStack === undefined)
             throw new SinkError('the npy codec writes no stacks', { retryable: false });
-          const stack = await encodeStack([leads.length, ...forecast.shape], framesOf(forecast, leads));
+          const stack = await npy.encodeStack([leads.length, ...forecast.shape], framesOf(forecast, leads));
           signal.throwIfAborted();
           await writeAtomically(join(out, `${path}.npy`), stack);
           bytes += stack.length;
         } else {
-          const { encode } = await codec('png');
-          bytes += await writeFolder(join(out, path), leads, signal, (at) => encode(imageOf(forecast, at)));
+          const png = await codec('png');
+          bytes += await writeFolder(join(out, path), leads, signal, (at) =>
+            png.encode(imageOf(forecast, at)),
+          );
         }
         if (options.animation) {
           const animation = await animationOf(forecast, leads);

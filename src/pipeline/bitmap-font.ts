@@ -31,7 +31,7 @@ export const textWidth = (text: string): number => Math.max(0, text.length * (GL
  * @throws RangeError for a character that is not built in
  */
 export const drawText = (text: string, dot: (x: number, y: number) => void): void => {
-  [...text].forEach((character, place) => {
+  Array.from(text).forEach((character, place) => {
     const glyph = GLYPHS[character];
     if (glyph === undefined) throw new RangeError(`no glyph for "${character}"`);
     glyph.forEach((row, y) => {

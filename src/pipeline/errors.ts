@@ -66,10 +66,12 @@ const hasText = <K extends string>(value: unknown, key: K): value is Record<K, s
   typeof value === 'object' && value !== null && typeof Reflect.get(value, key) === 'string';
 
 /** The message of anything thrown. */
-export const messageOf = (error: unknown): string => (hasText(error, 'message') ? error.message : String(error));
+export const messageOf = (error: unknown): string =>
+  hasText(error, 'message') ? error.message : String(error);
 
 /** The errno code of a Node system error, if it is one. */
-export const codeOf = (error: unknown): string | undefined => (hasText(error, 'code') ? error.code : undefined);
+export const codeOf = (error: unknown): string | undefined =>
+  hasText(error, 'code') ? error.code : undefined;
 
 /** Process exit code for an error that ended a command. */
 export const exitCodeOf = (error: unknown): number => {

@@ -6,7 +6,6 @@ import { SinkError } from './errors.js';
  */
 export const seriesFolder = (series: string): string => {
   const parts = series.split('/');
-  // eslint-disable-next-line no-control-regex -- control characters are what this is about
   const unfit = (part: string): boolean =>
     part === '' || part === '.' || part === '..' || /[\\:\u0000-\u001f]/.test(part);
   if (parts.some(unfit))

@@ -65,9 +65,9 @@ export interface SinkContext {
   /** The output folder of the run, absolute. */
   readonly out: string;
   /** A codec by built-in name, file path or package. */
-  codec(name: string): Promise<Codec>;
+  readonly codec: (name: string) => Promise<Codec>;
   /** Reports something that people should know, once a line. */
-  log(message: string): void;
+  readonly log: (message: string) => void;
 }
 
 /** What a source is handed besides its options. */

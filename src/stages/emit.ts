@@ -25,15 +25,15 @@ import { messageOf, SinkError } from '../pipeline/errors.js';
 export interface EmitOptions<T> extends RetryOptions {
   readonly targets: readonly Target[];
   /** What an item has for the sinks, in the order they get it; an item that has nothing passes at once. */
-  deliveries(item: T): readonly Delivery[];
+  readonly deliveries: (item: T) => readonly Delivery[];
   /** Ends everything, retries included: what was not delivered by then is not emitted. */
   readonly signal: AbortSignal;
 }
 
 export interface RetryOptions {
-  notice(message: string): void;
+  readonly notice: (message: string) => void;
   /** A best-effort sink did not take this one. */
-  dropped?(sink: string, delivery: Delivery, reason: string): void;
+  readonly dropped?: (sink: string, delivery: Delivery, reason: string) => void;
   /** Milliseconds before the second try; doubles with every try up to `longestDelay`, times 0.5 to 1. */
   readonly firstDelay?: number;
   readonly longestDelay?: number;
@@ -42,7 +42,7 @@ export interface RetryOptions {
   /** Deliveries that a best-effort sink may be behind; more are dropped. */
   readonly behind?: number;
   /** 0..1, for the jitter. */
-  random?(): number;
+  readonly random?: () => number;
 }
 
 /**

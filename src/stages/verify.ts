@@ -17,7 +17,7 @@ import type { Trust } from '../pipeline/trust.js';
 export interface VerifyOptions {
   readonly outstanding: Outstanding;
   readonly trust: Trust;
-  notice(message: string): void;
+  readonly notice: (message: string) => void;
 }
 
 /**

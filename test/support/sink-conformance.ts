@@ -9,9 +9,9 @@ import { sinkContext } from './sinks.js';
 
 /** A sink under test. */
 export interface SinkSubject {
-  create(context: SinkContext): Sink | Promise<Sink>;
+  readonly create: (context: SinkContext) => Sink | Promise<Sink>;
   /** Places (series, index) whose forecast has arrived, as someone who reads the output finds them; any order. */
-  delivered(out: string): Promise<readonly string[]>;
+  readonly delivered: (out: string) => Promise<readonly string[]>;
 }
 
 const never = new AbortController().signal;

@@ -1,0 +1,180 @@
+import { mkdtemp, readdir, rm, truncate } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { concatMap, from, lastValueFrom, take, toArray } from 'rxjs';
+import type { Score } from '../../src/pipeline/forecast.js';
+import type { ForecastStore, Outstanding } from '../../src/pipeline/outstanding.js';
+import { openOutstanding, scoreOf } from '../../src/pipeline/outstanding.js';
+import type { Observation } from '../../src/pipeline/run.js';
+import { createTrust } from '../../src/pipeline/trust.js';
+import { verify } from '../../src/stages/verify.js';
+import { forecastOf, frameOf, memoryStore } from '../support/forecasts.js';
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'mesocast-verify-'));
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+const HORIZON = 3;
+/** A pattern that grows by 10 a frame; normalised (low 0, high 200) that is 0.05. */
+const truth = (position: number) => (at: number) => at + 10 * position;
+const observation = (position: number, options: { stride?: number; series?: string } = {}): Observation => {
+  const { stride = 1, series = 'run1' } = options;
+  const frame = frameOf(position, truth(position), { series });
+  return {
+    frame,
+    outcome: 'forecast',
+    previous: frameOf(position - stride, truth(position - stride)).data,
+    // Off by 4 a lead.
+    forecast: forecastOf(frame, (lead, at) => truth(position + lead * stride)(at) + 4 * lead, {
+      horizon: HORIZON,
+      stride,
+    }),
+  };
+};
+const open = (store: ForecastStore, quotaBytes = 1e9): Promise<Outstanding> =>
+  openOutstanding({ directory, quotaBytes, store });
+const none = (): void => undefined;
+
+/** One array per observation; `ack` says after which ones the run got to settle what was delivered. */
+const run = (
+  outstanding: Outstanding,
+  items: readonly Observation[],
+  ack = true,
+): Promise<(readonly Score[])[]> =>
+  lastValueFrom(
+    from(items).pipe(
+      verify({ outstanding, trust: createTrust(), notice: none }),
+      concatMap(async (scores) => {
+        if (ack) await outstanding.settle(scores.map(({ id }) => id));
+        return scores;
+      }),
+      toArray(),
+    ),
+  );
+
+test.each([1, 2])('each forecast is scored at all its leads, with stride %i', async (stride) => {
+  const store = memoryStore();
+  const items = Array.from({ length: 9 }, (_, position) => observation(position, { stride }));
+  const arrays = await run(await open(store), items);
+  expect(arrays.map((scores) => scores.length)).toEqual(
+    items.map((_, position) => (position >= HORIZON * stride ? 1 : 0)),
+  );
+  const [score] = arrays[HORIZON * stride] ?? [];
+  expect(score).toMatchObject({ series: 'run1', index: 0, status: 'final', horizon: HORIZON, stride });
+  expect(score?.leads.map(({ lead }) => lead)).toEqual([1, 2, 3]);
+  for (const { lead, rmse, persistenceRmse, linearRmse, skill, ssim } of score?.leads ?? []) {
+    expect(rmse).toBeCloseTo(0.02 * lead, 6);
+    expect(persistenceRmse).toBeCloseTo(0.05 * lead * stride, 6);
+    expect(linearRmse).toBeCloseTo(0, 6);
+    expect(skill).toBeCloseTo(1 - 0.02 / (0.05 * stride), 5);
+    expect(ssim).toBeGreaterThan(0);
+    expect(ssim).toBeLessThan(1);
+  }
+  // Files of forecasts that ended are gone, the others wait.
+  expect(await readdir(directory)).toHaveLength(HORIZON * stride);
+});
+
+test('a forecast whose frames did not all come expires and says which leads are missing', async () => {
+  const items = [0, 1, 4].map((position) => observation(position));
+  const arrays = await run(await open(memoryStore()), items);
+  expect(
+    arrays.flat().map(({ index, status, reason, leads }) => [index, status, reason, leads.length]),
+  ).toEqual([
+    [0, 'expired', 'no frame came for leads 2-3', 1],
+    [10, 'expired', 'no frame came for leads 1-2', 1],
+  ]);
+});
+
+test('series do not see each other', async () => {
+  const items = [0, 1, 2].flatMap((position) => [
+    observation(position, { series: 'a' }),
+    observation(position + 50, { series: 'b' }),
+  ]);
+  expect((await run(await open(memoryStore()), items)).flat()).toEqual([]);
+});
+
+test('a crash between any two steps changes no score and loses none', async () => {
+  const items = Array.from({ length: 8 }, (_, position) => observation(position));
+  const expected = (await run(await open(memoryStore()), items)).flat();
+  await rm(directory, { recursive: true });
+  for (let crash = 1; crash < items.length; crash++) {
+    const store = memoryStore();
+    const before = (await run(await open(store), items.slice(0, crash - 1))).flat();
+    // This frame's work was done, but the run ended before anybody was told: it comes again.
+    await lastValueFrom(
+      from([items[crash - 1]!]).pipe(
+        verify({ outstanding: await open(store), trust: createTrust(), notice: none }),
+        take(1),
+      ),
+    );
+    const after = (await run(await open(store), items.slice(crash - 1))).flat();
+    expect([...before, ...after]).toEqual(expected);
+    await rm(directory, { recursive: true });
+  }
+  await open(memoryStore()); // leaves a folder for the clean-up
+});
+
+test('over the quota the oldest expire', async () => {
+  const bytes = 4 * 8 * 9 * (HORIZON + 2);
+  const outstanding = await open(memoryStore(), 2 * bytes);
+  const arrays = await run(
+    outstanding,
+    [0, 1, 2].map((position) => observation(position)),
+  );
+  expect(arrays.map((scores) => scores.map(({ index, status }) => `${index} ${status}`))).toEqual([
+    [],
+    [],
+    ['0 expired'],
+  ]);
+  expect(arrays[2]?.[0]?.reason).toMatch(/^quota/);
+  expect(arrays[2]?.[0]?.leads).toHaveLength(2);
+  expect(outstanding.bytes).toBe(2 * bytes);
+  expect(await readdir(directory)).toHaveLength(2);
+});
+
+test('a damaged file ends its forecast, not the run', async () => {
+  const store = memoryStore();
+  await run(await open(store), [observation(0)]);
+  for (const name of await readdir(directory)) await truncate(join(directory, name), 100);
+  const [scores] = await run(await open(store), [observation(1)]);
+  expect(scores).toMatchObject([{ index: 0, status: 'expired' }]);
+  expect(scores?.[0]?.reason).toContain('has 100 bytes');
+});
+
+test('at the orderly end of a run everything that waits expires, once', async () => {
+  const store = memoryStore();
+  const outstanding = await open(store);
+  await run(outstanding, [observation(0), observation(1)]);
+  const scores = (await outstanding.expireAll('series ended')).map(scoreOf);
+  expect(scores.map(({ index, reason, leads }) => [index, reason, leads.length])).toEqual([
+    [0, 'series ended', 1],
+    [10, 'series ended', 0],
+  ]);
+  // Not settled: a crash here would bring them again; after settling they are known as done.
+  expect((await open(store)).unsettled()).toHaveLength(2);
+  await outstanding.settle(scores.map(({ id }) => id));
+  const again = await open(store);
+  expect(again.unsettled()).toEqual([]);
+  expect(await run(again, [observation(0)])).toEqual([[]]);
+  expect(await readdir(directory)).toEqual([]);
+});
+
+test('trust grows with the leads that beat persistence, and forgets old forecasts', () => {
+  const trust = createTrust(2);
+  const learn = (lead: number, rmse: number): void =>
+    trust.learn('a', { lead, rmse, persistenceRmse: 0.2, linearRmse: 0, skill: 0, ssim: 1 });
+  expect(trust.leadsOf('a')).toBe(0);
+  learn(1, 0.1);
+  learn(3, 0.1);
+  expect(trust.leadsOf('a')).toBe(1);
+  learn(2, 0.5);
+  expect(trust.leadsOf('a')).toBe(1);
+  learn(2, 0.05);
+  expect(trust.leadsOf('a')).toBe(1); // pooled: the bad one still outweighs
+  learn(2, 0.05);
+  expect(trust.leadsOf('a')).toBe(3);
+  expect(trust.leadsOf('b')).toBe(0);
+});
