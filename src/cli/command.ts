@@ -40,29 +40,40 @@ export const declareOptions = (yargs: Argv, options: readonly OptionInfo[], grou
     if (option.type === 'object') continue;
     yargs.option(kebab(option.name), {
       ...flagOf(option),
-      describe:
-        option.choices || option.type === 'boolean'
-          ? option.description
-          : `${option.description} (${option.allowed})`,
+      describe: saysEnough(option) ? option.description : `${option.description} (${option.allowed})`.trim(),
       ...(option.default !== undefined && { defaultDescription: JSON.stringify(option.default) }),
       ...(group !== undefined && { group }),
-      requiresArg: option.type !== 'boolean',
+      // nargs says it already where the number of items is fixed.
+      requiresArg: option.type !== 'boolean' && option.length === undefined,
     });
   }
   return yargs;
 };
 
-const flagOf = (option: OptionInfo) => {
-  if (option.type !== 'array') return option.type === 'object' ? {} : { type: option.type };
-  const items = { type: 'array', ...(option.item === 'number' && { number: true }) } as const;
-  return option.length === undefined ? items : { ...items, nargs: option.length };
+/** yargs shows the choices and the type itself. */
+const saysEnough = ({ allowed, choices, type }: OptionInfo): boolean =>
+  choices !== undefined ||
+  type === 'boolean' ||
+  allowed === 'text' ||
+  allowed === 'a number' ||
+  allowed === 'a list, each text';
+
+const flagOf = ({ type, length }: OptionInfo) => {
+  if (type === 'object') return {};
+  if (type !== 'array') return { type };
+  // As text, turned into numbers in `given`: yargs adds up numbers that follow each other.
+  return length === undefined ? { string: true, array: true } : { string: true, nargs: length };
 };
 
 /** The options of a schema that were given as flags. */
-export const given = (args: Args, options: readonly OptionInfo[]): Record<string, unknown> =>
-  Object.fromEntries(
-    options.map(({ name }) => [name, args[name]]).filter(([, value]) => value !== undefined),
+export const given = (args: Args, options: readonly OptionInfo[]): Record<string, unknown> => {
+  const numbers = (value: unknown): unknown => (Array.isArray(value) ? value.map(Number) : value);
+  return Object.fromEntries(
+    options
+      .map(({ name, item }) => [name, item === 'number' ? numbers(args[name]) : args[name]] as const)
+      .filter(([, value]) => value !== undefined),
   );
+};
 
 /** Options that were given as flags, checked and filled in with defaults. @throws UsageError naming each wrong flag */
 export const parseFlags = <S extends z.ZodObject>(

@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import yargs from 'yargs';
 import type { Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { didYouMean } from '../pipeline/closest.js';
+import { closest, didYouMean } from '../pipeline/closest.js';
 import { MesocastError, UsageError, exitCodeOf, messageOf } from '../pipeline/errors.js';
 import { attachCommand } from './attach.js';
 import type { Args, Command } from './command.js';
@@ -32,20 +32,36 @@ const nameOf = (command: Command): string => command.usage.split(' ')[0] ?? '';
 /** A command whose work is done has this long to let go of what it holds before the process ends anyway. */
 const LINGER_MS = 5_000;
 
-/** yargs' complaint about unknown words, with what was probably meant; its other messages stay as they are. */
-const usageError = async (error: Error, help: () => Promise<string>): Promise<UsageError> => {
-  const unknown = /^Unknown (arguments?|commands?): (.*)$/s.exec(error.message);
-  if (!unknown) return new UsageError(error.message.replaceAll(/\s*\n\s*/g, ' '), { cause: error });
-  const [word = ''] = (unknown[2] ?? '').split(', ');
-  if (unknown[1]?.startsWith('command') === true) {
-    return new UsageError(`unknown command ${word}`, { hint: didYouMean(word, commands.map(nameOf)) });
+/** The parser's complaint in our words, with what was probably meant. */
+const usageError = async (
+  error: Error,
+  line: readonly string[],
+  help: () => Promise<string>,
+): Promise<UsageError> => {
+  const [first = ''] = line;
+  const command = commands.find((candidate) => nameOf(candidate) === first);
+  if (!command && !first.startsWith('-')) {
+    return first === ''
+      ? new UsageError('name a command', { hint: 'see mesocast --help' })
+      : new UsageError(`unknown command ${first}`, { hint: didYouMean(first, commands.map(nameOf)) });
   }
-  const known = [...(await help()).matchAll(/--([a-z][a-z-]+)/g)].map(([, name]) => name ?? '');
-  const match = known.length > 0 ? didYouMean(word, known) : '';
-  const hint = match.startsWith('there is') ? 'see --help' : match.replace('"', '"--');
-  return process.argv.some((arg) => arg.startsWith('-') && arg.includes(word))
-    ? new UsageError(`unknown option --${word}`, { hint })
-    : new UsageError(`unexpected argument ${word}`, { hint: 'see --help' });
+  const hint = `see mesocast ${command ? `${first} ` : ''}--help`;
+  if (error.message.startsWith('Not enough non-option arguments') && command) {
+    return new UsageError(`something is missing: mesocast ${command.usage}`, { cause: error, hint });
+  }
+  const [, words] = /^Unknown (?:arguments?|commands?): (.*)$/s.exec(error.message) ?? [];
+  const [word] = (words ?? '').split(', ');
+  if (word === undefined || word === '')
+    return new UsageError(error.message.replaceAll(/\s*\n\s*/g, ' '), { cause: error, hint });
+  if (!line.some((arg) => arg.startsWith('-') && arg.includes(word)))
+    return new UsageError(`unexpected argument ${word}`, { hint });
+  const match = closest(
+    word,
+    [...(await help()).matchAll(/--([a-z][a-z-]+)/g)].map(([, name]) => name ?? ''),
+  );
+  return new UsageError(`unknown option --${word}`, {
+    hint: match === undefined ? hint : `did you mean --${match}?`,
+  });
 };
 
 const report = (error: unknown, json: boolean, debug: boolean): void => {
@@ -66,7 +82,7 @@ const main = async (line: readonly string[]): Promise<number> => {
   // Errors of the parser itself come before it could tell us these.
   const json = line.includes('--json');
   const debug = line.includes('--debug');
-  let code = 0;
+  const state = { parsed: false, code: 0 };
   let help = async (): Promise<string> => '';
 
   const parser = yargs([...line])
@@ -83,7 +99,7 @@ const main = async (line: readonly string[]): Promise<number> => {
     .locale('en')
     .wrap(Math.min(110, process.stdout.columns || 110))
     .strict()
-    .demandCommand(1, 'Name a command; see mesocast --help')
+    .demandCommand(1, 'name a command')
     .epilogue(
       'Exit codes: 0 done, 1 failed, 2 wrong usage, 3 cannot start, 4 a sink failed, 130 interrupted twice. More: docs/cli.md',
     )
@@ -101,17 +117,19 @@ const main = async (line: readonly string[]): Promise<number> => {
       return declared;
     };
     const handler = async (args: Args): Promise<void> => {
-      code = (await command.run(args, createUi(json))) ?? 0;
+      state.parsed = true;
+      state.code = (await command.run(args, createUi(json))) ?? 0;
     };
     parser.command(command.usage, command.summary, builder, handler);
   }
 
   try {
     await parser.parseAsync();
-    return code;
+    return state.code;
   } catch (thrown) {
-    const fromParser = thrown instanceof Error && thrown.name === 'YError';
-    const error = fromParser ? await usageError(thrown, help) : thrown;
+    // What the parser throws is not marked as such; our own errors are.
+    const fromParser = !state.parsed && thrown instanceof Error && !(thrown instanceof MesocastError);
+    const error = fromParser ? await usageError(thrown, line, help) : thrown;
     report(error, json, debug);
     return exitCodeOf(error);
   }

@@ -140,7 +140,7 @@ const run = async (args: Args, ui: Ui): Promise<number> => {
     progress.stop();
     release();
   }
-  const seconds = (performance.now() - start) / 1000;
+  const seconds = Number(((performance.now() - start) / 1000).toFixed(3));
   const out = resolve(settings.out);
   const shape = simulations[0]?.simulation.shape ?? [];
   ui.result(

@@ -154,12 +154,13 @@ export const explain = (
     }
     const name = issue.path.length > 0 ? nameOf(issue.path) : 'the whole';
     const value = at(input, issue.path);
-    const given = value === undefined ? 'is missing' : `is ${show(value)}`;
     const allowed = schemasAt(json, issue.path).map(describe);
     // A refinement and a pattern carry their own words; what a schema can say is said from the schema.
     const ownWords = issue.code === 'custom' || (issue.code === 'invalid_format' && issue.format === 'regex');
     const reason = ownWords || allowed.length === 0 ? issue.message : `allowed is ${allowed.join(' or ')}`;
-    return [`${name} ${given}: ${reason}`];
+    if (value === undefined)
+      return [reason === 'allowed is text' ? `${name} is missing` : `${name} is missing: ${reason}`];
+    return [`${name} is ${show(value)}: ${reason}`];
   });
 };
 

@@ -180,8 +180,12 @@ export const listPlugins = async (): Promise<PluginInfo[]> =>
     ),
   );
 
-const codecs = async (): Promise<Codec[]> =>
-  Promise.all(builtInNames('codec').map((name) => createPlugin('codec', name, {}, undefined)));
+let loadedCodecs: Promise<Codec[]> | undefined;
+/** Made once: codecs keep no state between files. */
+const codecs = (): Promise<Codec[]> =>
+  (loadedCodecs ??= Promise.all(
+    builtInNames('codec').map((name) => createPlugin('codec', name, {}, undefined)),
+  ));
 
 /** Lower-case file name endings, with the dot, that some built-in codec reads. */
 export const codecExtensions = async (): Promise<string[]> =>
