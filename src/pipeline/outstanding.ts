@@ -38,7 +38,7 @@ export interface ForecastStore {
 
 /**
  * The forecasts that wait for their truth. Frames are in one file per forecast, what was scored is in the store, so
- * that all of it survives a crash. Not safe for concurrent calls: verify makes one after the other.
+ * that all of it survives a crash.
  */
 export interface Outstanding {
   /** Records that still wait, oldest first; of one series if it is given. */
@@ -106,14 +106,13 @@ export const openOutstanding = async (options: OutstandingOptions): Promise<Outs
   // The record says "ended" before its file goes: the other way round, a crash between would look like damage.
   const update = async (changed: readonly ForecastRecord[]): Promise<void> => {
     if (changed.length === 0) return;
+    const ended = changed.filter(
+      ({ id, ended }) => ended !== undefined && records.get(id)?.ended === undefined,
+    );
+    for (const record of ended) if (records.has(record.id)) bytes -= sizeOfRecord(record);
+    for (const record of changed) records.set(record.id, record);
     await store.put(changed);
-    for (const record of changed) {
-      const before = records.get(record.id);
-      records.set(record.id, record);
-      if (record.ended === undefined || before === undefined || before.ended !== undefined) continue;
-      bytes -= sizeOfRecord(record);
-      await rm(pathOf(record.id), { force: true });
-    }
+    for (const { id } of ended) await rm(pathOf(id), { force: true });
   };
   const expire = async (
     list: readonly ForecastRecord[],
@@ -141,10 +140,10 @@ export const openOutstanding = async (options: OutstandingOptions): Promise<Outs
         excess -= sizeOfRecord(candidate);
       }
       const expired = await expire(evicted, quota);
+      bytes += size;
       await writeForecastFile(pathOf(record.id), forecast, last, previous);
       await store.put([record]);
       records.set(record.id, record);
-      bytes += size;
       return expired;
     },
     read: (record, lead) => readLeadSlice(pathOf(record.id), record.shape, record.horizon, lead),

@@ -20,6 +20,9 @@ export interface VerifyOptions {
   readonly notice: (message: string) => void;
 }
 
+/** Forecasts scored side by side: one is read while another is computed; each holds five frames in memory. */
+const AT_ONCE = 8;
+
 /**
  * Scores forecasts as their truth arrives. Gives exactly one array per item, in order: the forecasts that ended with
  * this frame, `final` when every lead was scored, else `expired` with a reason that names the missing leads. When the
@@ -69,15 +72,19 @@ export const verify =
         const ended: ForecastRecord[] = [...unsettled];
         unsettled = [];
         const changed: ForecastRecord[] = [];
-        for (const record of outstanding.waiting(frame.series)) {
-          const next = await observe(frame, record);
-          if (next !== record) changed.push(next);
-          if (next.ended !== undefined) ended.push(next);
+        const waiting = outstanding.waiting(frame.series);
+        for (let first = 0; first < waiting.length; first += AT_ONCE) {
+          const some = waiting.slice(first, first + AT_ONCE);
+          const next = await Promise.all(some.map((record) => observe(frame, record)));
+          changed.push(...next.filter((record, at) => record !== some[at]));
+          ended.push(...next.filter((record) => record.ended !== undefined));
         }
-        await outstanding.update(changed);
-        if (forecast !== undefined)
-          ended.push(...(await outstanding.register(forecast, frame.data, previous ?? frame.data)));
-        return ended.map(scoreOf);
+        // Side by side: each waits for the disk.
+        const [, evicted] = await Promise.all([
+          outstanding.update(changed),
+          forecast === undefined ? [] : outstanding.register(forecast, frame.data, previous ?? frame.data),
+        ]);
+        return [...ended, ...evicted].map(scoreOf);
       }),
     );
   };
@@ -104,7 +111,9 @@ const missingLeads = (leads: readonly LeadScore[], horizon: number): string => {
 /** Physical values to 0..1 as the forecast's normalisation says; values outside its range fall outside 0..1. */
 const normalised = (values: Float32Array, { low, high }: Normalisation): Float32Array => {
   const scale = high > low ? 1 / (high - low) : 1;
-  return values.map((value) => (value - low) * scale);
+  const result = new Float32Array(values.length);
+  for (let i = 0; i < values.length; i++) result[i] = (values[i]! - low) * scale;
+  return result;
 };
 
 /** `truth` [H, W, C] and the slice in physical values. */
