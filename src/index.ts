@@ -1,4 +1,4 @@
-/** What authors of plugins and of programs around mesocast import. */
+/** What authors of pipelines and plugins build on. */
 export { z } from 'zod';
 export {
   defineCodec,
@@ -16,12 +16,54 @@ export type {
   Incomplete,
   Plugin,
   PluginKind,
+  PluginKinds,
   Simulation,
   Sink,
   SinkContext,
   Source,
   SourceContext,
 } from './pipeline/plugin.js';
-export * from './pipeline/errors.js';
-export type * from './pipeline/forecast.js';
-export type * from './pipeline/frame.js';
+export type {
+  Boundary,
+  Decoder,
+  Encoded,
+  Encoder,
+  NetworkShape,
+  Params,
+  ParamSpec,
+  Predictor,
+  Stepped,
+} from './forecaster/network.js';
+export { describeShape, sameShape, sizeOf } from './pipeline/frame.js';
+export type { Entry, Field, Frame, FrameShape, Revision, SampleType } from './pipeline/frame.js';
+export type { Forecast, ForecasterId, LeadScore, Normalisation, Score } from './pipeline/forecast.js';
+export {
+  CodecError,
+  codeOf,
+  EngineError,
+  exitCodeOf,
+  ForecasterError,
+  FrameError,
+  MesocastError,
+  messageOf,
+  PluginError,
+  SinkError,
+  StartupError,
+  StateError,
+  UsageError,
+} from './pipeline/errors.js';
+export { attachSchema } from './pipeline/config.js';
+export type { AttachConfig } from './pipeline/config.js';
+export { loadConfig } from './pipeline/load-config.js';
+export {
+  builtInNames,
+  codecForExtension,
+  createPlugin,
+  listPlugins,
+  loadPlugin,
+} from './pipeline/registry.js';
+export type { PluginInfo } from './pipeline/registry.js';
+export type { OptionInfo } from './pipeline/options.js';
+export type { Outcome, Run, RunEvent, Summary } from './pipeline/run.js';
+export { writePicture } from './pipeline/picture.js';
+export type { Picture } from './pipeline/picture.js';

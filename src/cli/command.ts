@@ -59,7 +59,8 @@ const saysEnough = ({ allowed, choices, type }: OptionInfo): boolean =>
   allowed === 'a list, each text';
 
 const flagOf = ({ type, length }: OptionInfo) => {
-  if (type === 'object') return {};
+  // Without a type yargs makes numbers of numbers and leaves the rest, so that a message can say what was given.
+  if (type === 'object' || type === 'number') return {};
   if (type !== 'array') return { type };
   // As text, turned into numbers in `given`: yargs adds up numbers that follow each other.
   return length === undefined ? { string: true, array: true } : { string: true, nargs: length };
