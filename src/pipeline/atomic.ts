@@ -2,7 +2,7 @@ import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 /** Names of files that are being written; whoever owns the folder may remove those that a crash left behind. */
-export const isTemporary = (name: string): boolean => /^\..*\.tmp$/.test(name);
+export const isTemporary = (name: string): boolean => /^\..+\.\d+-\d+\.tmp$/.test(name);
 
 let counter = 0;
 /** A name beside `path` that `isTemporary` knows and no other process uses. */

@@ -1,3 +1,4 @@
+import { sep } from 'node:path';
 import { SinkError } from './errors.js';
 
 /**
@@ -6,8 +7,13 @@ import { SinkError } from './errors.js';
  */
 export const seriesFolder = (series: string): string => {
   const parts = series.split('/');
+  // A colon is common in names made of times; a backslash separates folders on Windows alone.
   const unfit = (part: string): boolean =>
-    part === '' || part === '.' || part === '..' || /[\\:\u0000-\u001f]/.test(part);
+    part === '' ||
+    part === '.' ||
+    part === '..' ||
+    part.includes('\0') ||
+    (sep === '\\' && part.includes(sep));
   if (parts.some(unfit))
     throw new SinkError(`series ${JSON.stringify(series)} cannot be a folder name`, {
       retryable: false,

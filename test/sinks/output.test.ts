@@ -212,7 +212,7 @@ test('files are set aside at their size', async () => {
   expect(lines.map((text) => text.split('\n').length - 1)).toEqual([2, 2, 1]);
 });
 
-test.each(['../escape', 'a/../../b', '/etc', 'a//b', '', 'C:/x', 'a\\..\\b'])(
+test.each(['../escape', 'a/../../b', '/etc', 'a//b', '', 'a/.', 'a\0b'])(
   'no series leads out of the output folder: %j',
   async (series) => {
     for (const name of ['files', 'jsonl']) {
@@ -224,3 +224,8 @@ test.each(['../escape', 'a/../../b', '/etc', 'a//b', '', 'C:/x', 'a\\..\\b'])(
     expect(await readdir(join(out, 'forecasts'))).toEqual([]);
   },
 );
+
+test('folders named after times are series like others', async () => {
+  await write('files', {}, forecastAt(1, { series: 'run 2024-01-01T12:00:00' }));
+  expect(await names('forecasts/run 2024-01-01T12:00:00/00000010')).toHaveLength(3);
+});
