@@ -1,0 +1,221 @@
+import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
+import { extname } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { OperatorFunction } from 'rxjs';
+import { Observable } from 'rxjs';
+import type { Credits } from '../pipeline/credits.js';
+import { FrameError, MesocastError, codeOf, messageOf } from '../pipeline/errors.js';
+import type { Entry, Field, Frame, Revision } from '../pipeline/frame.js';
+import { describeShape, sameShape, sizeOf } from '../pipeline/frame.js';
+import type { Ledger } from '../pipeline/ledger.js';
+import type { Codec } from '../pipeline/plugin.js';
+import type { Ready, RunContext } from '../pipeline/run.js';
+
+export interface ReadOptions {
+  /** Files that are read and decoded at once. */
+  readonly concurrency?: number | undefined;
+}
+
+export interface ReadContext extends RunContext {
+  readonly ledger: Ledger;
+  readonly credits: Credits;
+  /** The codec for a file name; undefined when none reads it. */
+  codecFor(path: string): Codec | undefined;
+}
+
+/** A frame with its share of the pool: `release` is to be called once, at the frame's outcome. */
+export interface Admitted {
+  readonly frame: Frame;
+  release(): void;
+}
+
+/** A file that is being rewritten under our hands gets so many tries, so many milliseconds apart. */
+const TRIES = 4;
+const BETWEEN_TRIES = 250;
+const BYTES_PER_VALUE = 4;
+
+/**
+ * Reads, hashes and decodes what is ready, a few files ahead, and emits in the order it came in. Takes a credit before it
+ * reads. Files that went away are lost; files that do not decode, hold NaN or infinite values, or have another shape
+ * than their series are rejected; both go to `context.fail`. When `context.signal` aborts, frames that are being read are
+ * still emitted; those that wait are dropped without an outcome, so that the next run takes them up.
+ */
+export const read =
+  (options: ReadOptions, context: ReadContext): OperatorFunction<Ready, Admitted> =>
+  (source) =>
+    new Observable<Admitted>((subscriber) => {
+      const unsubscribed = new AbortController();
+      const waiting: Ready[] = [];
+      const concurrency = options.concurrency ?? 3;
+      let active = 0;
+      let completed = false;
+      let inOrder: Promise<void> = Promise.resolve();
+
+      const admit = async ({ entry, position }: Ready): Promise<(() => void) | undefined> => {
+        const known = context.ledger.series(entry.series)?.shape;
+        const estimate = Math.max(
+          entry.revision.size,
+          known === undefined ? 0 : sizeOf(known) * BYTES_PER_VALUE,
+        );
+        const credit = await context.credits
+          .take(estimate, AbortSignal.any([context.signal, unsubscribed.signal]))
+          .catch(() => undefined);
+        if (credit === undefined) return undefined;
+        try {
+          const loaded = await load(entry, context.codecFor(entry.path));
+          return () => {
+            try {
+              const field = fitted(loaded.field, entry, context.ledger);
+              credit.resize(field.data.byteLength);
+              const { revision, contentHash } = loaded;
+              const frame = { ...field, series: entry.series, index: entry.index, position, contentHash };
+              subscriber.next({
+                frame: { ...frame, source: { ...entry, revision } },
+                release: credit.release,
+              });
+            } catch (error) {
+              credit.release();
+              refuse(entry, error);
+            }
+          };
+        } catch (error) {
+          credit.release();
+          return () => {
+            refuse(entry, error);
+          };
+        }
+      };
+      const refuse = (entry: Entry, error: unknown): void => {
+        if (codeOf(error) === 'ENOENT') context.fail(entry, 'lost', 'it went away before it was read');
+        else context.fail(entry, 'rejected', reasonOf(error));
+      };
+
+      const pump = (): void => {
+        if (context.signal.aborted) waiting.length = 0;
+        for (; active < concurrency; active++) {
+          const next = waiting.shift();
+          if (next === undefined) break;
+          const job = admit(next);
+          inOrder = inOrder
+            .then(() => job)
+            .then((emit) => {
+              emit?.();
+              active--;
+              pump();
+            })
+            .catch((error: unknown) => {
+              subscriber.error(error);
+            });
+        }
+        if (completed && active === 0 && waiting.length === 0) subscriber.complete();
+      };
+      const subscription = source.subscribe({
+        next: (ready) => {
+          waiting.push(ready);
+          pump();
+        },
+        error: (error: unknown) => {
+          subscriber.error(error);
+        },
+        complete: () => {
+          completed = true;
+          pump();
+        },
+      });
+      return () => {
+        unsubscribed.abort();
+        waiting.length = 0;
+        subscription.unsubscribe();
+      };
+    });
+
+const reasonOf = (error: unknown): string => {
+  if (!(error instanceof MesocastError)) return `it cannot be read: ${messageOf(error).split(',')[0] ?? ''}`;
+  return error.hint === undefined ? error.message : `${error.message}: ${error.hint}`;
+};
+
+interface Loaded {
+  readonly field: Field;
+  readonly contentHash: string;
+  readonly revision: Revision;
+}
+
+/** Reads and decodes; again where the file changed since it was found whole, because then it may be half rewritten. */
+const load = async (entry: Entry, codec: Codec | undefined): Promise<Loaded> => {
+  if (codec === undefined) throw new FrameError(`no codec reads ${extname(entry.path)} files`);
+  for (let attempt = 1; ; attempt++) {
+    const { bytes, before, after } = await readWhole(entry.path);
+    const quiet = sameRevision(before, after);
+    try {
+      if (!quiet) throw new FrameError('the file changed while it was read');
+      const field = await codec.decode(bytes);
+      requireFinite(field);
+      return { field, contentHash: createHash('sha256').update(bytes).digest('hex'), revision: after };
+    } catch (error) {
+      if (attempt >= TRIES || (quiet && sameRevision(after, entry.revision))) throw error;
+      await delay(BETWEEN_TRIES);
+    }
+  }
+};
+
+const readWhole = async (path: string): Promise<{ bytes: Buffer; before: Revision; after: Revision }> => {
+  const file = await open(path, 'r');
+  try {
+    const revision = async (): Promise<Revision> => {
+      const { size, mtimeNs } = await file.stat({ bigint: true });
+      return { size: Number(size), mtimeNs: String(mtimeNs) };
+    };
+    const before = await revision();
+    const bytes = await file.readFile();
+    return { bytes, before, after: await revision() };
+  } finally {
+    await file.close();
+  }
+};
+
+const sameRevision = (a: Revision, b: Revision): boolean => a.size === b.size && a.mtimeNs === b.mtimeNs;
+
+const requireFinite = ({ data, shape }: Field): void => {
+  let count = 0;
+  let first = -1;
+  for (let i = 0; i < data.length; i++) {
+    if (Number.isFinite(data[i])) continue;
+    if (count === 0) first = i;
+    count++;
+  }
+  if (count === 0) return;
+  const [, width, channels] = shape;
+  const [row, column] = [Math.floor(first / (width * channels)), Math.floor(first / channels) % width];
+  throw new FrameError(
+    `${count} of its ${data.length} values ${count === 1 ? 'is' : 'are'} NaN or infinite, ` +
+      `the first (${data[first] ?? NaN}) in row ${row}, column ${column}`,
+  );
+};
+
+/**
+ * The field as its series has it; the first one sets what that is. An RGB image that happens to be all grey, which
+ * codecs narrow to one channel, becomes three again in a series of three.
+ */
+const fitted = (field: Field, entry: Entry, ledger: Ledger): Field => {
+  const record = ledger.series(entry.series);
+  if (record?.shape === undefined) {
+    const { shape, sampleType } = field;
+    ledger.putSeries({
+      ...(record ?? { series: entry.series, first: entry.index, increment: 0 }),
+      shape,
+      sampleType,
+    });
+    return field;
+  }
+  const [height, width, channels] = record.shape;
+  if (sameShape(field.shape, record.shape)) return field;
+  if (channels === 3 && sameShape(field.shape, [height, width, 1])) {
+    const data = new Float32Array(field.data.length * 3);
+    for (let i = 0; i < data.length; i++) data[i] = field.data[Math.floor(i / 3)] ?? 0;
+    return { ...field, shape: record.shape, data };
+  }
+  throw new FrameError(
+    `its shape is ${describeShape(field.shape)}, that of its series ${describeShape(record.shape)} (height x width x channels)`,
+  );
+};
