@@ -14,17 +14,25 @@ export interface OnnxOptions {
   readonly threads?: number;
 }
 
+const LONG = 2 ** 30;
+
 /** Sends requests to the worker thread and matches replies. The thread keeps the process alive only while it owes one. */
 const connect = () => {
   const worker = new Worker(new URL('./onnx-worker.js', import.meta.url));
   worker.unref();
+  // A timer holds the process while replies are owed; ref and unref of the worker itself can lose count.
+  let hold: NodeJS.Timeout | undefined;
   const waiting = new Map<number, { resolve: (reply: Reply) => void; reject: (error: Error) => void }>();
   let sent = 0;
   let dead: EngineError | undefined;
+  const letGo = (): void => {
+    clearInterval(hold);
+    hold = undefined;
+  };
   const settle = (reply: Reply): void => {
     const waiter = waiting.get(reply.request);
     waiting.delete(reply.request);
-    if (waiting.size === 0) worker.unref();
+    if (waiting.size === 0) letGo();
     if (reply.error === undefined) waiter?.resolve(reply);
     else waiter?.reject(new EngineError(`ONNX Runtime: ${reply.error}`));
   };
@@ -32,6 +40,7 @@ const connect = () => {
     dead = error;
     for (const waiter of waiting.values()) waiter.reject(error);
     waiting.clear();
+    letGo();
   };
   worker.on('message', settle);
   worker.on('error', (error) => fail(new EngineError(`the engine's thread failed: ${error.message}`, { cause: error })));
@@ -41,7 +50,7 @@ const connect = () => {
       if (dead !== undefined) return reject(dead);
       const request = sent++;
       waiting.set(request, { resolve, reject });
-      worker.ref();
+      hold ??= setInterval(() => undefined, LONG);
       worker.postMessage({ request, message });
     });
   return { ask, terminate: () => worker.terminate() };

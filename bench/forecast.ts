@@ -1,0 +1,54 @@
+import { openEngine } from '../src/engine/index.js';
+import { assemble, buildNetwork, initialWeights, settingsSchema } from '../src/forecaster/forecaster.js';
+import { loadForecaster } from '../src/forecaster/folder.js';
+import { createRunner, type StateHandles } from '../src/forecaster/programs.js';
+import type { FrameShape } from '../src/pipeline/frame.js';
+import { median, type Row } from './table.js';
+
+const THREADS = 2;
+const RUNS = 15;
+const [CONTEXT, HORIZON] = [10, 50];
+
+/** The forecaster that ships; where there is none, one of its kind with random weights, which takes as long. */
+const anyForecaster = async () => {
+  try {
+    return await loadForecaster('dendrite');
+  } catch {
+    const stage = (name: string) => ({ name, options: {} });
+    const settings = settingsSchema.parse({ format: 1, name: 'random', encoder: stage('conv'), predictor: stage('conv_lstm'), decoder: stage('conv') });
+    return assemble(settings, initialWeights(await buildNetwork(settings), 1));
+  }
+};
+
+/** From ten frames of one 64 x 64 series to fifty forecast frames on the host, from nothing: 10 observations, one roll-out. */
+export const benchForecast = async (): Promise<{ rows: Row[]; figures: Record<string, number> }> => {
+  const engine = await openEngine('cpu', THREADS);
+  try {
+    const runner = await createRunner(await anyForecaster(), engine);
+    const shape: FrameShape = [64, 64, 1];
+    const frames = Array.from({ length: CONTEXT }, (_, t) => Float32Array.from({ length: 64 * 64 }, (_value, k) => 0.5 + 0.5 * Math.sin(k / 9 + t / 5)));
+    const once = async (): Promise<number> => {
+      const start = performance.now();
+      let state: StateHandles | undefined;
+      const input = (t: number) => ({ frame: frames[t] as Float32Array, previous: frames[Math.max(0, t - 1)] as Float32Array, state });
+      for (let t = 0; t < CONTEXT; t++) {
+        const [next] = await runner.observe(shape, [input(t)]);
+        state?.forEach((handle) => handle.release());
+        state = next;
+      }
+      const rolled = await runner.rollOut(shape, [input(CONTEXT - 1)], HORIZON);
+      await engine.read(rolled);
+      rolled.release();
+      state?.forEach((handle) => handle.release());
+      return performance.now() - start;
+    };
+    await once(); // compiles
+    const times: number[] = [];
+    for (let run = 0; run < RUNS; run++) times.push(await once());
+    await runner.dispose();
+    const ms = median(times);
+    return { rows: [{ what: `forecast ${CONTEXT} -> ${HORIZON} of one 64x64 series`, ms }], figures: { forecast_ms: ms } };
+  } finally {
+    await engine.dispose();
+  }
+};

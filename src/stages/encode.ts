@@ -1,0 +1,252 @@
+import { concatMap, finalize, type OperatorFunction } from 'rxjs';
+import { LARGEST_BATCH, type Runner, type SeriesInput, type StateHandles } from '../forecaster/programs.js';
+import { fit, fittedShape } from '../pipeline/fit.js';
+import type { Normalisation } from '../pipeline/forecast.js';
+import { describeShape, type Frame, type FrameShape } from '../pipeline/frame.js';
+import { fixNormalisation, normalise } from '../pipeline/normalisation.js';
+import type { Observation } from '../pipeline/run.js';
+import { segmentOf, segmentsAt } from '../pipeline/segments.js';
+import type { Batched } from './batch.js';
+
+/** What the stage must remember beyond a crash, and where frames that went by can be had again. */
+export interface SeriesMemory {
+  normalisation(series: string): Normalisation | undefined;
+  fixNormalisation(series: string, normalisation: Normalisation): void;
+  /** First position of the unbroken stretch that the series is in; 0 unless a long gap broke it. */
+  origin(series: string): number;
+  setOrigin(series: string, position: number): void;
+  /** Frames at positions from .. to (both included) that were accepted before, in order; gone ones are left out. */
+  recall(series: string, from: number, to: number): Promise<readonly Frame[]>;
+  notice(message: string): void;
+}
+
+export interface EncodeOptions {
+  readonly runner: Runner;
+  readonly memory: SeriesMemory;
+  /** Frame pixels per latent pixel. */
+  readonly latentStride: number;
+  readonly context: number;
+  /** Frames of the series per step of the network. */
+  readonly stride: number;
+  readonly forecastEvery: number;
+  readonly policy: 'every' | 'latest';
+  readonly range?: readonly [number, number] | undefined;
+}
+
+/** A frame taken in. With `input`, a forecast is to be made from it; its state is the receiver's to release. */
+export interface Encoded extends Omit<Observation, 'forecast'> {
+  readonly input?: SeriesInput & { readonly state: StateHandles };
+}
+
+/** Steps after which a new stretch of the state begins: about as long as sequences in training. */
+const SEGMENT = 20;
+/** Missing frames that are bridged by interpolation; after a longer gap the series warms up anew. */
+const LONGEST_BRIDGE = 3;
+
+/** The state over one stretch of one lane, with the last two frames it took in. */
+interface Segment {
+  state: StateHandles | undefined;
+  last: Float32Array | undefined;
+  before: Float32Array | undefined;
+}
+
+/** A normalised frame at a step of its lane. */
+interface Step {
+  readonly step: number;
+  readonly data: Float32Array;
+}
+
+/** The frames of a series that are `stride` apart from each other: one recurrent state walks along each lane. */
+interface Lane {
+  /** Last step taken in. */
+  step: number;
+  readonly segments: Map<number, Segment>;
+  /** The frame of that step, normalised, and in physical values for the baselines of `verify`. */
+  lastFrame: Float32Array | undefined;
+  lastRaw: Float32Array | undefined;
+}
+
+const release = (state: StateHandles | undefined): void => state?.forEach((handle) => handle.release());
+
+const between = (a: Float32Array, b: Float32Array, share: number): Float32Array =>
+  a.map((value, k) => value + share * ((b[k] as number) - value));
+
+/**
+ * Takes each frame into the recurrent state of its series: normalise, encode, one step. Batches go through the network
+ * together. The first `context` frames of a series fix its normalisation and are taken in when they are complete.
+ * State lives here, per series; it is a function of the frames of the current stretch (pipeline/segments.ts), so that
+ * after a restart it is rebuilt from those frames and later forecasts are the same.
+ */
+export const encode = (options: EncodeOptions): OperatorFunction<readonly Batched<Frame>[], readonly Encoded[]> => {
+  const { runner, memory, context, stride, latentStride } = options;
+  const segmentOptions = { context, length: SEGMENT };
+  const lanes = new Map<string, Lane>();
+  const warming = new Map<string, Frame[]>();
+
+  const laneName = (series: string, position: number): string => `${position % stride}:${series}`;
+  const toNetwork = (frame: Frame, normalisation: Normalisation): Float32Array =>
+    fit(normalise(frame.data, normalisation), frame.shape, latentStride);
+
+  /** Runs frames through the state of several segments at once, round by round. */
+  const takeIn = async (shape: FrameShape, jobs: readonly { segment: Segment; frames: readonly Float32Array[] }[]): Promise<void> => {
+    const rounds = Math.max(0, ...jobs.map(({ frames }) => frames.length));
+    for (let round = 0; round < rounds; round++) {
+      const active = jobs.filter(({ frames }) => round < frames.length);
+      for (let k = 0; k < active.length; k += LARGEST_BATCH) {
+        const part = active.slice(k, k + LARGEST_BATCH);
+        const inputs = part.map(({ segment, frames }): SeriesInput => {
+          const frame = frames[round] as Float32Array;
+          return { frame, previous: segment.last ?? frame, state: segment.state };
+        });
+        const states = await runner.observe(fittedShape(shape, latentStride), inputs);
+        part.forEach(({ segment, frames }, at) => {
+          release(segment.state);
+          segment.state = states[at];
+          segment.before = segment.last ?? frames[round];
+          segment.last = frames[round];
+        });
+      }
+    }
+  };
+
+  /** Frames by step, missing ones interpolated between their neighbours. */
+  const bridged = (known: readonly Step[]): Step[] =>
+    known.flatMap((frame, k) => {
+      const last = known[k - 1];
+      const gap = last === undefined ? 0 : frame.step - last.step - 1;
+      const filled = Array.from({ length: gap }, (_, i) => ({
+        step: frame.step - gap + i,
+        data: between((last as Step).data, frame.data, (i + 1) / (gap + 1)),
+      }));
+      return [...filled, frame];
+    });
+
+  const isUnbroken = (known: readonly Step[], from: number): boolean =>
+    known.every(({ step }, k) => step - (known[k - 1]?.step ?? from - 1) - 1 <= LONGEST_BRIDGE);
+
+  const forget = (name: string): void => {
+    for (const segment of lanes.get(name)?.segments.values() ?? []) release(segment.state);
+    lanes.delete(name);
+  };
+
+  /** A lane that is not in memory: at the start of its series, or after a restart with the frames that it stands on. */
+  const openLane = async (frame: Frame, step: number, normalisation: Normalisation, before: readonly Frame[] | undefined) => {
+    const { series, position } = frame;
+    const from = segmentOf(step, segmentOptions);
+    // A few more than the stretch itself: its first frame may be missing, and bridged from the one before.
+    const first = position - Math.min(step, step - from + LONGEST_BRIDGE + 1) * stride;
+    const earlier = step === 0 ? [] : (before ?? (await memory.recall(series, first, position - 1)));
+    const same = earlier.filter((old) => old.position >= first && (position - old.position) % stride === 0);
+    const known = same.map((old) => ({ step: step - (position - old.position) / stride, data: toNetwork(old, normalisation) }));
+    const lane: Lane = { step: from - 1, segments: new Map(), lastFrame: known.at(-1)?.data, lastRaw: same.at(-1)?.data };
+    return { lane, known, from };
+  };
+
+  /** What has to go through the network for this frame, and the lane it goes to. */
+  const plan = async (frame: Frame, normalisation: Normalisation, before: readonly Frame[] | undefined) => {
+    const { series, position } = frame;
+    const name = laneName(series, position);
+    const now = (): Step => ({
+      step: Math.floor(position / stride) - Math.floor(memory.origin(series) / stride),
+      data: toNetwork(frame, normalisation),
+    });
+    const startAnew = (why: string): void => {
+      memory.notice(`${series}: ${why}; warming up anew from frame ${frame.index}`);
+      memory.setOrigin(series, position);
+      for (let phase = 0; phase < stride; phase++) forget(`${phase}:${series}`);
+    };
+
+    let lane = lanes.get(name);
+    let known: Step[] = lane?.lastFrame === undefined ? [] : [{ step: lane.step, data: lane.lastFrame }];
+    let from = lane === undefined ? 0 : lane.step;
+    if (lane !== undefined && now().step - lane.step - 1 > LONGEST_BRIDGE) {
+      startAnew(`${now().step - lane.step - 1} frames are missing`);
+      lane = undefined;
+    }
+    if (lane === undefined) {
+      ({ lane, known, from } = await openLane(frame, now().step, normalisation, before));
+      if (!isUnbroken([...known, now()].filter(({ step }) => step >= from), from)) {
+        startAnew('frames that its state stands on are gone');
+        ({ lane, known, from } = await openLane(frame, 0, normalisation, []));
+      }
+      lanes.set(name, lane);
+    }
+    const jobs = new Map<number, { segment: Segment; frames: Float32Array[] }>();
+    const last = lane.step;
+    const { step, data } = now();
+    for (const taken of bridged([...known, { step, data }]).filter((frame) => frame.step > last)) {
+      for (const start of segmentsAt(taken.step, segmentOptions).filter((first) => first >= segmentOf(step, segmentOptions))) {
+        const segment = lane.segments.get(start) ?? { state: undefined, last: undefined, before: undefined };
+        lane.segments.set(start, segment);
+        const job = jobs.get(start) ?? { segment, frames: [] };
+        jobs.set(start, job);
+        job.frames.push(taken.data);
+      }
+    }
+    return { lane, step, data, jobs: [...jobs.values()] };
+  };
+
+  /** The series' normalisation, once there are enough frames to fix it; then with the frames that fixed it. */
+  const warmUp = async (frame: Frame): Promise<{ normalisation?: Normalisation; before?: readonly Frame[] }> => {
+    const { series, position } = frame;
+    const known = memory.normalisation(series);
+    if (known !== undefined) return { normalisation: known };
+    const before = warming.get(series) ?? (await memory.recall(series, 0, position - 1));
+    const frames = [...before, frame];
+    warming.set(series, frames);
+    if (frames.length < context) return {};
+    const { range } = options;
+    const normalisation = range === undefined ? fixNormalisation(frames.map(({ data }) => data)) : { low: range[0], high: range[1] };
+    memory.fixNormalisation(series, normalisation);
+    warming.delete(series);
+    return { normalisation, before };
+  };
+
+  const encodeBatch = async (batch: readonly Batched<Frame>[]): Promise<readonly Encoded[]> => {
+    const plans = [];
+    for (const { item: frame, newest } of batch) {
+      const { normalisation, before } = await warmUp(frame);
+      plans.push({ frame, newest, normalisation, plan: normalisation && (await plan(frame, normalisation, before)) });
+    }
+    const shape = (batch[0] as Batched<Frame>).item.shape;
+    await takeIn(shape, plans.flatMap((entry) => entry.plan?.jobs ?? []));
+    return plans.map(({ frame, newest, normalisation, plan: done }): Encoded => {
+      if (done === undefined || normalisation === undefined) return { frame, outcome: 'warm-up' };
+      const { lane, step, data } = done;
+      const current = segmentOf(step, segmentOptions);
+      const previous = lane.lastRaw;
+      lane.step = step;
+      lane.lastFrame = data;
+      lane.lastRaw = frame.data;
+      const wanted = segmentsAt(step, segmentOptions);
+      const segment = lane.segments.get(current);
+      for (const [start, old] of lane.segments) {
+        if (wanted.includes(start)) continue;
+        release(old.state);
+        lane.segments.delete(start);
+      }
+      if (step < context - 1 || segment?.state === undefined) return { frame, outcome: 'warm-up', normalisation };
+      const due = (frame.position + 1 - context) % options.forecastEvery === 0 && (options.policy === 'every' || newest);
+      if (!due) return { frame, outcome: 'observed', normalisation };
+      return {
+        frame,
+        outcome: 'forecast',
+        normalisation,
+        previous: previous ?? frame.data,
+        input: { frame: data, previous: segment.before ?? data, state: segment.state.map((handle) => handle.retain()) },
+      };
+    });
+  };
+
+  return (source$) =>
+    source$.pipe(
+      concatMap(encodeBatch),
+      finalize(() => {
+        for (const name of [...lanes.keys()]) forget(name);
+        warming.clear();
+      }),
+    );
+};
+
+/** Key by which frames can share a batch. */
+export const networkShape = (frame: Frame): string => describeShape(frame.shape);
