@@ -12,12 +12,16 @@ export const convLstm = definePredictor({
   name: 'conv_lstm',
   summary: 'stacked convolutional LSTMs (Shi et al. 2015)',
   options: z.strictObject({
-    layers: z.number().int().positive().default(2),
+    layers: z.number().int().positive().default(2).describe('recurrent layers on top of each other'),
     hidden: z.number().int().positive().default(64).describe('channels of each layer'),
-    kernel: z.union([z.literal(1), z.literal(3), z.literal(5), z.literal(7)]).default(3),
+    kernel: z
+      .union([z.literal(1), z.literal(3), z.literal(5), z.literal(7)])
+      .default(3)
+      .describe('side of the convolution kernels'),
   }),
   create: ({ layers, hidden, kernel }) => {
-    const inputsOf = (layer: number, latentChannels: number): number => (layer === 0 ? latentChannels : hidden);
+    const inputsOf = (layer: number, latentChannels: number): number =>
+      layer === 0 ? latentChannels : hidden;
     return {
       latentChannels: hidden,
       params: (_, latentChannels) =>
@@ -36,7 +40,12 @@ export const convLstm = definePredictor({
         for (let l = 0; l < layers; l++) {
           const [h, c] = [state[2 * l], state[2 * l + 1]] as [tf.Tensor4D, tf.Tensor4D]; // [N, h, w, hidden]
           const joined = tf.concat([x, h], 3) as tf.Tensor4D;
-          const gates = convolve(joined, weight(params, `layer${l}.weight`), weight(params, `layer${l}.bias`), boundary);
+          const gates = convolve(
+            joined,
+            weight(params, `layer${l}.weight`),
+            weight(params, `layer${l}.bias`),
+            boundary,
+          );
           const [i, f, o, g] = tf.split(gates, 4, 3) as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
           const forget = tf.sigmoid(tf.add(f, weight(params, `layer${l}.forget`)));
           const cell = tf.add(tf.mul(forget, c), tf.mul(tf.sigmoid(i), tf.tanh(g))) as tf.Tensor4D;

@@ -54,7 +54,10 @@ export const evaluateCommand: Command = {
     const flags = { ...given(args, options), forecaster: String(args.forecaster), data: texts(args, 'data') };
     const settings = parseFlags(schema, flags, ['forecaster', 'data']);
     const { evaluate } = await import('../training/evaluate.js');
-    const evaluation = await evaluate(settings);
+    const progress = ui.progress('windows', undefined);
+    const evaluation = await evaluate(settings, (done, of) => progress.update(done, `of ${of}`)).finally(() =>
+      progress.stop(),
+    );
     const column = (values: readonly number[], lead: number): string =>
       (values[lead - 1] ?? 0).toFixed(4).padStart(12);
     ui.result(evaluation, [

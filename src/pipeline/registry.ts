@@ -64,9 +64,16 @@ const locate = (kind: PluginKind, name: string): string => {
   }
 };
 
+let lastImport: Promise<unknown> = Promise.resolve();
+/**
+ * Imports one after the other: module loaders on node:vm, such as jest's, fail with "request is not in cache" when
+ * modules that share dependencies are imported at the same time.
+ */
+const inTurn = (load: () => Promise<unknown>): Promise<unknown> => (lastImport = lastImport.then(load, load));
+
 const load = async (kind: PluginKind, name: string): Promise<unknown> => {
   const builtIn = Object.hasOwn(builtIns[kind], name) ? builtIns[kind][name] : undefined;
-  if (builtIn) return builtIn();
+  if (builtIn) return inTurn(builtIn);
   const specifier = locate(kind, name);
   try {
     return await import(specifier);

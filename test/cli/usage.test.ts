@@ -1,0 +1,82 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { attachSchema } from '../../src/pipeline/config.js';
+import { optionsOf } from '../../src/pipeline/options.js';
+import { mesocast } from '../support/cli.js';
+
+const commands = ['attach', 'forecast', 'simulate', 'train', 'evaluate', 'doctor', 'plugins', 'demo'];
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'mesocast-usage-'));
+  await mkdir(join(folder, 'frames'));
+  await mkdir(join(folder, 'broken'));
+  await writeFile(join(folder, 'broken/forecaster.json'), '{ "format": 1');
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const mistakes: readonly (readonly [line: string, code: number, says: RegExp])[] = [
+  ['attac frames', 2, /unknown command attac \(did you mean "attach"\?\)/],
+  ['attach frames --horizn 4', 2, /unknown option --horizn \(did you mean --horizon\?\)/],
+  ['attach frames --horizon abc', 2, /--horizon is "abc": allowed is a whole number, at least 1/],
+  ['attach frames --range 1 0', 2, /--range is \[1,0\]: the second must be larger/],
+  ['attach frames --config no.yaml', 2, /no\.yaml: there is no such file/],
+  ['attach frames --set jsonl.rotate', 2, /not of the form/],
+  ['attach', 2, /the directory to attach to is missing/],
+  ['attach nowhere', 3, /nowhere/],
+  ['attach frames --sink nosuch', 2, /there is no sink "nosuch"/],
+  ['attach frames --forecaster broken', 3, /broken.*forecaster\.json/],
+  ['attach frames --device abacus', 2, /abacus/],
+  ['forecast frames --forecaster nosuch', 3, /nosuch/],
+  ['evaluate broken frames', 3, /broken.*forecaster\.json/],
+  ['train nowhere --out new', 3, /nowhere/],
+  ['train --out new', 2, /folders of frames, or a simulation/],
+  ['simulate dendrit --out new', 2, /there is no simulation "dendrit" \(did you mean "dendrite"/],
+  ['simulate dendrite --out new --size 8', 2, /option height is 8: allowed is a whole number, at least 16/],
+  ['simulate dendrite --out new --bits 32', 2, /a PNG holds 8 or 16 bits/],
+  ['plugins nouns', 2, /no plugins of kind "nouns"/],
+  ['demo --dir broken', 2, /not empty/],
+];
+
+test.each(mistakes)('`mesocast %s` ends with code %i and one line', async (line, code, says) => {
+  const ran = await mesocast(line.split(' '), { cwd: folder });
+  expect(ran.stderr).toMatch(says);
+  expect(ran.stderr.trim().split('\n')).toHaveLength(1);
+  expect(ran.stderr).toMatch(/^mesocast: /);
+  expect(ran.stdout).toBe('');
+  expect(ran.code).toBe(code);
+});
+
+test('--debug adds the stack trace, --json an object with the error', async () => {
+  const line = ['attach', 'frames', '--config', 'no.yaml', '--debug', '--json'];
+  const { code, stdout, stderr } = await mesocast(line, { cwd: folder });
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/\n\s+at /);
+  expect(JSON.parse(stdout)).toEqual({
+    error: { tag: 'usage', message: 'config file no.yaml: there is no such file' },
+  });
+});
+
+test.each(commands)('`mesocast %s --help` shows two examples or more', async (command) => {
+  const { code, stdout } = await mesocast([command, '--help']);
+  expect(code).toBe(0);
+  expect(stdout.split('Examples:')[1]?.match(/^ +mesocast /gm)?.length).toBeGreaterThanOrEqual(2);
+});
+
+test('docs/cli.md has every command and every key of the config file', async () => {
+  const page = await readFile('docs/cli.md', 'utf8');
+  const { stdout } = await mesocast(['--help']);
+  const listed = [...stdout.matchAll(/^ {2}mesocast (\w+)/gm)].map(([, name]) => name);
+  expect(listed).toEqual(commands);
+  expect(
+    [...page.matchAll(/^## (\w+)$/gm)]
+      .map(([, name]) => name)
+      .filter((name) => name !== undefined && commands.includes(name)),
+  ).toEqual(commands.filter((name) => name !== 'doctor' && name !== 'demo'));
+  for (const name of commands) expect(page).toMatch(new RegExp(`^\\| \`${name}[ \`]`, 'm'));
+  const keys = [
+    ...(page.split('### Config file')[1]?.split('\n## ')[0] ?? '').matchAll(/^\| `(\w+)` \|/gm),
+  ].map(([, key]) => key);
+  expect(keys).toEqual(optionsOf(attachSchema).map(({ name }) => name));
+});

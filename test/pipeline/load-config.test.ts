@@ -1,0 +1,77 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { UsageError } from '../../src/pipeline/errors.js';
+import { loadConfig } from '../../src/pipeline/load-config.js';
+
+let folder: string;
+let file: string;
+const write = (text: string): Promise<void> => writeFile(file, text);
+const refusal = async (text: string, flags: Record<string, unknown> = {}): Promise<string> => {
+  await write(text);
+  const error: unknown = await loadConfig(flags, file).catch((reason: unknown) => reason);
+  if (!(error instanceof UsageError)) throw new Error(`no UsageError but ${String(error)}`);
+  return error.message;
+};
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'mesocast-config-'));
+  file = join(folder, 'run.yaml');
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+test('flags win over the file, the file over defaults', async () => {
+  await write('directory: frames\nhorizon: 20\nstride: 2\n');
+  const config = await loadConfig({ horizon: 30, directory: 'elsewhere' }, file);
+  expect(config).toMatchObject({ directory: 'elsewhere', horizon: 30, stride: 2, context: 10 });
+  expect(config.sinks.map(({ name }) => name)).toEqual(['files', 'jsonl']);
+});
+
+test('paths in a file are relative to it, names are not paths', async () => {
+  await write(
+    'directory: frames\nout: ../out\nforecaster: dendrite\nsinks:\n  - jsonl\n  - { name: ./my.mjs, required: false }\n',
+  );
+  const config = await loadConfig({}, file);
+  expect(config).toMatchObject({
+    directory: join(folder, 'frames'),
+    out: join(folder, '../out'),
+    forecaster: 'dendrite',
+  });
+  expect(config.sinks).toEqual([
+    { name: 'jsonl', options: {}, required: true },
+    { name: join(folder, 'my.mjs'), options: {}, required: false },
+  ]);
+});
+
+test('mistakes are named with file, line, key, what was given and what is allowed', async () => {
+  expect(await refusal('directory: d\nhorizn: 5\n')).toBe(
+    `${file}:2: horizn is not known: did you mean "horizon"?`,
+  );
+  expect(await refusal('directory: d\n\ncontext: 1\n')).toBe(
+    `${file}:3: context is 1: allowed is a whole number, at least 2`,
+  );
+  expect(await refusal('directory: d\nsinks:\n  - jsonl\n  - { name: files, option: {} }\n')).toContain(
+    `${file}:4: sinks[1].option is not known: did you mean "options"?`,
+  );
+  expect(await refusal('directory: d\npolicy: all\n')).toContain(
+    'policy is "all": allowed is every | latest',
+  );
+  expect(await refusal('directory: d\nrange: [1, 0]\n')).toContain(
+    'range is [1,0]: the second must be larger',
+  );
+  expect(await refusal('directory: d\nhorizon: 4\n', { horizon: 0, forecastEvery: 1.5 })).toBe(
+    '--horizon is 0: allowed is a whole number, at least 1; --forecast-every is 1.5: allowed is a whole number, at least 1',
+  );
+  expect(await refusal('horizon: 4\n')).toBe('the directory to attach to is missing');
+});
+
+test('a file that is no config says so, with the line of a syntax error', async () => {
+  expect(await refusal('directory: d\nsinks: [jsonl\nhorizon: 3\n')).toMatch(
+    /run\.yaml:\d+: not valid YAML: ./,
+  );
+  expect(await refusal('- directory\n')).toContain('a config file is a mapping');
+  await expect(loadConfig({}, join(folder, 'no.yaml'))).rejects.toThrow(/no\.yaml: there is no such file/);
+  await write('');
+  expect(await loadConfig({ directory: 'd' }, file)).toMatchObject({ directory: 'd', horizon: 50 });
+});

@@ -1,0 +1,40 @@
+import { expect, test } from '@jest/globals';
+import * as library from '../../src/index.js';
+
+test('the library exports what its authors rely on, and nothing by accident', () => {
+  expect(Object.keys(library).sort()).toEqual([
+    'CodecError',
+    'EngineError',
+    'ForecasterError',
+    'FrameError',
+    'MesocastError',
+    'PLUGIN_API',
+    'PluginError',
+    'SinkError',
+    'StartupError',
+    'StateError',
+    'UsageError',
+    'attachSchema',
+    'builtInNames',
+    'codeOf',
+    'codecForExtension',
+    'createPlugin',
+    'defineCodec',
+    'defineDecoder',
+    'defineEncoder',
+    'definePredictor',
+    'defineSimulation',
+    'defineSink',
+    'defineSource',
+    'describeShape',
+    'exitCodeOf',
+    'listPlugins',
+    'loadConfig',
+    'loadPlugin',
+    'messageOf',
+    'sameShape',
+    'sizeOf',
+    'writePicture',
+    'z',
+  ]);
+});
