@@ -7,7 +7,7 @@ import { Observable } from 'rxjs';
 import type { Credits } from '../pipeline/credits.js';
 import { FrameError, MesocastError, codeOf, messageOf } from '../pipeline/errors.js';
 import type { Entry, Field, Frame, Revision } from '../pipeline/frame.js';
-import { describeShape, sameShape, sizeOf } from '../pipeline/frame.js';
+import { describeShape, sameRevision, sameShape, sizeOf } from '../pipeline/frame.js';
 import type { Ledger } from '../pipeline/ledger.js';
 import type { Codec } from '../pipeline/plugin.js';
 import type { Ready, RunContext } from '../pipeline/run.js';
@@ -46,6 +46,7 @@ export const read =
   (source) =>
     new Observable<Admitted>((subscriber) => {
       const unsubscribed = new AbortController();
+      const signal = AbortSignal.any([context.signal, unsubscribed.signal]);
       const waiting: Ready[] = [];
       const concurrency = options.concurrency ?? 3;
       let active = 0;
@@ -58,9 +59,7 @@ export const read =
           entry.revision.size,
           known === undefined ? 0 : sizeOf(known) * BYTES_PER_VALUE,
         );
-        const credit = await context.credits
-          .take(estimate, AbortSignal.any([context.signal, unsubscribed.signal]))
-          .catch(() => undefined);
+        const credit = await context.credits.take(estimate, signal).catch(() => undefined);
         if (credit === undefined) return undefined;
         try {
           const loaded = await load(entry, context.codecFor(entry.path));
@@ -72,7 +71,9 @@ export const read =
               const frame = { ...field, series: entry.series, index: entry.index, position, contentHash };
               subscriber.next({
                 frame: { ...frame, source: { ...entry, revision } },
-                release: credit.release,
+                release: () => {
+                  credit.release();
+                },
               });
             } catch (error) {
               credit.release();
@@ -141,22 +142,22 @@ interface Loaded {
   readonly revision: Revision;
 }
 
-/** Reads and decodes; again where the file changed since it was found whole, because then it may be half rewritten. */
+/** Reads and decodes. Where the file changed since it was found whole, two looks must agree again first. */
 const load = async (entry: Entry, codec: Codec | undefined): Promise<Loaded> => {
   if (codec === undefined) throw new FrameError(`no codec reads ${extname(entry.path)} files`);
-  for (let attempt = 1; ; attempt++) {
+  let expected = entry.revision;
+  for (let attempt = 0; attempt < TRIES; attempt++) {
+    if (attempt > 0) await delay(BETWEEN_TRIES);
     const { bytes, before, after } = await readWhole(entry.path);
-    const quiet = sameRevision(before, after);
-    try {
-      if (!quiet) throw new FrameError('the file changed while it was read');
+    if (sameRevision(before, expected) && sameRevision(after, expected)) {
       const field = await codec.decode(bytes);
       requireFinite(field);
-      return { field, contentHash: createHash('sha256').update(bytes).digest('hex'), revision: after };
-    } catch (error) {
-      if (attempt >= TRIES || (quiet && sameRevision(after, entry.revision))) throw error;
-      await delay(BETWEEN_TRIES);
+      const contentHash = createHash('sha256').update(bytes).digest('hex');
+      return { field, contentHash, revision: expected };
     }
+    expected = after;
   }
+  throw new FrameError('it was found whole, but keeps changing');
 };
 
 const readWhole = async (path: string): Promise<{ bytes: Buffer; before: Revision; after: Revision }> => {
@@ -173,8 +174,6 @@ const readWhole = async (path: string): Promise<{ bytes: Buffer; before: Revisio
     await file.close();
   }
 };
-
-const sameRevision = (a: Revision, b: Revision): boolean => a.size === b.size && a.mtimeNs === b.mtimeNs;
 
 const requireFinite = ({ data, shape }: Field): void => {
   let count = 0;
@@ -208,6 +207,8 @@ const fitted = (field: Field, entry: Entry, ledger: Ledger): Field => {
     });
     return field;
   }
+  if (record.sampleType !== undefined && field.sampleType !== record.sampleType)
+    throw new FrameError(`its samples are ${field.sampleType}, those of its series ${record.sampleType}`);
   const [height, width, channels] = record.shape;
   if (sameShape(field.shape, record.shape)) return field;
   if (channels === 3 && sameShape(field.shape, [height, width, 1])) {
