@@ -50,13 +50,9 @@ export const declareOptions = (yargs: Argv, options: readonly OptionInfo[], grou
   return yargs;
 };
 
-/** yargs shows the choices and the type itself. */
-const saysEnough = ({ allowed, choices, type }: OptionInfo): boolean =>
-  choices !== undefined ||
-  type === 'boolean' ||
-  allowed === 'text' ||
-  allowed === 'a number' ||
-  allowed === 'a list, each text';
+/** The description says it all: yargs shows the type itself. */
+const saysEnough = ({ allowed, type }: OptionInfo): boolean =>
+  type === 'boolean' || allowed === 'text' || allowed === 'a number' || allowed === 'a list, each text';
 
 const flagOf = ({ type, length }: OptionInfo) => {
   // Without a type yargs makes numbers of numbers and leaves the rest, so that a message can say what was given.
