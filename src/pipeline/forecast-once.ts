@@ -1,0 +1,129 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { basename, dirname, extname, join, resolve } from 'node:path';
+import { lastValueFrom, of } from 'rxjs';
+import { openEngine } from '../engine/index.js';
+import { loadForecaster } from '../forecaster/folder.js';
+import { createRunner } from '../forecaster/programs.js';
+import { decode } from '../stages/decode.js';
+import { encode, type SeriesMemory } from '../stages/encode.js';
+import { predict } from '../stages/predict.js';
+import type { AttachConfig } from './config.js';
+import { closeSinks, openSinks, type NamedSink } from './delivery.js';
+import { CodecError, codeOf, FrameError, messageOf, StartupError } from './errors.js';
+import type { Forecast } from './forecast.js';
+import { frameNumber } from './frame-number.js';
+import { describeShape, sameShape, type Frame } from './frame.js';
+import { toChannels } from './normalisation.js';
+import { codecExtensions, codecForExtension, createPlugin } from './registry.js';
+
+export type ForecastOnceOptions = Pick<AttachConfig, 'forecaster' | 'out' | 'horizon' | 'context' | 'stride' | 'device' | 'threads' | 'range' | 'sinks'> & {
+  /** A folder of frames, or the last frame to use. */
+  readonly path: string;
+};
+
+/** The last `count` frame files of a folder, or up to a file. */
+const chooseFiles = async (path: string, count: number): Promise<string[]> => {
+  const found = await stat(path).catch((cause: unknown) => {
+    throw new StartupError(codeOf(cause) === 'ENOENT' ? `there is no ${path}` : `cannot read ${path}: ${messageOf(cause)}`, { cause });
+  });
+  const folder = found.isDirectory() ? path : dirname(path);
+  const extensions = await codecExtensions();
+  const files = (await readdir(folder))
+    .filter((name) => !name.startsWith('.') && extensions.includes(extname(name).toLowerCase()))
+    .flatMap((name) => {
+      const index = frameNumber(name);
+      return index === undefined ? [] : [{ name, index }];
+    })
+    .sort((a, b) => a.index - b.index);
+  const last = found.isDirectory() ? files.length - 1 : files.findIndex(({ name }) => name === basename(path));
+  if (files.length === 0 || last < 0) throw new StartupError(`there are no frames in ${folder}`, { hint: 'frames are numbered files like frame_0001.png, .tif or .npy' });
+  const chosen = files.slice(Math.max(0, last + 1 - count), last + 1);
+  if (chosen.length < count) throw new StartupError(`a forecast stands on ${count} frames, but ${path} has only ${chosen.length} up to the last one`, { hint: 'wait for more, or give a smaller --context' });
+  return chosen.map(({ name }) => join(folder, name));
+};
+
+const loadFrames = async (files: readonly string[], series: string, channels: number): Promise<Frame[]> => {
+  const frames: Frame[] = [];
+  for (const [position, path] of files.entries()) {
+    const codec = await codecForExtension(extname(path));
+    const bytes = await readFile(path);
+    let field;
+    try {
+      field = toChannels(await codec.decode(bytes), channels);
+    } catch (cause) {
+      throw new CodecError(`${path}: ${messageOf(cause)}`, { cause });
+    }
+    const first = frames[0];
+    if (first !== undefined && !sameShape(first.shape, field.shape)) {
+      throw new FrameError(`${path} is ${describeShape(field.shape)}, the frames before it are ${describeShape(first.shape)}`);
+    }
+    if (!field.data.every(Number.isFinite)) throw new FrameError(`${path} holds NaN or infinite values`);
+    const index = frameNumber(basename(path)) ?? position;
+    const entry = { series, index, path, revision: { size: bytes.length, mtimeNs: '0' } };
+    frames.push({ ...field, series, index, position, contentHash: createHash('sha256').update(bytes).digest('hex'), source: entry });
+  }
+  return frames;
+};
+
+/** What `encode` needs to know of a series that is all in memory. */
+const memoryOf = (frames: readonly Frame[]): SeriesMemory => {
+  let normalisation: ReturnType<SeriesMemory['normalisation']>;
+  return {
+    normalisation: () => normalisation,
+    fixNormalisation: (_series, fixed) => {
+      normalisation = fixed;
+    },
+    origin: () => 0,
+    setOrigin: () => undefined,
+    recall: async (_series, from, to) => frames.filter(({ position }) => position >= from && position <= to),
+    notice: () => undefined,
+  };
+};
+
+/**
+ * One forecast from the last `context` frames (times `stride`) of a folder, or from those up to a file, delivered to
+ * the sinks. No truth is needed, and no state is kept.
+ * @throws StartupError, ForecasterError, CodecError, FrameError, SinkError
+ */
+export const forecastOnce = async (options: ForecastOnceOptions): Promise<Forecast> => {
+  const { context, stride, horizon, range } = options;
+  const forecaster = await loadForecaster(options.forecaster);
+  const { network } = forecaster;
+  const path = resolve(options.path);
+  const files = await chooseFiles(path, context * stride);
+  const frames = await loadFrames(files, basename(dirname(files[0] as string)), network.shape.channels);
+  const out = resolve(options.out);
+  const log = (message: string): void => console.error(message);
+  const abort = new AbortController();
+  const sinks = await Promise.all(
+    options.sinks.map(async ({ name, options: settings, required }): Promise<NamedSink> => {
+      const sinkContext = { out, codec: (codec: string) => createPlugin('codec', codec, {}, undefined), log };
+      return { name, required, sink: await createPlugin('sink', name, settings, sinkContext) };
+    }),
+  );
+  const engine = await openEngine(options.device, options.threads);
+  try {
+    const runner = await createRunner(forecaster, engine);
+    const latentStride = network.encoder.stride;
+    const last = frames.at(-1) as Frame;
+    const { forecast } = await lastValueFrom(
+      of([{ item: last, newest: true }]).pipe(
+        encode({ runner, memory: memoryOf(frames), latentStride, context, stride, forecastEvery: 1, policy: 'every', range }),
+        predict({ runner, horizon, latentStride }),
+        decode({ engine, horizon, stride, latentStride, forecaster: forecaster.id, trustedLeads: () => 0, now: () => new Date() }),
+      ),
+    );
+    if (forecast === undefined) throw new FrameError('the frames do not make a context');
+    await openSinks(sinks, abort.signal, log);
+    try {
+      for (const { sink } of sinks) await sink.forecast(forecast, abort.signal);
+    } finally {
+      await closeSinks(sinks, log);
+    }
+    await runner.dispose();
+    return forecast;
+  } finally {
+    await engine.dispose();
+  }
+};

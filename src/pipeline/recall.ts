@@ -1,0 +1,50 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { messageOf } from './errors.js';
+import type { Frame } from './frame.js';
+import type { FrameRecord } from './ledger-records.js';
+import type { Ledger } from './ledger.js';
+import { toChannels } from './normalisation.js';
+import type { Codec } from './plugin.js';
+
+export interface RecallContext {
+  readonly ledger: Ledger;
+  /** Channels that the network takes. */
+  readonly channels: number;
+  codecFor(path: string): Codec | undefined;
+  notice(message: string): void;
+}
+
+/**
+ * Reads frames of a series again that were accepted before, by their places: for a state that must be rebuilt after a
+ * restart. Frames whose file went away or changed are left out, with a notice.
+ */
+export const createRecall =
+  ({ ledger, channels, codecFor, notice }: RecallContext) =>
+  async (series: string, from: number, to: number): Promise<readonly Frame[]> => {
+    const record = ledger.series(series);
+    if (record === undefined || to < from) return [];
+    const indexOf = (position: number): number => record.first + position * record.increment;
+
+    const load = async ({ outcome: _, reason: _reason, contentHash, position = 0, ...entry }: FrameRecord): Promise<Frame | undefined> => {
+      try {
+        const codec = codecFor(entry.path);
+        const bytes = await readFile(entry.path);
+        const hash = createHash('sha256').update(bytes).digest('hex');
+        if (codec === undefined || (contentHash !== undefined && hash !== contentHash)) throw new Error('it has changed');
+        const field = toChannels(await codec.decode(bytes), channels);
+        return { ...field, series, index: entry.index, position, contentHash: hash, source: entry };
+      } catch (error) {
+        notice(`${entry.path} cannot be read again: ${messageOf(error)}`);
+        return undefined;
+      }
+    };
+
+    const frames: Frame[] = [];
+    for (const known of ledger.frames(series, indexOf(from), indexOf(to))) {
+      if (known.position === undefined || known.outcome === 'rejected' || known.outcome === 'lost') continue;
+      const frame = await load(known);
+      if (frame !== undefined) frames.push(frame);
+    }
+    return frames;
+  };

@@ -1,0 +1,282 @@
+import { open, stat } from 'node:fs/promises';
+import { extname, isAbsolute, join, relative, resolve } from 'node:path';
+import { concatMap, connect, filter, ignoreElements, lastValueFrom, map, mergeMap, of, Subject, tap, zip, type Observable, type OperatorFunction } from 'rxjs';
+import { openEngine } from '../engine/index.js';
+import { loadForecaster } from '../forecaster/folder.js';
+import { createRunner } from '../forecaster/programs.js';
+import { batch } from '../stages/batch.js';
+import { decode } from '../stages/decode.js';
+import { emit } from '../stages/emit.js';
+import { encode, networkShape, type SeriesMemory } from '../stages/encode.js';
+import { predict } from '../stages/predict.js';
+import { read, type Admitted } from '../stages/read.js';
+import { verify } from '../stages/verify.js';
+import { watch } from '../stages/watch.js';
+import type { AttachConfig } from './config.js';
+import { createCredits } from './credits.js';
+import { closeSinks, openSinks, targetsOf, type Delivery, type NamedSink } from './delivery.js';
+import { codeOf, messageOf, StartupError } from './errors.js';
+import type { Score } from './forecast.js';
+import type { Entry } from './frame.js';
+import { openLedger, type Ledger } from './ledger.js';
+import { toChannels } from './normalisation.js';
+import { openOutstanding, scoreOf } from './outstanding.js';
+import type { Codec, Incomplete } from './plugin.js';
+import { createRecall } from './recall.js';
+import { codecExtensions, codecForExtension, createPlugin } from './registry.js';
+import type { Observation, Outcome, Run, RunEvent, Summary } from './run.js';
+import { openStateFolder } from './state-folder.js';
+import { createTrust } from './trust.js';
+
+/** Milliseconds that a stop may take before what still waits for a sink is left to the next run. */
+const DRAIN = 20_000;
+
+const scoreDeliveries = (scores: readonly Score[]): Delivery[] => scores.map((score) => ({ type: 'score', score }));
+
+/** @throws StartupError when the directory is not there */
+const requireDirectory = async (directory: string): Promise<void> => {
+  const found = await stat(directory).catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') throw new StartupError(`there is no directory ${directory}`, { hint: 'name the folder that frames are written into; it must exist when mesocast starts' });
+    throw new StartupError(`cannot read ${directory}: ${messageOf(error)}`, { cause: error });
+  });
+  if (!found.isDirectory()) throw new StartupError(`${directory} is not a directory`);
+};
+
+/** Our own output must not be taken for frames when it lies inside the directory. */
+const ownOutput = (directory: string, folders: readonly string[]): string[] =>
+  folders
+    .map((folder) => relative(directory, folder))
+    .filter((path) => path !== '' && !path.startsWith('..') && !isAbsolute(path))
+    .map((path) => path.replace(/[\\*?[\]{}()!+@]/g, '\\$&'))
+    .flatMap((path) => [path, `${path}/**`]);
+
+const codecsByExtension = async (): Promise<(path: string) => Codec | undefined> => {
+  const extensions = await codecExtensions();
+  const codecs = new Map(await Promise.all(extensions.map(async (extension) => [extension, await codecForExtension(extension)] as const)));
+  return (path) => codecs.get(extname(path).toLowerCase());
+};
+
+const validator =
+  (codecFor: (path: string) => Codec | undefined) =>
+  async ({ path }: Entry): Promise<Incomplete> => {
+    const file = await open(path, 'r');
+    try {
+      const { size } = await file.stat();
+      return await codecFor(path)?.validate({
+        size,
+        read: async (offset, length) => {
+          const { buffer, bytesRead } = await file.read(Buffer.alloc(Math.max(0, Math.min(length, size - offset))), { position: offset });
+          return buffer.subarray(0, bytesRead);
+        },
+      });
+    } finally {
+      await file.close();
+    }
+  };
+
+/** Counts of this run, for its summary. */
+const counting = (ledger: Ledger) => {
+  const frames: Record<Outcome, number> = { forecast: 0, observed: 0, 'warm-up': 0, rejected: 0, lost: 0 };
+  const scores = { final: 0, expired: 0 };
+  const [started, before] = [performance.now(), ledger.counts()];
+  const counts = { frames, scores, forecasts: 0 };
+  const summary = (): Summary => ({
+    ...counts,
+    revised: ledger.counts().revised - before.revised,
+    missing: ledger.counts().missing - before.missing,
+    seconds: (performance.now() - started) / 1000,
+  });
+  return { counts, summary };
+};
+
+/** Undoes what was done, last first; what cannot be undone does not keep the rest from being undone. */
+const cleanup = () => {
+  const steps: (() => unknown)[] = [];
+  return {
+    add: (step: () => unknown): void => void steps.push(step),
+    run: async (): Promise<void> => {
+      for (const step of steps.reverse()) {
+        try {
+          await step();
+        } catch {
+          // it was being shut down anyway
+        }
+      }
+      steps.length = 0;
+    },
+  };
+};
+
+/**
+ * Attaches to a directory: resolves once everything is open and frames begin to flow. Sinks start first, the source
+ * last; a stop goes the other way and drains what was read. ARCHITECTURE.md walks through the stages.
+ * @throws UsageError, StartupError, ForecasterError, StateError: nothing is left open then
+ */
+export const attach = async (config: AttachConfig): Promise<Run> => {
+  const directory = resolve(config.directory);
+  const out = resolve(config.out);
+  const statePath = resolve(config.state ?? join(out, 'state'));
+  const events = new Subject<RunEvent>();
+  const notice = (message: string): void => events.next({ type: 'notice', message });
+  const [intake, hard] = [new AbortController(), new AbortController()];
+  const undo = cleanup();
+
+  await requireDirectory(directory);
+  try {
+    const forecaster = await loadForecaster(config.forecaster);
+    const codecFor = await codecsByExtension();
+    const state = openStateFolder(statePath);
+    undo.add(() => state.release());
+    const ledger = openLedger(state.path);
+    undo.add(() => ledger.close());
+    const outstanding = await openOutstanding({ directory: join(state.path, 'outstanding'), quotaBytes: config.outstandingBytes, store: ledger.forecasts });
+
+    const sinks = await Promise.all(
+      config.sinks.map(async ({ name, options, required }): Promise<NamedSink> => {
+        const context = { out, codec: (codec: string) => createPlugin('codec', codec, {}, undefined), log: notice };
+        return { name, required, sink: await createPlugin('sink', name, options, context) };
+      }),
+    );
+    const engine = await openEngine(config.device, config.threads);
+    undo.add(() => engine.dispose());
+    const runner = await createRunner(forecaster, engine);
+    undo.add(() => runner.dispose());
+    await openSinks(sinks, hard.signal, notice);
+    undo.add(() => closeSinks(sinks, notice));
+    const source = await createPlugin(
+      'source',
+      'directory',
+      { directory, include: config.include, ignore: [...config.ignore, ...ownOutput(directory, [out, statePath])] },
+      { log: notice, extensions: await codecExtensions() },
+    );
+    undo.add(() => source.close());
+    await source.open(intake.signal);
+
+    const { counts, summary } = counting(ledger);
+    const trust = createTrust();
+    const credits = createCredits({ items: config.memoryFrames, bytes: config.memoryBytes });
+    const targets = targetsOf(sinks, hard.signal);
+    const channels = forecaster.network.shape.channels;
+    const latentStride = forecaster.network.encoder.stride;
+    const { context, horizon, stride } = config;
+
+    const end = (entry: Entry, outcome: Outcome, reason?: string): void => {
+      counts.frames[outcome]++;
+      events.next({ type: 'frame', series: entry.series, index: entry.index, outcome, ...(reason !== undefined && { reason }) });
+    };
+    const fail = (entry: Entry, outcome: 'rejected' | 'lost', reason: string): void => {
+      ledger.finish(entry, outcome, { reason });
+      notice(`${entry.path} ${outcome === 'lost' ? 'was lost' : 'is rejected'}: ${reason}`);
+      end(entry, outcome, reason);
+    };
+    const stageContext = { signal: intake.signal, fail, notice, now: () => new Date(), ledger };
+
+    const originKey = (series: string): string => `origin:${series}`;
+    const memory: SeriesMemory = {
+      normalisation: (series) => ledger.series(series)?.normalisation,
+      fixNormalisation: (series, normalisation) => {
+        const record = ledger.series(series);
+        if (record !== undefined) ledger.putSeries({ ...record, normalisation });
+      },
+      origin: (series) => Number(ledger.note(originKey(series)) ?? 0),
+      setOrigin: (series, position) => ledger.putNote(originKey(series), position),
+      recall: createRecall({ ledger, channels, codecFor, notice }),
+      notice,
+    };
+
+    /** Frames in memory, by their key, until their outcome returns their share of the pool. */
+    const held = new Map<string, () => void>();
+    const keyOf = ({ series, index }: { series: string; index: number }): string => `${index}:${series}`;
+    const admit: OperatorFunction<Admitted, Admitted['frame']> = mergeMap(({ frame, release }) => {
+      try {
+        const fitted = { ...frame, ...toChannels(frame, channels) };
+        held.set(keyOf(frame), release);
+        return of(fitted);
+      } catch (error) {
+        release();
+        fail(frame.source, 'rejected', messageOf(error));
+        return of();
+      }
+    });
+
+    const deliver = <T>(deliveries: (item: T) => readonly Delivery[]) => emit<T>({ targets, deliveries, signal: hard.signal, notice });
+    const deliverScores = deliver(scoreDeliveries);
+    const settle = async (scores: readonly Score[]): Promise<void> => {
+      await outstanding.settle(scores.map(({ id }) => id));
+      for (const score of scores) {
+        counts.scores[score.status]++;
+        events.next({ type: 'score', score });
+      }
+    };
+    const acknowledge = async ({ frame, outcome, forecast }: Observation, scores: readonly Score[]): Promise<void> => {
+      await settle(scores);
+      ledger.finish(frame.source, outcome, { contentHash: frame.contentHash, position: frame.position });
+      held.get(keyOf(frame))?.();
+      held.delete(keyOf(frame));
+      if (forecast !== undefined) {
+        counts.forecasts++;
+        events.next({ type: 'forecast', forecast });
+      }
+      end(frame.source, outcome);
+    };
+
+    const observations$: Observable<Observation> = watch(config, { ...stageContext, source, validate: validator(codecFor) }).pipe(
+      read({}, { ...stageContext, credits, codecFor }),
+      admit,
+      batch({ size: config.batchSize, delay: config.batchDelay * 1000, seriesOf: (frame) => frame.series, shapeOf: networkShape }, (batches$) =>
+        batches$.pipe(
+          encode({ runner, memory, latentStride, context, stride, forecastEvery: config.forecastEvery, policy: config.policy, range: config.range }),
+          predict({ runner, horizon, latentStride }),
+          decode({ engine, horizon, stride, latentStride, forecaster: forecaster.id, trustedLeads: trust.leadsOf, now: stageContext.now }),
+        ),
+      ),
+    );
+    const acknowledged$ = observations$.pipe(
+      connect((shared$) =>
+        zip(
+          shared$.pipe(deliver(({ forecast }) => (forecast === undefined ? [] : [{ type: 'forecast', forecast }]))),
+          shared$.pipe(verify({ outstanding, trust, notice }), deliverScores),
+        ),
+      ),
+      concatMap(([observation, scores]) => acknowledge(observation, scores)),
+      ignoreElements(),
+    );
+
+    let stopping = false;
+    const finish = async (): Promise<Summary> => {
+      try {
+        if (ledger.notice !== undefined) notice(ledger.notice);
+        await lastValueFrom(acknowledged$, { defaultValue: undefined });
+        // The series is over (idle, or the frames that were asked for): what still waits for its truth will not get it.
+        if (!stopping) {
+          const scores = (await outstanding.expireAll('the run ended before its truth came')).map(scoreOf);
+          await lastValueFrom(of(scores).pipe(filter(({ length }) => length > 0), deliverScores, concatMap(settle), map(() => undefined)), { defaultValue: undefined });
+        }
+        await ledger.durable();
+        return summary();
+      } finally {
+        intake.abort();
+        hard.abort();
+        await undo.run();
+        events.complete();
+      }
+    };
+    // Begins when the caller has had a chance to subscribe to the events.
+    const finished = new Promise((resolve) => setImmediate(resolve)).then(finish);
+    finished.catch(() => undefined); // the caller awaits it; until then it is not "unhandled"
+    return {
+      events$: events.pipe(tap()),
+      stop: () => {
+        if (stopping) return;
+        stopping = true;
+        intake.abort();
+        setTimeout(() => hard.abort(), DRAIN).unref();
+      },
+      finished,
+    };
+  } catch (error) {
+    hard.abort();
+    await undo.run();
+    throw error;
+  }
+};
