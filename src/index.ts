@@ -65,5 +65,7 @@ export {
 export type { PluginInfo } from './pipeline/registry.js';
 export type { OptionInfo } from './pipeline/options.js';
 export type { Outcome, Run, RunEvent, Summary } from './pipeline/run.js';
+export { attach } from './pipeline/runner.js';
+export { forecastOnce } from './pipeline/forecast-once.js';
 export { writePicture } from './pipeline/picture.js';
 export type { Picture } from './pipeline/picture.js';
