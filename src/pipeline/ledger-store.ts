@@ -42,9 +42,15 @@ export const openStore = (path: string): Store => {
   let confirmed: Promise<unknown> = Promise.resolve();
   let failure: StateError | undefined;
   let closing: Promise<void> | undefined;
+  /** What to do once the batch that is being put together is on disk. */
+  let batch: (() => void)[] | undefined;
 
-  const watchOver = (write: Promise<unknown>, settled: () => void): void => {
-    const outcome = write.then(settled, (error: unknown) => {
+  const watchOver = (written: Promise<unknown>, confirmations: readonly (() => void)[]): void => {
+    const succeed = (): void => {
+      root.resetReadTxn(); // reads may still look at a snapshot from before the commit
+      for (const confirm of confirmations) confirm();
+    };
+    const outcome = written.then(succeed, (error: unknown) => {
       failure ??= new StateError(`cannot write the ledger ${path}: ${messageOf(error)}`, {
         cause: error,
         hint: 'check that the disk of the state folder has room and can be written, then start again',
@@ -60,9 +66,16 @@ export const openStore = (path: string): Store => {
       const id = JSON.stringify(key);
       const entry = { key, value };
       pending.set(id, entry);
-      watchOver(value === undefined ? database.remove([...key]) : database.put([...key], value), () => {
+      const written = value === undefined ? database.remove([...key]) : database.put([...key], value);
+      const confirm = (): void => {
         if (pending.get(id) === entry) pending.delete(id);
-      });
+      };
+      // Inside a batch the promise of a single write says nothing: it resolves before the commit.
+      if (batch === undefined) watchOver(written, [confirm]);
+      else {
+        batch.push(confirm);
+        written.catch(() => undefined); // the batch's promise reports it
+      }
     };
     return {
       get: (key) => {
@@ -89,7 +102,16 @@ export const openStore = (path: string): Store => {
   return {
     table,
     atomically: (work) => {
-      watchOver(root.batch(work), () => undefined);
+      const confirmations: (() => void)[] = [];
+      const written = root.batch(() => {
+        batch = confirmations;
+        try {
+          work();
+        } finally {
+          batch = undefined;
+        }
+      });
+      watchOver(written, confirmations);
     },
     durable: async () => {
       await confirmed;

@@ -71,6 +71,21 @@ describe('ledger', () => {
     check(begin());
   });
 
+  test('what was written is seen at every moment until it is on disk, and after', async () => {
+    const ledger = begin();
+    for (let index = 0; index < 200; index++) {
+      ledger.putFrame({ ...entry(index), position: index });
+      for (let turn = 0; turn < index % 4; turn++) await new Promise((resolve) => setImmediate(resolve));
+      ledger.finish(entry(index), 'observed');
+      for (let turn = 0; turn < 4; turn++) {
+        const seen = [...ledger.frames('s')].map(({ outcome }) => outcome);
+        expect(seen).toEqual(seen.map(() => 'observed'));
+        expect(seen).toHaveLength(index + 1);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+  });
+
   test('a second file of the same number leaves the first one as it is', () => {
     const ledger = begin();
     ledger.putFrame(entry(1));

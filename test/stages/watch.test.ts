@@ -1,0 +1,326 @@
+import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
+import fc from 'fast-check';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Ledger } from '../../src/pipeline/ledger.js';
+import { openLedger } from '../../src/pipeline/ledger.js';
+import type { WatchOptions } from '../../src/stages/watch.js';
+import { watch } from '../../src/stages/watch.js';
+import type { FakeFolder } from '../support/ingest.js';
+import { fakeFolder, recordingContext } from '../support/ingest.js';
+
+let home: string;
+let ledger: Ledger;
+let folder: FakeFolder;
+const stops: AbortController[] = [];
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), 'mesocast-watch-'));
+  ledger = openLedger(home);
+  folder = fakeFolder();
+  // The ledger's own writes are real; everything that watch waits for is virtual.
+  jest.useFakeTimers({ now: 1_700_000_000_000, doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] });
+});
+afterEach(async () => {
+  for (const stop of stops.splice(0)) stop.abort();
+  jest.useRealTimers();
+  await ledger.close();
+  await rm(home, { recursive: true });
+});
+
+interface Watched {
+  /** "index@position" as they came; with the series in front where it is not "s". */
+  readonly came: string[];
+  readonly failures: string[];
+  readonly notices: string[];
+  readonly completed: boolean;
+  readonly stop: AbortController;
+}
+const begin = (options: Partial<WatchOptions> = {}): Watched => {
+  const stop = new AbortController();
+  stops.push(stop);
+  const context = recordingContext(ledger, stop.signal);
+  const { failures, notices } = context;
+  const came: string[] = [];
+  let completed = false;
+  watch(
+    { atomic: false, pollInterval: 1, patience: 5, ...options },
+    { ...context, source: folder, ledger, validate: (entry) => folder.validate(entry) },
+  ).subscribe({
+    next: ({ entry, position }) =>
+      came.push(`${entry.series === 's' ? '' : `${entry.series}/`}${entry.index}@${position}`),
+    complete: () => {
+      completed = true;
+    },
+  });
+  return {
+    came,
+    failures,
+    notices,
+    stop,
+    get completed() {
+      return completed;
+    },
+  };
+};
+const pass = (seconds: number): Promise<void> => jest.advanceTimersByTimeAsync(seconds * 1000);
+
+test('frames come whole, in the order of their numbers, with their places', async () => {
+  const run = begin();
+  for (const index of [30, 10]) folder.put(`f${index}`, index);
+  await pass(2);
+  expect(run.came).toEqual([]); // two frames do not tell the increment
+  folder.put('f20', 20);
+  await pass(2);
+  expect(run.came).toEqual(['10@0', '20@1', '30@2']);
+  folder.put('f50', 50);
+  await pass(2);
+  folder.put('f40', 40);
+  await pass(2);
+  expect(run.came).toEqual(['10@0', '20@1', '30@2', '40@3', '50@4']);
+  expect(ledger.frame('s', 50)).toMatchObject({ position: 4, path: 'f50' });
+  expect(ledger.series('s')).toEqual({ series: 's', first: 10, increment: 10, last: 50 });
+  expect(run.failures).toEqual([]);
+});
+
+test('a file that still changes waits, however valid it looks', async () => {
+  for (const index of [0, 1, 2]) folder.put(`f${index}`, index);
+  const run = begin();
+  for (let i = 0; i < 20; i++) {
+    await pass(0.2);
+    folder.put('f1', 1);
+  }
+  expect(run.came).toEqual([]);
+  await pass(1.5);
+  expect(run.came).toEqual(['0@0', '1@1', '2@2']);
+});
+
+test('with atomic the validator alone decides, at the first look', async () => {
+  for (const index of [0, 1, 2]) folder.put(`f${index}`, index);
+  folder.put('f3', 3, { verdict: 'half' });
+  const run = begin({ atomic: true });
+  await pass(0);
+  expect(run.came).toEqual(['0@0', '1@1', '2@2']);
+  await pass(7);
+  expect(run.failures).toEqual(['s 3 rejected: half']);
+});
+
+test('the frames of a short series are not held for ever', async () => {
+  const run = begin();
+  folder.put('f7', 7);
+  await pass(4);
+  expect(run.came).toEqual([]);
+  await pass(3);
+  expect(run.came).toEqual(['7@0']);
+  folder.put('f9', 9);
+  await pass(3);
+  folder.put('f11', 11);
+  await pass(2);
+  expect(run.came).toEqual(['7@0', '9@1', '11@2']);
+});
+
+test('what stays incomplete is rejected after the patience since its last change, and blocks nobody else', async () => {
+  const run = begin();
+  folder.put('f0', 0);
+  folder.put('f1', 1, { verdict: 'it ends at byte 9' });
+  for (const index of [2, 3]) folder.put(`f${index}`, index);
+  for (const index of [0, 1, 2]) folder.put(`t/f${index}`, index, { series: 't' });
+  await pass(4);
+  folder.put('f1', 1, { verdict: 'it ends at byte 20' });
+  expect(run.came).toEqual(['t/0@0', 't/1@1', 't/2@2', '0@0']);
+  await pass(4);
+  expect(run.failures).toEqual([]);
+  await pass(3);
+  expect(run.failures).toEqual(['s 1 rejected: it ends at byte 20']);
+  expect(run.came.slice(3)).toEqual(['0@0', '2@2', '3@3']);
+  expect(ledger.counts()).toMatchObject({ missing: 0, frames: { rejected: 1 } });
+});
+
+test('a missing number is waited for, then counted; when it comes after all it is late', async () => {
+  for (const index of [0, 1, 2, 3, 5, 7]) folder.put(`f${index}`, index);
+  const run = begin();
+  await pass(4);
+  expect(run.came).toEqual(['0@0', '1@1', '2@2', '3@3']);
+  folder.put('f4', 4);
+  await pass(4);
+  expect(run.came.slice(4)).toEqual(['4@4', '5@5', '7@7']);
+  expect(ledger.counts().missing).toBe(1);
+  folder.put('f6', 6);
+  await pass(2);
+  expect(run.failures).toEqual(['s 6 rejected: late: it came after number 7']);
+});
+
+test('old gaps are not waited for', async () => {
+  const old = Date.now() - 3_600_000;
+  for (const index of [0, 1, 2, 6, 7]) folder.put(`f${index}`, index, { mtime: old });
+  const run = begin();
+  await pass(1);
+  expect(run.came).toEqual(['0@0', '1@1', '2@2', '6@6', '7@7']);
+  expect(ledger.counts().missing).toBe(3);
+});
+
+test('numbers off the grid and numbers borne twice are rejected in words', async () => {
+  for (const index of [0, 10, 20]) folder.put(`/d/f${index}.png`, index);
+  const run = begin();
+  await pass(2);
+  folder.put('/d/f25.png', 25);
+  folder.put('/d/f10.npy', 10);
+  folder.put('/d/f30.png', 30);
+  folder.put('/d/f30.npy', 30);
+  await pass(2);
+  expect(run.came).toEqual(['0@0', '10@1', '20@2', '30@3']);
+  expect(run.failures.sort()).toEqual([
+    expect.stringMatching(/^s 10 rejected: f10\.png and f10\.npy both have number 10: .*include/),
+    's 25 rejected: number 25 does not fit the numbering of its series: 0, 10, 20, ...',
+    expect.stringMatching(/^s 30 rejected: f30\.npy and f30\.png both have number 30/),
+  ]);
+  await pass(20);
+  expect(run.failures).toHaveLength(3);
+  expect(ledger.frame('s', 10)).toMatchObject({ path: '/d/f10.png' });
+});
+
+test('a file that vanishes is lost, but a folder that is away for a moment loses nothing', async () => {
+  const run = begin();
+  for (const index of [0, 1, 2]) folder.put(`f${index}`, index);
+  folder.put('f3', 3, { verdict: 'half' });
+  await pass(2);
+  folder.gone = true;
+  await pass(4);
+  folder.gone = false;
+  folder.put('f3', 3);
+  await pass(2);
+  expect(run.came).toEqual(['0@0', '1@1', '2@2', '3@3']);
+  folder.put('f4', 4, { verdict: 'half' });
+  await pass(2);
+  folder.remove('f4');
+  await pass(7);
+  expect(run.failures).toEqual(['s 4 lost: it went away before it was read']);
+});
+
+test('a later run emits what was left unfinished, at its place, and nothing twice', async () => {
+  for (const index of [5, 6, 7, 8, 9]) folder.put(`f${index}`, index);
+  const first = begin({ frames: 4 });
+  await pass(2);
+  expect(first.came).toEqual(['5@0', '6@1', '7@2', '8@3']);
+  expect(first.completed).toBe(true);
+  const done = [...ledger.frames('s')].slice(0, 2);
+  for (const frame of done) ledger.finish(frame, 'observed');
+  await pass(60);
+  folder.remove('f5');
+  folder.remove('f7');
+  folder.put('f10', 10);
+  const second = begin();
+  await pass(3);
+  expect(second.came).toEqual([]); // number 7 may come back yet
+  await pass(5);
+  expect(second.came).toEqual(['8@3', '9@4', '10@5']);
+  expect(second.failures).toEqual(['s 7 lost: it went away before it was read']);
+});
+
+test('a folder that was moved goes on where it was', async () => {
+  for (const index of [0, 1, 2]) folder.put(`/old/f${index}`, index, { mtime: 1000 });
+  const first = begin();
+  await pass(1);
+  ledger.finish([...ledger.frames('s')][0] ?? folder.put('x', 0), 'observed');
+  first.stop.abort();
+  const entries = await folder.scan(first.stop.signal);
+  for (const { path } of entries) folder.remove(path);
+  folder = fakeFolder();
+  for (const index of [0, 1, 2, 3]) folder.put(`/new/f${index}`, index, { mtime: 1000 });
+  const second = begin();
+  await pass(3);
+  expect(second.came).toEqual(['1@1', '2@2', '3@3']);
+  expect(second.failures).toEqual([]);
+});
+
+test('a file that changes after its outcome is counted, told once, and not read again', async () => {
+  const entries = [0, 1, 2].map((index) => folder.put(`f${index}`, index));
+  const run = begin();
+  await pass(2);
+  folder.put('f2', 2); // on its way still: the reader will see
+  for (const entry of entries.slice(0, 2)) ledger.finish(entry, 'observed');
+  folder.put('f0', 0);
+  folder.put('f1', 1);
+  await pass(5);
+  expect(ledger.counts().revised).toBe(2);
+  expect(run.notices).toEqual([expect.stringContaining('changed after it was used')]);
+  expect(run.came).toHaveLength(3);
+  folder.put('f1', 1);
+  await pass(2);
+  expect(ledger.counts().revised).toBe(3);
+});
+
+test('completes when idle, but not while a file may still become whole', async () => {
+  for (const index of [0, 1, 2]) folder.put(`f${index}`, index);
+  folder.put('f3', 3, { verdict: 'half' });
+  const run = begin({ untilIdle: 3 });
+  await pass(4);
+  expect(run.completed).toBe(false);
+  await pass(3);
+  expect(run.failures).toEqual(['s 3 rejected: half']);
+  expect(run.completed).toBe(false);
+  await pass(3);
+  expect(run.completed).toBe(true);
+});
+
+test('completes at once when stopped, and scans no more', async () => {
+  for (const index of [0, 1, 2]) folder.put(`f${index}`, index);
+  const run = begin();
+  await pass(0.01);
+  run.stop.abort();
+  expect(run.completed).toBe(true);
+  const { scans } = folder;
+  await pass(10);
+  expect(folder.scans).toBe(scans);
+  expect(run.came).toEqual([]);
+});
+
+test('hints bring scans forward, a burst of them not many', async () => {
+  const run = begin({ pollInterval: 60, atomic: true });
+  await pass(1);
+  for (const index of [0, 1, 2]) folder.put(`f${index}`, index);
+  const before = folder.scans;
+  for (let i = 0; i < 1000; i++) folder.hint();
+  await pass(1);
+  expect(run.came).toEqual(['0@0', '1@1', '2@2']);
+  expect(folder.scans - before).toBeLessThan(10);
+});
+
+test('whatever the order, the tears and the gaps: each file one end, places rising', async () => {
+  const file = fc.record({
+    at: fc.nat(12),
+    torn: fc.nat(3),
+    broken: fc.boolean(),
+    absent: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+  });
+  let trial = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.array(file, { minLength: 4, maxLength: 12 }), async (files) => {
+      const name = `s${++trial}`;
+      folder = fakeFolder();
+      const run = begin({ patience: 4 });
+      for (let second = 0; second < 16; second++) {
+        for (const [index, { at, torn, broken, absent }] of files.entries()) {
+          if (absent || second < at || second > at + torn) continue;
+          const half = second < at + torn || (broken && index % 3 === 1);
+          folder.put(`f${index}`, index, { series: name, ...(half ? { verdict: 'half' } : {}) });
+        }
+        await pass(1);
+      }
+      await pass(20);
+      run.stop.abort();
+      const ours = run.came.filter((text) => text.startsWith(`${name}/`));
+      const came = ours.map((text) => Number(/(\d+)@/.exec(text)?.[1]));
+      const failed = run.failures
+        .filter((text) => text.startsWith(`${name} `))
+        .map((text) => Number(text.split(' ')[1]));
+      expect(came).toEqual([...came].sort((a, b) => a - b));
+      const there = files.flatMap(({ absent }, index) => (absent ? [] : [index]));
+      expect([...came, ...failed].sort((a, b) => a - b)).toEqual(there);
+      const places = ours.map((text) => Number(text.split('@')[1]));
+      const { first = 0, increment = 1 } = ledger.series(name) ?? {};
+      expect(places).toEqual(came.map((index) => (index - first) / (increment || 1)));
+    }),
+    { seed: 4, numRuns: 40 },
+  );
+});
