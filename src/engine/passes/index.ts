@@ -1,12 +1,18 @@
 import type { Graph } from '../graph.js';
+import { collapseTransposes } from './collapse-transposes.js';
 import { lowerConvolutions } from './lower-convolutions.js';
 import { mergeEqual } from './merge-equal.js';
 import { mergeFilterGradients } from './merge-filter-gradients.js';
+import { mergePadding } from './merge-padding.js';
 import { removeDead } from './remove-dead.js';
 import { simplify } from './simplify.js';
 import { sinkTransposes } from './sink-transposes.js';
 
-const passes = [removeDead, simplify, mergeFilterGradients, lowerConvolutions, mergeEqual, sinkTransposes, mergeEqual, removeDead];
+const passes = [
+  ...[removeDead, simplify],
+  ...[mergePadding, mergeFilterGradients, lowerConvolutions],
+  ...[mergeEqual, sinkTransposes, mergeEqual, collapseTransposes, removeDead],
+];
 
 /** From a graph as traced to one of ONNX operations alone, faster and with the same results. */
 export const optimise = (graph: Graph): Graph => passes.reduce((g, pass) => pass(g), graph);

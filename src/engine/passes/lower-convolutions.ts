@@ -1,4 +1,4 @@
-import { ints, rewrite, uniform, type Builder, type Graph, type Node, type Value } from '../graph.js';
+import { constantOf, ints, rewrite, uniform, type Builder, type Graph, type Node, type Value } from '../graph.js';
 import { concat, reshape, transpose } from '../kernels/layout.js';
 
 type Pair = readonly [number, number];
@@ -113,13 +113,49 @@ const filterGradient = (x: Value, dy: Value, node: Node, out: Builder): Value =>
     ? filterGradientByConvolution(x, dy, node, out)
     : filterGradientByProducts(x, dy, node, out);
 
-const lowerings = { Conv: convolution, ConvInputGradient: inputGradient, ConvFilterGradient: filterGradient };
+/** Every pixel repeated, in channels-first order as its neighbours want it. */
+const enlarge = (x: Value, node: Node, out: Builder): Value => {
+  const [fy, fx] = node.attributes['factors'] as unknown as Pair;
+  const [n, h, w, c] = shape4(x);
+  const region = constantOf(new Float32Array(0), [0], 'float32');
+  const scales = constantOf(Float32Array.of(1, 1, fy, fx), [4], 'float32');
+  const y = out.add('Resize', [transpose(out, x, CHANNELS_FIRST), region, scales], [n, c, h * fy, w * fx], {
+    attributes: { mode: 'nearest', nearest_mode: 'floor', coordinate_transformation_mode: 'asymmetric' },
+  });
+  return transpose(out, y, CHANNELS_LAST);
+};
+
+/** The sum over the copies of every pixel. */
+const enlargeGradient = (dy: Value, node: Node, out: Builder): Value => {
+  const [fy, fx] = node.attributes['factors'] as unknown as Pair;
+  const [n, h, w, c] = shape4(node.outputs[0] as Value);
+  const blocks = reshape(out, transpose(out, dy, CHANNELS_FIRST), [n, c, h, fy, w, fx]);
+  const sum = out.add('ReduceSum', [blocks, ints([3, 5])], [n, c, h, w], { attributes: { keepdims: 0 } });
+  return transpose(out, sum, CHANNELS_LAST);
+};
+
+type Lowering = (inputs: readonly Value[], node: Node, out: Builder) => Value;
+const ofTwo =
+  (lower: (a: Value, b: Value, node: Node, out: Builder) => Value): Lowering =>
+  ([a, b], node, out) =>
+    lower(a as Value, b as Value, node, out);
+const ofOne =
+  (lower: (x: Value, node: Node, out: Builder) => Value): Lowering =>
+  ([x], node, out) =>
+    lower(x as Value, node, out);
+
+const lowerings: Record<string, Lowering> = {
+  Conv: ofTwo(convolution),
+  ConvInputGradient: ofTwo(inputGradient),
+  ConvFilterGradient: ofTwo(filterGradient),
+  Enlarge: ofOne(enlarge),
+  EnlargeGradient: ofOne(enlargeGradient),
+};
 
 /** Writes convolutions and their gradients in ONNX operations, which want channels first. */
 export const lowerConvolutions = (graph: Graph): Graph =>
   rewrite(graph, (node, inputs, out) => {
     if (node.domain !== 'mesocast') return undefined;
-    const lower = lowerings[node.op as keyof typeof lowerings];
-    const [a, b] = inputs as [Value, Value];
-    return [lower(a, b, node, out)];
+    const lower = lowerings[node.op];
+    return lower === undefined ? undefined : [lower(inputs, node, out)];
   });

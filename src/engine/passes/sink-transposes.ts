@@ -10,6 +10,10 @@ const identity = (perm: readonly number[]): boolean => perm.every((axis, i) => a
 const inverse = (perm: readonly number[]): number[] => perm.map((_, i) => perm.indexOf(i));
 const same = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((v, i) => v === b[i]);
 
+/** The order that convolutions leave behind, whatever the number of spatial axes: the one that is worth carrying on. */
+const isChannelsLast = (perm: readonly number[]): boolean =>
+  perm.length > 2 && same(perm, [0, ...perm.slice(2).map((_, i) => i + 2), 1]);
+
 const numbers = (value: Value | undefined): number[] =>
   value?.constant !== undefined && 'data' in value.constant ? Array.from(value.constant.data, Number) : [];
 
@@ -23,6 +27,7 @@ const REDUCTIONS = new Set(['ReduceSum', 'ReduceMean', 'ReduceMax', 'ReduceMin',
 /**
  * Convolutions want channels first, tfjs states everything channels last. This pass carries each transpose down
  * through operations that do not care, until it meets its inverse or an operation that does care (or an output).
+ * Other transposes stay where they are wanted.
  */
 export const sinkTransposes = (graph: Graph): Graph => {
   const out = builder();
@@ -94,7 +99,9 @@ export const sinkTransposes = (graph: Graph): Graph => {
     if (node.op === 'Transpose') {
       const perm = node.attributes['perm'] as readonly number[];
       const view = views.get(x);
-      return [view === undefined ? viewOf(x, perm) : viewOf(view.base, permuted(view.perm, perm))];
+      const value = view === undefined ? viewOf(x, perm) : viewOf(view.base, permuted(view.perm, perm));
+      const order = views.get(value)?.perm;
+      return [order === undefined || isChannelsLast(order) ? value : materialise(value)];
     }
     const operands = ELEMENTWISE.has(node.op) || node.op === 'Concat' ? inputs : [x];
     const perm = commonOrder(operands, result.shape.length === x.shape.length || ELEMENTWISE.has(node.op) ? result.shape.length : x.shape.length);
