@@ -28,18 +28,28 @@ export const denormalise = (data: Float32Array, { low, high }: Normalisation): F
 const LUMA = [0.299, 0.587, 0.114] as const;
 
 /**
- * A field with the channels that a network takes: colour becomes grey for a network of one channel.
+ * A field with the channels that a network takes: colour becomes grey for a network of one channel, grey becomes
+ * colour for one of three (codecs give colour images that happen to be all grey one channel).
  * @throws FrameError when the channels cannot be had
  */
 export const toChannels = (field: Field, channels: number): Field => {
   const [h, w, c] = field.shape;
   if (c === channels) return field;
+  if (c === 1 && channels === 3) {
+    const data = Float32Array.from({ length: h * w * 3 }, (_, k) => field.data[Math.floor(k / 3)] ?? 0);
+    return { ...field, shape: [h, w, 3], data };
+  }
   if (c !== 3 || channels !== 1) {
-    throw new FrameError(`the frame has ${c} channels, the forecaster takes ${channels}`, { hint: `train a forecaster on frames with ${c} channels` });
+    throw new FrameError(`the frame has ${c} channels, the forecaster takes ${channels}`, {
+      hint: `train a forecaster on frames with ${c} channels`,
+    });
   }
   const data = new Float32Array(h * w);
   for (let k = 0; k < data.length; k++) {
-    data[k] = LUMA[0] * (field.data[3 * k] ?? 0) + LUMA[1] * (field.data[3 * k + 1] ?? 0) + LUMA[2] * (field.data[3 * k + 2] ?? 0);
+    data[k] =
+      LUMA[0] * (field.data[3 * k] ?? 0) +
+      LUMA[1] * (field.data[3 * k + 1] ?? 0) +
+      LUMA[2] * (field.data[3 * k + 2] ?? 0);
   }
   return { shape: [h, w, 1], data, sampleType: field.sampleType };
 };

@@ -1,41 +1,46 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { messageOf } from './errors.js';
+import { codeOf, messageOf } from './errors.js';
 import type { Frame } from './frame.js';
 import type { FrameRecord } from './ledger-records.js';
 import type { Ledger } from './ledger.js';
-import { toChannels } from './normalisation.js';
 import type { Codec } from './plugin.js';
 
 export interface RecallContext {
   readonly ledger: Ledger;
-  /** Channels that the network takes. */
-  readonly channels: number;
   codecFor(path: string): Codec | undefined;
   notice(message: string): void;
 }
 
 /**
  * Reads frames of a series again that were accepted before, by their places: for a state that must be rebuilt after a
- * restart. Frames whose file went away or changed are left out, with a notice.
+ * restart. Frames whose file went away or changed are left out, with one notice.
  */
 export const createRecall =
-  ({ ledger, channels, codecFor, notice }: RecallContext) =>
+  ({ ledger, codecFor, notice }: RecallContext) =>
   async (series: string, from: number, to: number): Promise<readonly Frame[]> => {
     const record = ledger.series(series);
     if (record === undefined || to < from) return [];
+    const failures: string[] = [];
     const indexOf = (position: number): number => record.first + position * record.increment;
 
-    const load = async ({ outcome: _, reason: _reason, contentHash, position = 0, ...entry }: FrameRecord): Promise<Frame | undefined> => {
+    const load = async ({
+      outcome: _,
+      reason: _reason,
+      contentHash,
+      position = 0,
+      ...entry
+    }: FrameRecord): Promise<Frame | undefined> => {
       try {
         const codec = codecFor(entry.path);
         const bytes = await readFile(entry.path);
         const hash = createHash('sha256').update(bytes).digest('hex');
-        if (codec === undefined || (contentHash !== undefined && hash !== contentHash)) throw new Error('it has changed');
-        const field = toChannels(await codec.decode(bytes), channels);
+        if (codec === undefined || (contentHash !== undefined && hash !== contentHash))
+          throw new Error('it has changed');
+        const field = await codec.decode(bytes);
         return { ...field, series, index: entry.index, position, contentHash: hash, source: entry };
       } catch (error) {
-        notice(`${entry.path} cannot be read again: ${messageOf(error)}`);
+        failures.push(`${entry.path}: ${codeOf(error) === 'ENOENT' ? 'it is gone' : messageOf(error)}`);
         return undefined;
       }
     };
@@ -46,5 +51,9 @@ export const createRecall =
       const frame = await load(known);
       if (frame !== undefined) frames.push(frame);
     }
+    if (failures.length > 0)
+      notice(
+        `${series}: ${failures.length} of its earlier frames cannot be read again, the first: ${failures[0]}`,
+      );
     return frames;
   };

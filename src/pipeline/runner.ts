@@ -1,6 +1,6 @@
 import { open, stat } from 'node:fs/promises';
 import { extname, isAbsolute, join, relative, resolve } from 'node:path';
-import { concatMap, connect, filter, ignoreElements, lastValueFrom, map, mergeMap, of, Subject, tap, zip, type Observable, type OperatorFunction } from 'rxjs';
+import { concatMap, connect, filter, ignoreElements, lastValueFrom, map, of, Subject, tap, zip, type Observable } from 'rxjs';
 import { openEngine } from '../engine/index.js';
 import { loadForecaster } from '../forecaster/folder.js';
 import { createRunner } from '../forecaster/programs.js';
@@ -15,14 +15,15 @@ import { watch } from '../stages/watch.js';
 import type { AttachConfig } from './config.js';
 import { createCredits } from './credits.js';
 import { closeSinks, openSinks, targetsOf, type Delivery, type NamedSink } from './delivery.js';
-import { codeOf, messageOf, StartupError } from './errors.js';
+import { codeOf, messageOf, StartupError, UsageError } from './errors.js';
 import type { Score } from './forecast.js';
-import type { Entry } from './frame.js';
+import type { Entry, Frame } from './frame.js';
 import { openLedger, type Ledger } from './ledger.js';
 import { toChannels } from './normalisation.js';
 import { openOutstanding, scoreOf } from './outstanding.js';
 import type { Codec, Incomplete } from './plugin.js';
 import { createRecall } from './recall.js';
+import { createSeriesMemory } from './series-memory.js';
 import { codecExtensions, codecForExtension, createPlugin } from './registry.js';
 import type { Observation, Outcome, Run, RunEvent, Summary } from './run.js';
 import { openStateFolder } from './state-folder.js';
@@ -50,9 +51,11 @@ const ownOutput = (directory: string, folders: readonly string[]): string[] =>
     .map((path) => path.replace(/[\\*?[\]{}()!+@]/g, '\\$&'))
     .flatMap((path) => [path, `${path}/**`]);
 
-const codecsByExtension = async (): Promise<(path: string) => Codec | undefined> => {
+/** Codecs by file name, giving frames of the channels that the network takes: a series may have grey and coloured files. */
+const codecsByExtension = async (channels: number): Promise<(path: string) => Codec | undefined> => {
   const extensions = await codecExtensions();
-  const codecs = new Map(await Promise.all(extensions.map(async (extension) => [extension, await codecForExtension(extension)] as const)));
+  const fitting = (codec: Codec): Codec => ({ ...codec, decode: async (bytes, signal) => toChannels(await codec.decode(bytes, signal), channels) });
+  const codecs = new Map(await Promise.all(extensions.map(async (extension) => [extension, fitting(await codecForExtension(extension))] as const)));
   return (path) => codecs.get(extname(path).toLowerCase());
 };
 
@@ -122,15 +125,13 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
   const undo = cleanup();
 
   await requireDirectory(directory);
+  if (out === directory || statePath === directory) {
+    throw new UsageError(`output and state cannot go into the watched directory itself: ${directory}`, { hint: 'give --out another folder; one below it is fine' });
+  }
   try {
     const forecaster = await loadForecaster(config.forecaster);
-    const codecFor = await codecsByExtension();
-    const state = openStateFolder(statePath);
-    undo.add(() => state.release());
-    const ledger = openLedger(state.path);
-    undo.add(() => ledger.close());
-    const outstanding = await openOutstanding({ directory: join(state.path, 'outstanding'), quotaBytes: config.outstandingBytes, store: ledger.forecasts });
-
+    const codecFor = await codecsByExtension(forecaster.network.shape.channels);
+    // What can be wrong with the options is found before anything is written.
     const sinks = await Promise.all(
       config.sinks.map(async ({ name, options, required }): Promise<NamedSink> => {
         const context = { out, codec: (codec: string) => createPlugin('codec', codec, {}, undefined), log: notice };
@@ -139,6 +140,11 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     );
     const engine = await openEngine(config.device, config.threads);
     undo.add(() => engine.dispose());
+    const state = openStateFolder(statePath);
+    undo.add(() => state.release());
+    const ledger = openLedger(state.path);
+    undo.add(() => ledger.close());
+    const outstanding = await openOutstanding({ directory: join(state.path, 'outstanding'), quotaBytes: config.outstandingBytes, store: ledger.forecasts });
     const runner = await createRunner(forecaster, engine);
     undo.add(() => runner.dispose());
     await openSinks(sinks, hard.signal, notice);
@@ -156,7 +162,6 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     const trust = createTrust();
     const credits = createCredits({ items: config.memoryFrames, bytes: config.memoryBytes });
     const targets = targetsOf(sinks, hard.signal);
-    const channels = forecaster.network.shape.channels;
     const latentStride = forecaster.network.encoder.stride;
     const { context, horizon, stride } = config;
 
@@ -171,33 +176,15 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     };
     const stageContext = { signal: intake.signal, fail, notice, now: () => new Date(), ledger };
 
-    const originKey = (series: string): string => `origin:${series}`;
-    const memory: SeriesMemory = {
-      normalisation: (series) => ledger.series(series)?.normalisation,
-      fixNormalisation: (series, normalisation) => {
-        const record = ledger.series(series);
-        if (record !== undefined) ledger.putSeries({ ...record, normalisation });
-      },
-      origin: (series) => Number(ledger.note(originKey(series)) ?? 0),
-      setOrigin: (series, position) => ledger.putNote(originKey(series), position),
-      recall: createRecall({ ledger, channels, codecFor, notice }),
-      notice,
-    };
+    const memory: SeriesMemory = { ...createSeriesMemory(ledger), recall: createRecall({ ledger, codecFor, notice }), notice };
 
     /** Frames in memory, by their key, until their outcome returns their share of the pool. */
     const held = new Map<string, () => void>();
     const keyOf = ({ series, index }: { series: string; index: number }): string => `${index}:${series}`;
-    const admit: OperatorFunction<Admitted, Admitted['frame']> = mergeMap(({ frame, release }) => {
-      try {
-        const fitted = { ...frame, ...toChannels(frame, channels) };
-        held.set(keyOf(frame), release);
-        return of(fitted);
-      } catch (error) {
-        release();
-        fail(frame.source, 'rejected', messageOf(error));
-        return of();
-      }
-    });
+    const admit = ({ frame, release }: Admitted): Frame => {
+      held.set(keyOf(frame), release);
+      return frame;
+    };
 
     const deliver = <T>(deliveries: (item: T) => readonly Delivery[]) => emit<T>({ targets, deliveries, signal: hard.signal, notice });
     const deliverScores = deliver(scoreDeliveries);
@@ -222,7 +209,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
 
     const observations$: Observable<Observation> = watch(config, { ...stageContext, source, validate: validator(codecFor) }).pipe(
       read({}, { ...stageContext, credits, codecFor }),
-      admit,
+      map(admit),
       batch({ size: config.batchSize, delay: config.batchDelay * 1000, seriesOf: (frame) => frame.series, shapeOf: networkShape }, (batches$) =>
         batches$.pipe(
           encode({ runner, memory, latentStride, context, stride, forecastEvery: config.forecastEvery, policy: config.policy, range: config.range }),

@@ -1,4 +1,4 @@
-import { Observable, of, Subscription, type OperatorFunction } from 'rxjs';
+import { Observable, Subject, Subscription, type OperatorFunction } from 'rxjs';
 
 export interface BatchOptions<T> {
   /** Most items in a batch. */
@@ -18,68 +18,83 @@ export interface Batched<T> {
   readonly newest: boolean;
 }
 
+interface Waiting<T> {
+  readonly item: T;
+  readonly series: string;
+  readonly shape: string;
+  /** When it came, in milliseconds. */
+  readonly since: number;
+}
+
 /**
  * Dynamic batching across series: hands `work` a batch when it is full or its first item has waited for `delay`, one
  * batch at a time; meanwhile items gather, so that a busy network gets larger batches. Order within a series is kept.
+ * `work` is subscribed once, so that stages in it can keep state from batch to batch. It must give one result for each
+ * item: the next batch comes when all results of the last one are there.
  */
 export const batch =
-  <T, R>(options: BatchOptions<T>, work: OperatorFunction<readonly Batched<T>[], R>): OperatorFunction<T, R> =>
+  <T, R>(
+    options: BatchOptions<T>,
+    work: OperatorFunction<readonly Batched<T>[], R>,
+  ): OperatorFunction<T, R> =>
   (source$) =>
     new Observable<R>((subscriber) => {
-      const waiting: T[] = [];
-      const inner = new Subscription();
-      let [busy, ended] = [false, false];
+      const waiting = new Set<Waiting<T>>();
+      const batches = new Subject<readonly Batched<T>[]>();
+      const subscriptions = new Subscription();
+      let owed = 0;
+      let ended = false;
       let timer: NodeJS.Timeout | undefined;
 
       /** The first item, and those that can go with it. */
-      const next = (): T[] => {
-        const chosen: T[] = [];
+      const next = (): Waiting<T>[] => {
+        const chosen: Waiting<T>[] = [];
         const series = new Set<string>();
-        const [first] = waiting;
-        for (const item of waiting) {
-          if (first === undefined || chosen.length >= options.size) break;
-          const name = options.seriesOf(item);
-          const fits = !series.has(name) && options.shapeOf(item) === options.shapeOf(first);
-          series.add(name); // also when it does not fit: nothing of its series may overtake it
-          if (fits) chosen.push(item);
+        for (const entry of waiting) {
+          if (chosen.length >= options.size) break;
+          const fits = !series.has(entry.series) && entry.shape === (chosen[0] ?? entry).shape;
+          series.add(entry.series); // also when it does not fit: nothing of its series may overtake it
+          if (fits) chosen.push(entry);
         }
         return chosen;
       };
-      const start = (items: readonly T[]): void => {
+      const start = (entries: readonly Waiting<T>[]): void => {
         clearTimeout(timer);
         timer = undefined;
-        busy = true;
-        for (const item of items) waiting.splice(waiting.indexOf(item), 1);
-        const behind = new Set(waiting.map((item) => options.seriesOf(item)));
-        const batched = items.map((item) => ({ item, newest: !behind.has(options.seriesOf(item)) }));
-        inner.add(
-          of(batched)
-            .pipe(work)
-            .subscribe({
-              next: (result) => subscriber.next(result),
-              error: (error: unknown) => subscriber.error(error),
-              complete: () => {
-                busy = false;
-                schedule();
-              },
-            }),
-        );
+        owed = entries.length;
+        for (const entry of entries) waiting.delete(entry);
+        const behind = new Set([...waiting].map(({ series }) => series));
+        batches.next(entries.map(({ item, series }) => ({ item, newest: !behind.has(series) })));
       };
       const schedule = (): void => {
-        if (busy) return;
-        if (waiting.length === 0) {
-          if (ended) subscriber.complete();
+        if (owed > 0 || batches.closed) return;
+        const [first] = waiting;
+        if (first === undefined) {
+          if (ended) batches.complete();
           return;
         }
         const ready = next();
-        if (ready.length >= options.size || ended || options.delay <= 0) start(ready);
-        else timer ??= setTimeout(() => start(next()), options.delay);
+        const left = first.since + options.delay - performance.now();
+        if (ready.length >= options.size || ended || left <= 0) start(ready);
+        else timer ??= setTimeout(() => start(next()), left);
       };
 
-      inner.add(
+      subscriptions.add(
+        batches.pipe(work).subscribe({
+          next: (result) => {
+            subscriber.next(result);
+            owed--;
+            schedule();
+          },
+          error: (error: unknown) => subscriber.error(error),
+          complete: () => subscriber.complete(),
+        }),
+      );
+      subscriptions.add(
         source$.subscribe({
           next: (item) => {
-            waiting.push(item);
+            const [series, shape] = [options.seriesOf(item), options.shapeOf(item)];
+            waiting.add({ item, series, shape, since: performance.now() });
             schedule();
           },
           error: (error: unknown) => subscriber.error(error),
@@ -91,6 +106,7 @@ export const batch =
       );
       return () => {
         clearTimeout(timer);
-        inner.unsubscribe();
+        subscriptions.unsubscribe();
+        batches.unsubscribe();
       };
     });

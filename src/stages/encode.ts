@@ -10,10 +10,15 @@ import type { Batched } from './batch.js';
 
 /** What the stage must remember beyond a crash, and where frames that went by can be had again. */
 export interface SeriesMemory {
-  normalisation(series: string): Normalisation | undefined;
-  fixNormalisation(series: string, normalisation: Normalisation): void;
-  /** First position of the unbroken stretch that the series is in; 0 unless a long gap broke it. */
-  origin(series: string): number;
+  /**
+   * The series' normalisation, as the frame at `position` knew it: undefined before the one that fixed it, so that a
+   * frame that comes again after a crash meets what it met before.
+   */
+  normalisation(series: string, position: number): Normalisation | undefined;
+  /** The frame at `position` completed those that fix it. */
+  fixNormalisation(series: string, normalisation: Normalisation, position: number): void;
+  /** First position of the unbroken stretch that `position` is in; 0 unless a long gap broke the series before it. */
+  origin(series: string, position: number): number;
   setOrigin(series: string, position: number): void;
   /** Frames at positions from .. to (both included) that were accepted before, in order; gone ones are left out. */
   recall(series: string, from: number, to: number): Promise<readonly Frame[]>;
@@ -42,6 +47,8 @@ export interface Encoded extends Omit<Observation, 'forecast'> {
 const SEGMENT = 20;
 /** Missing frames that are bridged by interpolation; after a longer gap the series warms up anew. */
 const LONGEST_BRIDGE = 3;
+/** Normalised values beyond these are clipped in roll-outs. */
+const WIDEST = [-0.5, 1.5] as const;
 
 /** The state over one stretch of one lane, with the last two frames it took in. */
 interface Segment {
@@ -84,6 +91,16 @@ export const encode = (options: EncodeOptions): OperatorFunction<readonly Batche
   const warming = new Map<string, Frame[]>();
 
   const laneName = (series: string, position: number): string => `${position % stride}:${series}`;
+  const told = new Set<string>();
+  const tellOnce = (series: string, message: string): void => {
+    if (!told.has(series)) memory.notice(`${series}: ${message}`);
+    told.add(series);
+  };
+  /** Where the network clips: a series that goes there cannot be forecast well. */
+  const checkRange = ({ series, index }: Frame, data: Float32Array, { low, high }: Normalisation): void => {
+    if (told.has(series) || data.every((value) => value >= WIDEST[0] && value <= WIDEST[1])) return;
+    tellOnce(series, `frame ${index} has values far outside of ${low} .. ${high}, ${options.range === undefined ? 'the range of the first frames' : 'the range that was given'}: forecasts will be poor; give a wider --range, and another state folder`);
+  };
   const toNetwork = (frame: Frame, normalisation: Normalisation): Float32Array =>
     fit(normalise(frame.data, normalisation), frame.shape, latentStride);
 
@@ -147,7 +164,7 @@ export const encode = (options: EncodeOptions): OperatorFunction<readonly Batche
     const { series, position } = frame;
     const name = laneName(series, position);
     const now = (): Step => ({
-      step: Math.floor(position / stride) - Math.floor(memory.origin(series) / stride),
+      step: Math.floor((position - memory.origin(series, position)) / stride),
       data: toNetwork(frame, normalisation),
     });
     const startAnew = (why: string): void => {
@@ -189,15 +206,20 @@ export const encode = (options: EncodeOptions): OperatorFunction<readonly Batche
   /** The series' normalisation, once there are enough frames to fix it; then with the frames that fixed it. */
   const warmUp = async (frame: Frame): Promise<{ normalisation?: Normalisation; before?: readonly Frame[] }> => {
     const { series, position } = frame;
-    const known = memory.normalisation(series);
-    if (known !== undefined) return { normalisation: known };
+    const known = memory.normalisation(series, position);
+    if (known !== undefined) {
+      const { range } = options;
+      if (range !== undefined && (known.low !== range[0] || known.high !== range[1]))
+        tellOnce(series, `its values stay normalised from ${known.low} .. ${known.high}, as they were when it began; begin anew with another state folder to have ${range[0]} .. ${range[1]}`);
+      return { normalisation: known };
+    }
     const before = warming.get(series) ?? (await memory.recall(series, 0, position - 1));
     const frames = [...before, frame];
     warming.set(series, frames);
     if (frames.length < context) return {};
     const { range } = options;
     const normalisation = range === undefined ? fixNormalisation(frames.map(({ data }) => data)) : { low: range[0], high: range[1] };
-    memory.fixNormalisation(series, normalisation);
+    memory.fixNormalisation(series, normalisation, position);
     warming.delete(series);
     return { normalisation, before };
   };
@@ -213,6 +235,7 @@ export const encode = (options: EncodeOptions): OperatorFunction<readonly Batche
     return plans.map(({ frame, newest, normalisation, plan: done }): Encoded => {
       if (done === undefined || normalisation === undefined) return { frame, outcome: 'warm-up' };
       const { lane, step, data } = done;
+      checkRange(frame, data, normalisation);
       const current = segmentOf(step, segmentOptions);
       const previous = lane.lastRaw;
       lane.step = step;
