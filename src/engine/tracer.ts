@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs';
-import { EngineError } from '../pipeline/errors.js';
-import { builder, constantOf, uniform, type Builder, type Graph, type Value, type ValueType } from './graph.js';
+import { EngineError, messageOf } from '../pipeline/errors.js';
+import { builder, constantOf, count, uniform, type Builder, type Constant, type Graph, type Value, type ValueType } from './graph.js';
 import { kernels } from './kernels/index.js';
 import type { Rule } from './kernels/rule.js';
 import type { DType, Named, Spec, TensorFunction } from './types.js';
@@ -11,16 +11,24 @@ interface Traced {
   references: number;
 }
 
+const ARRAYS = { float32: Float32Array, int32: Int32Array, bool: Uint8Array };
+
 /** Values that the traced function made itself, small or uniform ones above all. */
 const constantFrom = (values: tf.backend_util.BackendValues | null, shape: readonly number[], dtype: string): Value => {
   if (dtype !== 'float32' && dtype !== 'int32' && dtype !== 'bool') {
     throw new EngineError(`a compiled function cannot hold ${dtype} tensors`, { hint: 'use float32, int32 or bool' });
   }
   if (values === null) throw new EngineError('a tensor without values was written while tracing');
-  const make = { float32: Float32Array, int32: Int32Array, bool: Uint8Array }[dtype];
-  const data = make.from(values as ArrayLike<number>);
+  const data = ARRAYS[dtype].from(values as ArrayLike<number>);
   const first = data[0] ?? 0;
-  return data.length > 1 && data.every((v) => v === first) ? uniform(first, shape, dtype) : constantOf(data, shape, dtype);
+  return data.length > 0 && data.every((v) => v === first) ? uniform(first, shape, dtype) : constantOf(data, shape, dtype);
+};
+
+/** The reverse: the values of a constant that was recorded. */
+const valuesOf = (constant: Constant, shape: readonly number[], dtype: DType): tf.backend_util.BackendValues => {
+  if ('uniform' in constant) return new ARRAYS[dtype](count(shape)).fill(constant.uniform);
+  if (constant.data instanceof BigInt64Array) throw new EngineError('an index constant was read while tracing');
+  return constant.data;
 };
 
 /**
@@ -63,13 +71,16 @@ class TraceBackend extends tf.KernelBackend {
     this.data.delete(dataId);
     return true;
   }
-  override readSync(): never {
+  /** Constants of the function can be read; what it computes from its inputs has no values yet. */
+  override readSync(dataId: object): tf.backend_util.BackendValues {
+    const { constant, shape, dtype } = this.data.get(dataId).value;
+    if (constant !== undefined && dtype !== 'int64') return valuesOf(constant, shape, dtype);
     throw new EngineError('a tensor was read (dataSync, arraySync) inside a function that is being compiled', {
       hint: 'a compiled function runs later, on other values: express the decision in tensor operations (tf.where), or pass the number in as an input',
     });
   }
-  override read(): never {
-    return this.readSync();
+  override async read(dataId: object): Promise<tf.backend_util.BackendValues> {
+    return this.readSync(dataId);
   }
   override numDataIds(): number {
     return this.data.numDataIds();
@@ -100,6 +111,15 @@ const tensorInfo = (trace: TraceBackend, value: Value): tf.TensorInfo => ({
   dtype: value.dtype as DType,
 });
 
+/** What a rule cannot do is said with the kernel's name. */
+const applied = (kernelName: string, rule: Rule, values: Record<string, Value>, attributes: object, graph: Builder): Value | Value[] => {
+  try {
+    return rule(values, attributes, graph);
+  } catch (cause) {
+    throw new EngineError(`the tfjs kernel ${kernelName} cannot be compiled: ${messageOf(cause)}`, { cause });
+  }
+};
+
 const registerRule = (trace: TraceBackend, kernelName: string, rule: Rule): void => {
   tf.registerKernel({
     kernelName,
@@ -109,10 +129,10 @@ const registerRule = (trace: TraceBackend, kernelName: string, rule: Rule): void
       for (const [name, tensor] of Object.entries(inputs)) {
         if (tensor !== null && tensor !== undefined) values[name] = trace.lookup(tensor as tf.TensorInfo);
       }
-      const result = rule(values, attrs ?? {}, trace.graph);
+      const result = applied(kernelName, rule, values, attrs ?? {}, trace.graph);
       return Array.isArray(result)
         ? result.map((value: Value) => tensorInfo(trace, value))
-        : tensorInfo(trace, result as Value);
+        : tensorInfo(trace, result);
     },
   });
 };
@@ -143,7 +163,8 @@ const explain = (error: unknown): unknown => {
  */
 export const trace = (fn: TensorFunction, specs: Named<Spec>): Graph => {
   const trace = traceBackend();
-  const previous = tf.getBackend() as string | undefined;
+  // Nothing was chosen yet: tfjs would go on with ours.
+  const previous = (tf.getBackend() as string | undefined) ?? 'cpu';
   trace.graph = builder();
   void tf.setBackend(BACKEND); // resolves at once for a backend that is made synchronously
   try {
@@ -156,13 +177,18 @@ export const trace = (fn: TensorFunction, specs: Named<Spec>): Graph => {
         inputs[name] = value;
         tensors[name] = tf.engine().makeTensorFromTensorInfo(tensorInfo(trace, value), trace);
       }
-      for (const [name, tensor] of Object.entries(fn(tensors))) outputs[name] = trace.lookup(tensor);
+      for (const [name, tensor] of Object.entries(fn(tensors))) {
+        if (!(tensor instanceof tf.Tensor)) {
+          throw new EngineError(`output "${name}" is not a tensor`, { hint: 'return an object of tensors, and do not make the function async' });
+        }
+        outputs[name] = trace.lookup(tensor);
+      }
     });
     return { inputs, outputs, nodes: trace.graph.nodes };
   } catch (error) {
     throw explain(error);
   } finally {
     trace.graph = builder();
-    if (previous !== undefined) void tf.setBackend(previous);
+    void tf.setBackend(previous);
   }
 };

@@ -1,40 +1,76 @@
 import { backend_util } from '@tensorflow/tfjs-core';
-import { uniform, type Builder, type Value, type ValueType } from '../graph.js';
+import { uniform, type Builder, type Value } from '../graph.js';
+import type { DType } from '../types.js';
+import { cast, compare, operand, where } from './operands.js';
 import type { Rule } from './rule.js';
 
-const input = (inputs: Record<string, Value>, name: string): Value => {
-  const value = inputs[name];
-  if (value === undefined) throw new Error(`kernel input ${name} is missing`);
-  return value;
-};
-
-/** An ONNX operation on one tensor, same shape out. */
+/** An ONNX operation on one tensor of any number type, same shape out. */
 const unary =
   (op: string): Rule =>
   (inputs, _, graph) => {
-    const x = input(inputs, 'x');
+    const x = operand(inputs, 'x');
     return graph.add(op, [x], x.shape);
   };
 
+/** An ONNX operation that is defined on floats; whole numbers become floats first. */
+const floating =
+  (op: string): Rule =>
+  (inputs, _, graph) => {
+    const x = cast(graph, operand(inputs, 'x'), 'float32');
+    return graph.add(op, [x], x.shape);
+  };
+
+/** Two tensors that broadcast, and the shape that comes out. */
+const pair = (inputs: Record<string, Value>): [Value, Value, number[]] => {
+  const [a, b] = [operand(inputs, 'a'), operand(inputs, 'b')];
+  return [a, b, backend_util.assertAndGetBroadcastShape([...a.shape], [...b.shape])];
+};
+
 /** An ONNX operation on two tensors that broadcast. */
 const binary =
-  (op: string, dtype?: ValueType): Rule =>
+  (op: string): Rule =>
   (inputs, _, graph) => {
-    const a = input(inputs, 'a');
-    const b = input(inputs, 'b');
-    const shape = backend_util.assertAndGetBroadcastShape([...a.shape], [...b.shape]);
-    return graph.add(op, [a, b], shape, { dtype: dtype ?? a.dtype });
+    const [a, b, shape] = pair(inputs);
+    return graph.add(op, [a, b], shape);
   };
 
 /** A formula in other operations. */
 const formula =
   (write: (x: Value, graph: Builder, attributes: Record<string, number>) => Value): Rule =>
   (inputs, attributes, graph) =>
-    write(input(inputs, 'x'), graph, attributes as Record<string, number>);
+    write(operand(inputs, 'x'), graph, attributes as Record<string, number>);
 
-const select: Rule = (inputs, _, graph) => {
-  const [condition, t, e] = [input(inputs, 'condition'), input(inputs, 't'), input(inputs, 'e')];
-  return graph.add('Where', [condition, t, e], t.shape, { dtype: t.dtype });
+/** ONNX's remainder of whole numbers has the sign of the divisor, as tfjs's; that of floats that of the dividend. */
+const remainder = (graph: Builder, a: Value, b: Value, shape: readonly number[]): Value => {
+  if (a.dtype !== 'float32') return graph.add('Mod', [a, b], shape);
+  const fmod = (p: Value, q: Value): Value => graph.add('Mod', [p, q], shape, { attributes: { fmod: 1 } });
+  const rest = fmod(a, b);
+  const signsDiffer = graph.add(
+    'Xor',
+    [compare(graph, 'Less', a, uniform(0), a.shape), compare(graph, 'Less', b, uniform(0), b.shape)],
+    shape,
+    { dtype: 'bool' },
+  );
+  return where(graph, signsDiffer, fmod(graph.add('Add', [rest, b], shape), b), rest, shape);
+};
+
+/** Whole numbers: exact, and 0 where the divisor is 0 (a native division by zero would end the process). */
+const wholeDivision = (graph: Builder, a: Value, b: Value, shape: readonly number[]): Value => {
+  const zero = compare(graph, 'Equal', b, uniform(0, [], 'int32'), b.shape);
+  const divisor = where(graph, zero, uniform(1, [], 'int32'), b, b.shape);
+  const multiple = graph.add('Sub', [a, remainder(graph, a, divisor, shape)], shape);
+  return where(graph, zero, uniform(0, [], 'int32'), graph.add('Div', [multiple, divisor], shape), shape);
+};
+
+/** The angle of (x = b, y = a) in all four quadrants. */
+const angle: Rule = (inputs, _, graph) => {
+  const [y, x, shape] = pair(inputs);
+  const slope = graph.add('Atan', [graph.add('Div', [y, x], shape)], shape);
+  const below = compare(graph, 'Less', y, uniform(0), y.shape);
+  const turn = where(graph, below, uniform(-Math.PI), uniform(Math.PI), y.shape);
+  const left = where(graph, compare(graph, 'Less', x, uniform(0), x.shape), graph.add('Add', [slope, turn], shape), slope, shape);
+  const upright = graph.add('Mul', [graph.add('Sign', [y], y.shape), uniform(Math.PI / 2)], y.shape);
+  return where(graph, compare(graph, 'Equal', x, uniform(0), x.shape), upright, left, shape);
 };
 
 export const elementwise: Record<string, Rule> = {
@@ -45,64 +81,69 @@ export const elementwise: Record<string, Rule> = {
   Maximum: binary('Max'),
   Minimum: binary('Min'),
   Pow: binary('Pow'),
-  Greater: binary('Greater', 'bool'),
-  GreaterEqual: binary('GreaterOrEqual', 'bool'),
-  Less: binary('Less', 'bool'),
-  LessEqual: binary('LessOrEqual', 'bool'),
-  Equal: binary('Equal', 'bool'),
-  LogicalAnd: binary('And', 'bool'),
-  LogicalOr: binary('Or', 'bool'),
-  SquaredDifference: (inputs, _, graph) => {
-    const difference = binary('Sub')(inputs, _, graph) as Value;
-    return graph.add('Mul', [difference, difference], difference.shape);
+  Atan2: angle,
+  Mod: (inputs, _, graph) => {
+    const [a, b, shape] = pair(inputs);
+    return remainder(graph, a, b, shape);
   },
+  FloorDiv: (inputs, _, graph) => {
+    const [a, b, shape] = pair(inputs);
+    if (a.dtype !== 'float32') return wholeDivision(graph, a, b, shape);
+    return graph.add('Floor', [graph.add('Div', [a, b], shape)], shape);
+  },
+  SquaredDifference: (inputs, _, graph) => {
+    const [a, b, shape] = pair(inputs);
+    const difference = graph.add('Sub', [a, b], shape);
+    return graph.add('Mul', [difference, difference], shape);
+  },
+  /** ONNX's Sum takes floats only. */
   AddN: (inputs, _, graph) => {
     const terms = Object.values(inputs);
-    return graph.add('Sum', terms, (terms[0] as Value).shape);
+    const [first] = terms as [Value];
+    if (first.dtype === 'float32') return graph.add('Sum', terms, first.shape);
+    return terms.reduce((sum, term) => graph.add('Add', [sum, term], first.shape));
   },
 
-  Sigmoid: unary('Sigmoid'),
-  Tanh: unary('Tanh'),
-  Relu: unary('Relu'),
-  Sqrt: unary('Sqrt'),
   Neg: unary('Neg'),
   Abs: unary('Abs'),
-  Exp: unary('Exp'),
-  Log: unary('Log'),
-  Sin: unary('Sin'),
-  Cos: unary('Cos'),
-  Erf: unary('Erf'),
-  Floor: unary('Floor'),
-  Ceil: unary('Ceil'),
-  Round: unary('Round'),
   Sign: unary('Sign'),
-  Softplus: unary('Softplus'),
-  Elu: unary('Elu'),
-  Reciprocal: unary('Reciprocal'),
-  LogicalNot: unary('Not'),
-  Identity: (inputs) => input(inputs, 'x'),
+  Floor: floating('Floor'),
+  Ceil: floating('Ceil'),
+  Round: floating('Round'),
+  Sqrt: floating('Sqrt'),
+  Exp: floating('Exp'),
+  Log: floating('Log'),
+  Erf: floating('Erf'),
+  Reciprocal: floating('Reciprocal'),
+  Sin: floating('Sin'),
+  Cos: floating('Cos'),
+  Tan: floating('Tan'),
+  Asin: floating('Asin'),
+  Acos: floating('Acos'),
+  Atan: floating('Atan'),
+  Sinh: floating('Sinh'),
+  Cosh: floating('Cosh'),
+  Asinh: floating('Asinh'),
+  Acosh: floating('Acosh'),
+  Atanh: floating('Atanh'),
+  Identity: (inputs) => operand(inputs, 'x'),
   Square: formula((x, graph) => graph.add('Mul', [x, x], x.shape)),
   Rsqrt: formula((x, graph) => graph.add('Reciprocal', [graph.add('Sqrt', [x], x.shape)], x.shape)),
-  Relu6: formula((x, graph) => graph.add('Clip', [x, uniform(0), uniform(6)], x.shape)),
+  /** e^x - 1 = tanh(x/2) (e^x + 1), which keeps its digits near zero. */
+  Expm1: formula((x, graph) => {
+    const half = graph.add('Tanh', [graph.add('Mul', [x, uniform(0.5)], x.shape)], x.shape);
+    return graph.add('Mul', [half, graph.add('Add', [graph.add('Exp', [x], x.shape), uniform(1)], x.shape)], x.shape);
+  }),
+  /** log(1 + x), corrected for what the rounding of u = 1 + x took: log(u) x / (u - 1). */
+  Log1p: formula((x, graph) => {
+    const u = graph.add('Add', [x, uniform(1)], x.shape);
+    const taken = graph.add('Sub', [u, uniform(1)], x.shape);
+    const ratio = graph.add('Div', [x, taken], x.shape);
+    const corrected = graph.add('Mul', [graph.add('Log', [u], x.shape), ratio], x.shape);
+    return where(graph, compare(graph, 'Equal', u, uniform(1), x.shape), x, corrected, x.shape);
+  }),
   ClipByValue: formula((x, graph, { clipValueMin = 0, clipValueMax = 0 }) =>
-    graph.add('Clip', [x, uniform(clipValueMin), uniform(clipValueMax)], x.shape),
+    graph.add('Clip', [x, uniform(clipValueMin, [], x.dtype), uniform(clipValueMax, [], x.dtype)], x.shape),
   ),
-  LeakyRelu: formula((x, graph, { alpha = 0.2 }) =>
-    graph.add('LeakyRelu', [x], x.shape, { attributes: { alpha: { float: alpha } } }),
-  ),
-  /** 1 above zero, alpha below: the derivative that tfjs uses for abs and relu. */
-  Step: formula((x, graph, { alpha = 0 }) =>
-    graph.add('Where', [graph.add('Greater', [x, uniform(0)], x.shape, { dtype: 'bool' }), uniform(1), uniform(alpha)], x.shape, {
-      dtype: 'float32',
-    }),
-  ),
-  Select: select,
-  Cast: (inputs, { dtype }: { dtype: ValueType }, graph) => {
-    const x = input(inputs, 'x');
-    return x.dtype === dtype ? x : graph.add('Cast', [x], x.shape, { dtype, attributes: { to: dtype } });
-  },
-  ZerosLike: (inputs) => uniform(0, input(inputs, 'x').shape, input(inputs, 'x').dtype),
-  OnesLike: (inputs) => uniform(1, input(inputs, 'x').shape, input(inputs, 'x').dtype),
-  Fill: (_, { shape, value, dtype }: { shape: number[]; value: number; dtype?: ValueType }) =>
-    uniform(value, shape, dtype ?? 'float32'),
+  Cast: (inputs, { dtype }: { dtype: DType }, graph) => cast(graph, operand(inputs, 'x'), dtype),
 };

@@ -33,7 +33,15 @@ export const concat = (graph: Builder, values: readonly Value[], axis: number): 
   return graph.add('Concat', parts, shape, { attributes: { axis } });
 };
 
-const axisOf = (axis: number | number[], value: Value): number => util.parseAxisParam(axis, [...value.shape])[0] ?? 0;
+const padded = (shape: readonly number[], paddings: readonly [number, number][]): number[] =>
+  shape.map((d, i) => d + (paddings[i]?.[0] ?? 0) + (paddings[i]?.[1] ?? 0));
+
+const pad = (graph: Builder, value: Value, paddings: readonly [number, number][], constant: number): Value => {
+  const pads = ints([...paddings.map((p) => p[0]), ...paddings.map((p) => p[1])]);
+  return graph.add('Pad', [value, pads, uniform(constant, [], value.dtype)], padded(value.shape, paddings));
+};
+
+export const axisOf = (axis: number | number[], value: Value): number => util.parseAxisParam(axis, [...value.shape])[0] ?? 0;
 
 const without = (shape: readonly number[], axis: number): number[] => shape.filter((_, i) => i !== axis);
 
@@ -80,22 +88,58 @@ export const layout: Record<string, Rule> = {
     const [starts = [], sizes = []] = slice_util.parseSliceParams(info, begin, size);
     return slice(graph, value, starts, sizes);
   },
-  PadV2: (inputs, { paddings, constantValue }: { paddings: [number, number][]; constantValue: number }, graph) => {
-    const value = x(inputs);
-    const shape = value.shape.map((d, i) => d + (paddings[i]?.[0] ?? 0) + (paddings[i]?.[1] ?? 0));
-    const pads = ints([...paddings.map((p) => p[0]), ...paddings.map((p) => p[1])]);
-    return graph.add('Pad', [value, pads, uniform(constantValue, [], value.dtype)], shape);
-  },
+  PadV2: (inputs, { paddings, constantValue }: { paddings: [number, number][]; constantValue: number }, graph) =>
+    pad(graph, x(inputs), paddings, constantValue),
   Tile: (inputs, { reps }: { reps: number[] }, graph) => {
     const value = x(inputs);
     return graph.add('Tile', [value, ints(reps)], value.shape.map((d, i) => d * (reps[i] ?? 1)));
   },
-  GatherV2: (inputs, { axis, batchDims }: { axis: number; batchDims: number }, graph) => {
-    if (batchDims !== 0) throw new Error('gather with batchDims is not traced: reshape and gather without it');
+  /** ONNX knows reflections only; symmetric padding takes rows by number. */
+  MirrorPad: (inputs, { paddings, mode }: { paddings: [number, number][]; mode: 'reflect' | 'symmetric' }, graph) => {
     const value = x(inputs);
-    const indices = inputs['indices'] as Value;
-    const at = axisOf(axis, value);
-    const shape = [...value.shape.slice(0, at), ...indices.shape, ...value.shape.slice(at + 1)];
-    return graph.add('Gather', [value, indices], shape, { attributes: { axis: at } });
+    if (mode === 'reflect') {
+      const pads = ints([...paddings.map((p) => p[0]), ...paddings.map((p) => p[1])]);
+      return graph.add('Pad', [value, pads], padded(value.shape, paddings), { attributes: { mode: 'reflect' } });
+    }
+    return paddings.reduce((v, [before, after], axis) => {
+      if (before === 0 && after === 0) return v;
+      const d = v.shape[axis] ?? 0;
+      const rows = Array.from({ length: before + d + after }, (_, i) => {
+        const at = i - before;
+        if (at < 0) return -1 - at;
+        return at < d ? at : 2 * d - 1 - at;
+      });
+      return graph.add('Gather', [v, ints(rows)], v.shape.map((n, i) => (i === axis ? rows.length : n)), { attributes: { axis } });
+    }, value);
+  },
+  SpaceToBatchND: (inputs, { blockShape, paddings }: { blockShape: number[]; paddings: [number, number][] }, graph) => {
+    const value = x(inputs);
+    const around: [number, number][] = value.shape.map((_, i) => paddings[i - 1] ?? [0, 0]);
+    const wide = pad(graph, value, around, 0);
+    const size = util.sizeFromShape(blockShape);
+    const [blocks, perm, shape] = [
+      backend_util.getReshaped([...wide.shape], blockShape, size, false),
+      backend_util.getPermuted(wide.shape.length + blockShape.length, blockShape.length, false),
+      backend_util.getReshapedPermuted([...wide.shape], blockShape, size, false),
+    ];
+    return reshape(graph, transpose(graph, reshape(graph, wide, blocks), perm), shape);
+  },
+  BatchToSpaceND: (inputs, { blockShape, crops }: { blockShape: number[]; crops: number[][] }, graph) => {
+    const value = x(inputs);
+    const size = util.sizeFromShape(blockShape);
+    const blocks = backend_util.getReshaped([...value.shape], blockShape, size);
+    const perm = backend_util.getPermuted(blocks.length, blockShape.length);
+    const shape = backend_util.getReshapedPermuted([...value.shape], blockShape, size);
+    const whole = reshape(graph, transpose(graph, reshape(graph, value, blocks), perm), shape);
+    const begin = backend_util.getSliceBeginCoords(crops, blockShape.length);
+    return slice(graph, whole, begin, backend_util.getSliceSize(shape, crops, blockShape.length));
+  },
+  DepthToSpace: (inputs, { blockSize: b, dataFormat }: { blockSize: number; dataFormat: string }, graph) => {
+    if (dataFormat !== 'NHWC') throw new Error('depthToSpace is traced in NHWC only: transpose first');
+    const value = x(inputs);
+    const [n = 0, h = 0, w = 0, c = 0] = value.shape;
+    const depth = c / (b * b);
+    const blocks = transpose(graph, reshape(graph, value, [n, h, w, b, b, depth]), [0, 1, 3, 2, 4, 5]);
+    return reshape(graph, blocks, [n, h * b, w * b, depth]);
   },
 };
