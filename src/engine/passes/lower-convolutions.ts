@@ -57,61 +57,86 @@ const inputGradient = (dy: Value, filter: Value, node: Node, out: Builder): Valu
   return transpose(out, y, CHANNELS_LAST);
 };
 
-/** Fewer input channels than this, and rows of the matrix product become too short to be worth it. */
-const FEW_CHANNELS = 8;
+/** Operands with fewer channels than this are shifted as whole planes: rows of a few numbers are slow to copy. */
+const FEW_CHANNELS = 16;
 
-/** dW as a convolution in which batch and channels change places: x is the image, dy the filter. */
-const filterGradientByConvolution = (x: Value, dy: Value, node: Node, out: Builder): Value => {
-  const { strides, dilations, pads } = geometryOf(node);
-  const [kh, kw, ci, co] = shape4(node.outputs[0] as Value);
-  const [n, h, w] = shape4(x);
-  const [, ho, wo] = shape4(dy);
-  const [top, left] = pads;
-  // What the convolution never looked at (the stride did not divide) is cut off by a smaller, even negative, pad.
-  const bottom = dilations[0] * (kh - 1) + (ho - 1) * strides[0] + 1 - h - top;
-  const right = dilations[1] * (kw - 1) + (wo - 1) * strides[1] + 1 - w - left;
-  const image = out.add(
-    'Pad',
-    [transpose(out, x, [3, 0, 1, 2]), ints([0, 0, top, left, 0, 0, bottom, right]), uniform(0)],
-    [ci, n, h + top + bottom, w + left + right],
-  );
-  const y = out.add('Conv', [image, transpose(out, dy, [3, 0, 1, 2])], [ci, co, kh, kw], {
-    attributes: { strides: dilations, dilations: strides, pads: [0, 0, 0, 0] },
-  });
-  return transpose(out, y, [2, 3, 0, 1]);
+/** One position of the filter: where its view of the padded image begins. */
+interface Offset {
+  readonly row: number;
+  readonly column: number;
+}
+
+const positions = (kh: number, kw: number): Offset[] =>
+  Array.from({ length: kh * kw }, (_, k) => ({ row: Math.floor(k / kw), column: k % kw }));
+
+/** What the filter sees of `image` from one position: every `strides`-th pixel of `size`, along the two given axes. */
+const viewFrom = (image: Value, begin: Offset, size: Pair, strides: Pair, axes: Pair, out: Builder): Value => {
+  const shape = image.shape.map((d, axis) => (axis === axes[0] ? size[0] : axis === axes[1] ? size[1] : d));
+  const end = [begin.row + (size[0] - 1) * strides[0] + 1, begin.column + (size[1] - 1) * strides[1] + 1];
+  const steps = strides.every((s) => s === 1) ? [] : [ints(strides)];
+  return out.add('Slice', [image, ints([begin.row, begin.column]), ints(end), ints(axes), ...steps], shape);
 };
 
-/** dW as one matrix product per filter position: x under that position, transposed, times dy. */
-const filterGradientByProducts = (x: Value, dy: Value, node: Node, out: Builder): Value => {
-  const { strides, dilations, pads } = geometryOf(node);
-  const [kh, kw, ci, co] = shape4(node.outputs[0] as Value);
-  const [n, h, w] = shape4(x);
-  const [, ho, wo] = shape4(dy);
-  const [top, left, bottom, right] = pads;
-  const image = pads.every((p) => p === 0)
-    ? x
-    : out.add('Pad', [x, ints([0, top, left, 0, 0, bottom, right, 0]), uniform(0)], [n, h + top + bottom, w + left + right, ci]);
-  const rows = reshape(out, dy, [n * ho * wo, co]);
-  const products: Value[] = [];
-  for (let i = 0; i < kh; i++) {
-    for (let j = 0; j < kw; j++) {
-      const begin = [i * dilations[0], j * dilations[1]] as const;
-      const end = [begin[0] + (ho - 1) * strides[0] + 1, begin[1] + (wo - 1) * strides[1] + 1];
-      const whole = kh === 1 && kw === 1 && strides.every((s) => s === 1) && image === x;
-      const under = whole
-        ? x
-        : out.add('Slice', [image, ints(begin), ints(end), ints([1, 2]), ints(strides)], [n, ho, wo, ci]);
-      const matrix = reshape(out, under, [n * ho * wo, ci]);
-      products.push(out.add('Gemm', [matrix, rows], [ci, co], { attributes: { transA: 1 } }));
-    }
+/** Rows of zeros above, left, below and right of the spatial axes. */
+const padded = (image: Value, [top, left, bottom, right]: Geometry['pads'], axes: Pair, out: Builder): Value => {
+  if (top === 0 && left === 0 && bottom === 0 && right === 0) return image;
+  const before = image.shape.map((_, axis) => (axis === axes[0] ? top : axis === axes[1] ? left : 0));
+  const after = image.shape.map((_, axis) => (axis === axes[0] ? bottom : axis === axes[1] ? right : 0));
+  const shape = image.shape.map((d, axis) => d + (before[axis] as number) + (after[axis] as number));
+  return out.add('Pad', [image, ints([...before, ...after]), uniform(0)], shape);
+};
+
+/**
+ * Sums over all pixels of products of `shifted`, seen from every position, with `fixed`: [positions, shifted's channels,
+ * fixed's channels], as matrix products over the pixels. Both are NHWC images.
+ */
+const correlate = (
+  shifted: Value,
+  fixed: Value,
+  pads: Geometry['pads'],
+  strides: Pair,
+  begins: readonly Offset[],
+  out: Builder,
+): Value => {
+  const [n, h, w, c] = shape4(fixed);
+  const few = shape4(shifted)[3];
+  const pixels = n * h * w;
+  // Slices and products below want real rows of channels, not a view of planes.
+  const rows = reshape(out, asStated(fixed, out), [pixels, c]);
+  if (few < FEW_CHANNELS) {
+    const planes = padded(transpose(out, shifted, [3, 0, 1, 2]), pads, [2, 3], out);
+    const views = begins.map((begin) => reshape(out, viewFrom(planes, begin, [h, w], strides, [2, 3], out), [few, pixels]));
+    return reshape(out, out.add('Gemm', [concat(out, views, 0), rows], [begins.length * few, c]), [begins.length, few, c]);
   }
-  return reshape(out, concat(out, products, 0), [kh, kw, ci, co]);
+  const image = padded(asStated(shifted, out), pads, [1, 2], out);
+  const products = begins.map((begin) => {
+    const view = reshape(out, viewFrom(image, begin, [h, w], strides, [1, 2], out), [pixels, few]);
+    return out.add('Gemm', [view, rows], [few, c], { attributes: { transA: 1 } });
+  });
+  return reshape(out, concat(out, products, 0), [begins.length, few, c]);
 };
 
-const filterGradient = (x: Value, dy: Value, node: Node, out: Builder): Value =>
-  shape4(x)[3] < FEW_CHANNELS
-    ? filterGradientByConvolution(x, dy, node, out)
-    : filterGradientByProducts(x, dy, node, out);
+const asStated = (value: Value, out: Builder): Value => out.add('AsStated', [value], value.shape, { domain: 'mesocast' });
+
+/**
+ * dW: for every position of the filter, x as seen from there times dy, summed over all pixels. Either of the two can be
+ * the one that is shifted; the one with fewer channels costs less to move.
+ */
+const filterGradient = (x: Value, dy: Value, node: Node, out: Builder): Value => {
+  const { strides, dilations, pads } = geometryOf(node);
+  const [kh, kw, ci, co] = shape4(node.outputs[0] as Value);
+  const [top, left, bottom, right] = pads;
+  const reach: Pair = [dilations[0] * (kh - 1), dilations[1] * (kw - 1)];
+  const room = Math.min(reach[0] - Math.max(top, bottom), reach[1] - Math.max(left, right)) >= 0;
+  if (strides.every((s) => s === 1) && room && co < ci) {
+    const begins = positions(kh, kw).map(({ row, column }) => ({ row: reach[0] - row * dilations[0], column: reach[1] - column * dilations[1] }));
+    const around: Geometry['pads'] = [reach[0] - top, reach[1] - left, reach[0] - bottom, reach[1] - right];
+    const products = correlate(dy, x, around, [1, 1], begins, out); // [positions, co, ci]
+    return reshape(out, transpose(out, products, [0, 2, 1]), [kh, kw, ci, co]);
+  }
+  const begins = positions(kh, kw).map(({ row, column }) => ({ row: row * dilations[0], column: column * dilations[1] }));
+  return reshape(out, correlate(x, dy, pads, strides, begins, out), [kh, kw, ci, co]);
+};
 
 /** Every pixel repeated, in channels-first order as its neighbours want it. */
 const enlarge = (x: Value, node: Node, out: Builder): Value => {

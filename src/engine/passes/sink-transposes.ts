@@ -95,7 +95,9 @@ export const sinkTransposes = (graph: Graph): Graph => {
   const sunk = (node: Node, inputs: readonly Value[]): readonly Value[] | undefined => {
     const [x] = inputs;
     const result = node.outputs[0];
-    if (x === undefined || result === undefined || node.domain !== '') return undefined;
+    if (x === undefined || result === undefined) return undefined;
+    if (node.op === 'AsStated') return [materialise(x)];
+    if (node.domain !== '') return undefined;
     if (node.op === 'Transpose') {
       const perm = node.attributes['perm'] as readonly number[];
       const view = views.get(x);
