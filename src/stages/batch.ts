@@ -1,3 +1,4 @@
+import type { Batched } from '../pipeline/in-flight.js';
 import { Observable, Subject, Subscription, type OperatorFunction } from 'rxjs';
 
 export interface BatchOptions<T> {
@@ -9,13 +10,6 @@ export interface BatchOptions<T> {
   seriesOf(item: T): string;
   /** Items of one batch agree in this, as the network takes one shape at a time. */
   shapeOf(item: T): string;
-}
-
-/** An item on its way into the network. */
-export interface Batched<T> {
-  readonly item: T;
-  /** No later item of its series was waiting when the batch was made. */
-  readonly newest: boolean;
 }
 
 interface Waiting<T> {

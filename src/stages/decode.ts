@@ -6,7 +6,7 @@ import type { Forecast, ForecasterId } from '../pipeline/forecast.js';
 import { sizeOf, type Frame } from '../pipeline/frame.js';
 import { denormalise } from '../pipeline/normalisation.js';
 import type { Observation } from '../pipeline/run.js';
-import type { Predicted } from './predict.js';
+import type { Predicted } from '../pipeline/in-flight.js';
 
 export interface DecodeOptions {
   readonly engine: Engine;

@@ -4,9 +4,8 @@ import { fit, fittedShape } from '../pipeline/fit.js';
 import type { Normalisation } from '../pipeline/forecast.js';
 import { describeShape, type Frame, type FrameShape } from '../pipeline/frame.js';
 import { fixNormalisation, normalise } from '../pipeline/normalisation.js';
-import type { Observation } from '../pipeline/run.js';
 import { segmentOf, segmentsAt } from '../pipeline/segments.js';
-import type { Batched } from './batch.js';
+import type { Batched, Encoded } from '../pipeline/in-flight.js';
 
 /** What the stage must remember beyond a crash, and where frames that went by can be had again. */
 export interface SeriesMemory {
@@ -36,11 +35,6 @@ export interface EncodeOptions {
   readonly forecastEvery: number;
   readonly policy: 'every' | 'latest';
   readonly range?: readonly [number, number] | undefined;
-}
-
-/** A frame taken in. With `input`, a forecast is to be made from it; its state is the receiver's to release. */
-export interface Encoded extends Omit<Observation, 'forecast'> {
-  readonly input?: SeriesInput & { readonly state: StateHandles };
 }
 
 /** Steps after which a new stretch of the state begins: about as long as sequences in training. */

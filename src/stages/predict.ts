@@ -1,20 +1,8 @@
 import { concatMap, type OperatorFunction } from 'rxjs';
-import type { Handle } from '../engine/types.js';
 import { LARGEST_BATCH, type Runner } from '../forecaster/programs.js';
 import { fittedShape } from '../pipeline/fit.js';
 import type { FrameShape } from '../pipeline/frame.js';
-import type { Encoded } from './encode.js';
-
-/** Where the forecast of a frame lies in a roll-out on the device: frames [B, horizon, H, W, C], this one the k-th. */
-export interface RollOut {
-  readonly frames: Handle;
-  readonly k: number;
-}
-
-export interface Predicted extends Omit<Encoded, 'input'> {
-  /** The receiver's to release. */
-  readonly rollOut?: RollOut;
-}
+import type { Encoded, Predicted, RollOut } from '../pipeline/in-flight.js';
 
 export interface PredictOptions {
   readonly runner: Runner;
