@@ -18,11 +18,22 @@ interface Timings {
 }
 
 const torch = (python: string, size: WorkSize): { forward: number; step: number } => {
-  const args = { n: size.n, t: size.t, size: size.size, channels: size.channels, kernel: size.kernel, threads: THREADS, runs: RUNS };
+  const args = {
+    n: size.n,
+    t: size.t,
+    size: size.size,
+    channels: size.channels,
+    kernel: size.kernel,
+    threads: THREADS,
+    runs: RUNS,
+  };
   const flags = Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const { status, stdout, stderr } = spawnSync(python, [PEER, ...flags], { encoding: 'utf8' });
   if (status !== 0) throw new Error(`${python} ${PEER} failed: ${stderr.trim().split('\n').at(-1) ?? ''}`);
-  const result = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as { forward_ms: number; step_ms: number };
+  const result = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as {
+    forward_ms: number;
+    step_ms: number;
+  };
   return { forward: result.forward_ms, step: result.step_ms };
 };
 
@@ -30,10 +41,17 @@ const torch = (python: string, size: WorkSize): { forward: number; step: number 
 const prepare = async (engine: Engine, size: WorkSize) => {
   const given = inputs(size);
   let handles: Record<string, Handle> = Object.fromEntries(
-    await Promise.all(Object.entries(given).map(async ([name, tensor]) => [name, await engine.upload(tensor)] as const)),
+    await Promise.all(
+      Object.entries(given).map(async ([name, tensor]) => [name, await engine.upload(tensor)] as const),
+    ),
   );
-  const specs = Object.fromEntries(Object.entries(given).map(([name, { shape, dtype }]) => [name, { shape, dtype }]));
-  const programs = { forward: await engine.compile(forward(size), specs), step: await engine.compile(step(size), specs) };
+  const specs = Object.fromEntries(
+    Object.entries(given).map(([name, { shape, dtype }]) => [name, { shape, dtype }]),
+  );
+  const programs = {
+    forward: await engine.compile(forward(size), specs),
+    step: await engine.compile(step(size), specs),
+  };
   const time = async (kind: 'forward' | 'step'): Promise<number> => {
     const start = performance.now();
     const { loss, ...weights } = await programs[kind].run(handles);
@@ -47,9 +65,17 @@ const prepare = async (engine: Engine, size: WorkSize) => {
   return { time };
 };
 
-const bench = async (engine: Engine, name: string, size: WorkSize, python: string | undefined): Promise<Row[]> => {
+const bench = async (
+  engine: Engine,
+  name: string,
+  size: WorkSize,
+  python: string | undefined,
+): Promise<Row[]> => {
   const work = await prepare(engine, size);
-  const [ours, theirs]: [Timings, Timings] = [{ forward: [], step: [] }, { forward: [], step: [] }];
+  const [ours, theirs]: [Timings, Timings] = [
+    { forward: [], step: [] },
+    { forward: [], step: [] },
+  ];
   await work.time('forward');
   await work.time('step');
   for (let round = 0; round < ROUNDS; round++) {
@@ -65,12 +91,17 @@ const bench = async (engine: Engine, name: string, size: WorkSize, python: strin
   return (['forward', 'step'] as const).map((kind) => ({
     what: `${name}: ${kind}`,
     ms: median(ours[kind]),
-    ...(theirs[kind].length > 0 && { peerMs: median(theirs[kind]), ratio: median(ours[kind]) / median(theirs[kind]) }),
+    ...(theirs[kind].length > 0 && {
+      peerMs: median(theirs[kind]),
+      ratio: median(ours[kind]) / median(theirs[kind]),
+    }),
   }));
 };
 
 /** Forward pass and training step of the reference work, beside PyTorch's where PEER_PYTHON names a Python that has it. */
-export const benchEngine = async (note: (line: string) => void): Promise<{ rows: Row[]; figures: Record<string, number> }> => {
+export const benchEngine = async (
+  note: (line: string) => void,
+): Promise<{ rows: Row[]; figures: Record<string, number> }> => {
   const python = process.env['PEER_PYTHON'];
   const there = existsSync(PEER);
   if (python === undefined) note('PyTorch: skipped, PEER_PYTHON names no Python that has torch');
@@ -84,7 +115,8 @@ export const benchEngine = async (note: (line: string) => void): Promise<{ rows:
       figures: {
         forward_ms: fwd.ms,
         step_ms: stp.ms,
-        ...(fwd.ratio !== undefined && stp.ratio !== undefined && { forward_ratio: fwd.ratio, step_ratio: stp.ratio }),
+        ...(fwd.ratio !== undefined &&
+          stp.ratio !== undefined && { forward_ratio: fwd.ratio, step_ratio: stp.ratio }),
       },
     };
   } finally {

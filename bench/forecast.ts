@@ -15,7 +15,13 @@ const anyForecaster = async () => {
     return await loadForecaster('dendrite');
   } catch {
     const stage = (name: string) => ({ name, options: {} });
-    const settings = settingsSchema.parse({ format: 1, name: 'random', encoder: stage('conv'), predictor: stage('conv_lstm'), decoder: stage('conv') });
+    const settings = settingsSchema.parse({
+      format: 1,
+      name: 'random',
+      encoder: stage('conv'),
+      predictor: stage('conv_lstm'),
+      decoder: stage('conv'),
+    });
     return assemble(settings, initialWeights(await buildNetwork(settings), 1));
   }
 };
@@ -26,11 +32,17 @@ export const benchForecast = async (): Promise<{ rows: Row[]; figures: Record<st
   try {
     const runner = await createRunner(await anyForecaster(), engine);
     const shape: FrameShape = [64, 64, 1];
-    const frames = Array.from({ length: CONTEXT }, (_, t) => Float32Array.from({ length: 64 * 64 }, (_value, k) => 0.5 + 0.5 * Math.sin(k / 9 + t / 5)));
+    const frames = Array.from({ length: CONTEXT }, (_, t) =>
+      Float32Array.from({ length: 64 * 64 }, (_value, k) => 0.5 + 0.5 * Math.sin(k / 9 + t / 5)),
+    );
     const once = async (): Promise<number> => {
       const start = performance.now();
       let state: StateHandles | undefined;
-      const input = (t: number) => ({ frame: frames[t] as Float32Array, previous: frames[Math.max(0, t - 1)] as Float32Array, state });
+      const input = (t: number) => ({
+        frame: frames[t] as Float32Array,
+        previous: frames[Math.max(0, t - 1)] as Float32Array,
+        state,
+      });
       for (let t = 0; t < CONTEXT; t++) {
         const [next] = await runner.observe(shape, [input(t)]);
         state?.forEach((handle) => handle.release());
@@ -47,7 +59,10 @@ export const benchForecast = async (): Promise<{ rows: Row[]; figures: Record<st
     for (let run = 0; run < RUNS; run++) times.push(await once());
     await runner.dispose();
     const ms = median(times);
-    return { rows: [{ what: `forecast ${CONTEXT} -> ${HORIZON} of one 64x64 series`, ms }], figures: { forecast_ms: ms } };
+    return {
+      rows: [{ what: `forecast ${CONTEXT} -> ${HORIZON} of one 64x64 series`, ms }],
+      figures: { forecast_ms: ms },
+    };
   } finally {
     await engine.dispose();
   }

@@ -8,7 +8,9 @@ const wanted = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const json = process.argv.includes('--json');
 const unknown = wanted.find((name) => !(name in benches));
 if (unknown !== undefined) {
-  console.error(`there is no bench "${unknown}"; choose of ${Object.keys(benches).join(', ')}, or none for all`);
+  console.error(
+    `there is no bench "${unknown}"; choose of ${Object.keys(benches).join(', ')}, or none for all`,
+  );
   process.exit(2);
 }
 

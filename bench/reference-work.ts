@@ -33,21 +33,38 @@ const up = (x: Tensor4D): Tensor4D => tf.image.resizeNearestNeighbor(x, [2 * x.s
 /** Explicit padding, as PyTorch's: the same on all sides whatever the stride. */
 const convolve = (x: Tensor4D, w: Tensor, stride = 1): Tensor4D => {
   const p = ((w.shape[0] as number) - 1) / 2;
-  return tf.conv2d(tf.pad(x, [[0, 0], [p, p], [p, p], [0, 0]]), w as Tensor4D, stride, 'valid');
+  return tf.conv2d(
+    tf.pad(x, [
+      [0, 0],
+      [p, p],
+      [p, p],
+      [0, 0],
+    ]),
+    w as Tensor4D,
+    stride,
+    'valid',
+  );
 };
 
 /** Loss of clip [N, T, S, S, 1]. */
 export const loss = (clip: Tensor5D, w: Named<Tensor>, { n, t, size, channels }: WorkSize): tf.Scalar => {
   const weight = (name: string): Tensor => w[name] as Tensor;
-  const frame = (at: number): Tensor4D => tf.reshape(tf.slice(clip, [0, at, 0, 0, 0], [n, 1, size, size, 1]), [n, size, size, 1]);
+  const frame = (at: number): Tensor4D =>
+    tf.reshape(tf.slice(clip, [0, at, 0, 0, 0], [n, 1, size, size, 1]), [n, size, size, 1]);
   const zero = tf.zeros([n, size / 4, size / 4, channels]) as Tensor4D;
-  const state: [Tensor4D, Tensor4D][] = [[zero, zero], [zero, zero]];
+  const state: [Tensor4D, Tensor4D][] = [
+    [zero, zero],
+    [zero, zero],
+  ];
   const errors: tf.Scalar[] = [];
   for (let at = 0; at < t - 1; at++) {
     let x = activate(convolve(activate(convolve(frame(at), weight('enc1'), 2)), weight('enc2'), 2));
     for (let l = 0; l < 2; l++) {
       const [h, c] = state[l] as [Tensor4D, Tensor4D];
-      const gates = tf.add(convolve(tf.concat([x, h], 3), weight(`lstm${l}`)), weight(`lstm${l}_bias`)) as Tensor4D;
+      const gates = tf.add(
+        convolve(tf.concat([x, h], 3), weight(`lstm${l}`)),
+        weight(`lstm${l}_bias`),
+      ) as Tensor4D;
       const [i, f, o, g] = tf.split(gates, 4, 3) as [Tensor4D, Tensor4D, Tensor4D, Tensor4D];
       const cell = tf.add(tf.mul(tf.sigmoid(f), c), tf.mul(tf.sigmoid(i), tf.tanh(g))) as Tensor4D;
       x = tf.mul(tf.sigmoid(o), tf.tanh(cell));
@@ -72,7 +89,12 @@ export const step =
     const { value, grads } = tf.valueAndGrads((...w) =>
       loss(clip as Tensor5D, Object.fromEntries(names.map((name, k) => [name, w[k] as Tensor])), size),
     )(names.map((name) => weights[name] as Tensor));
-    return { loss: value, ...Object.fromEntries(names.map((name, k) => [name, tf.sub(weights[name] as Tensor, tf.mul(grads[k] as Tensor, 1e-3))])) };
+    return {
+      loss: value,
+      ...Object.fromEntries(
+        names.map((name, k) => [name, tf.sub(weights[name] as Tensor, tf.mul(grads[k] as Tensor, 1e-3))]),
+      ),
+    };
   };
 
 /** Weights and clip that are reproducible and without any symmetry. */

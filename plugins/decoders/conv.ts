@@ -1,6 +1,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
-import { activate, biasSpec, channelsToPixels, convolve, enlarge, filterSpec, weight } from '../../src/forecaster/layers.js';
+import {
+  activate,
+  biasSpec,
+  channelsToPixels,
+  convolve,
+  enlarge,
+  filterSpec,
+  weight,
+} from '../../src/forecaster/layers.js';
 import { defineDecoder } from '../../src/pipeline/plugin.js';
 
 /**
@@ -12,7 +20,10 @@ export const conv = defineDecoder({
   summary: 'convolutions of latent and skip to the change over the last frame',
   options: z.strictObject({
     width: z.number().int().positive().default(32).describe('channels at half resolution'),
-    base: z.enum(['frame', 'velocity']).default('frame').describe('what the change is added to: the last frame, or its linear extrapolation'),
+    base: z
+      .enum(['frame', 'velocity'])
+      .default('frame')
+      .describe('what the change is added to: the last frame, or its linear extrapolation'),
   }),
   create: ({ width, base }) => ({
     params: ({ channels }, { skips, latentChannels }) => ({
@@ -23,7 +34,9 @@ export const conv = defineDecoder({
     }),
     decode: (params, latent, skips, frame, previous, { boundary }) => {
       const joined = tf.concat([enlarge(latent, 2), ...skips], 3) as tf.Tensor4D; // [N, H/2, W/2, latent + skip]
-      const half = activate(convolve(joined, weight(params, 'half.weight'), weight(params, 'half.bias'), boundary));
+      const half = activate(
+        convolve(joined, weight(params, 'half.weight'), weight(params, 'half.bias'), boundary),
+      );
       const blocks = convolve(half, weight(params, 'frame.weight'), weight(params, 'frame.bias'), boundary); // [N, H/2, W/2, 4C]
       const change = channelsToPixels(blocks, 2); // [N, H, W, C]
       const start = base === 'frame' ? frame : tf.sub(tf.mul(frame, 2), previous);

@@ -28,7 +28,9 @@ export const conv = defineEncoder({
     encode: (params, frame, previous, { boundary }) => {
       const velocity = tf.mul(tf.sub(frame, previous), velocityScale);
       const x = tf.concat([frame, velocity], 3) as tf.Tensor4D; // [N, H, W, 2C]
-      const half = activate(convolve(x, weight(params, 'half.weight'), weight(params, 'half.bias'), boundary, 2)); // [N, H/2, W/2, width]
+      const half = activate(
+        convolve(x, weight(params, 'half.weight'), weight(params, 'half.bias'), boundary, 2),
+      ); // [N, H/2, W/2, width]
       const quarter = activate(
         convolve(half, weight(params, 'quarter.weight'), weight(params, 'quarter.bias'), boundary, 2),
       ); // [N, H/4, W/4, latent]

@@ -6,7 +6,10 @@ const options = z.strictObject({
   height: z.number().int().min(16).default(64).describe('rows of the grid'),
   width: z.number().int().min(16).default(64).describe('columns of the grid'),
   seed: z.number().int().default(0).describe('draws orientation, nucleus and whatever below is not given'),
-  symmetry: z.union([z.literal(4), z.literal(6)]).optional().describe('j, arms of the crystal; default: 4 or 6 by seed'),
+  symmetry: z
+    .union([z.literal(4), z.literal(6)])
+    .optional()
+    .describe('j, arms of the crystal; default: 4 or 6 by seed'),
   orientation: z.number().optional().describe('theta0 in radians; default: by seed'),
   latentHeat: z.number().positive().optional().describe('K, dimensionless; default: 1.6 to 2.0 by seed'),
   anisotropy: z.number().min(0).max(0.2).default(0.04).describe('delta, strength of the anisotropy'),
@@ -43,7 +46,12 @@ export const dendrite = defineSimulation({
     const phi = new Float32Array(cells);
     const temperature = new Float32Array(cells);
     // Per cell: phi_x, phi_y, eps^2 and eps eps', all at the cell's centre.
-    const [gradX, gradY, square, mixed] = Array.from({ length: 4 }, () => new Float32Array(cells)) as [Float32Array, Float32Array, Float32Array, Float32Array];
+    const [gradX, gradY, square, mixed] = Array.from({ length: 4 }, () => new Float32Array(cells)) as [
+      Float32Array,
+      Float32Array,
+      Float32Array,
+      Float32Array,
+    ];
 
     for (let n = 0; n < nuclei; n++) {
       const spread = nuclei === 1 ? 0.2 : 0.7;
@@ -92,7 +100,8 @@ export const dendrite = defineSimulation({
           const e = square[k] as number;
           // div(eps^2 grad phi) with eps^2 at the faces: conservative, and zero at the no-flux edges.
           const diffusion =
-            0.5 * h2 *
+            0.5 *
+            h2 *
             ((e + (square[rt] as number)) * ((phi[rt] as number) - p) +
               (e + (square[l] as number)) * ((phi[l] as number) - p) +
               (e + (square[d] as number)) * ((phi[d] as number) - p) +
@@ -118,8 +127,10 @@ export const dendrite = defineSimulation({
           const k = r * width + c;
           const t = temperature[k] as number;
           const around =
-            (temperature[c === 0 ? k : k - 1] as number) + (temperature[c === width - 1 ? k : k + 1] as number) +
-            (temperature[upRow + c] as number) + (temperature[downRow + c] as number);
+            (temperature[c === 0 ? k : k - 1] as number) +
+            (temperature[c === width - 1 ? k : k + 1] as number) +
+            (temperature[upRow + c] as number) +
+            (temperature[downRow + c] as number);
           cooled[k] = t + h2 * (around - 4 * t) + heat * (change[k] as number);
         }
       }

@@ -8,7 +8,16 @@ import { onnxEngine } from './onnx.js';
 import type { Engine } from './types.js';
 
 /** What `--device` takes besides `auto`. Providers first, fastest first: the order in which `auto` tries them. */
-export const DEVICES = ['tensorrt', 'cuda', 'coreml', 'dml', 'webgpu', 'cpu', 'tensorflow', 'reference'] as const;
+export const DEVICES = [
+  'tensorrt',
+  'cuda',
+  'coreml',
+  'dml',
+  'webgpu',
+  'cpu',
+  'tensorflow',
+  'reference',
+] as const;
 export type Device = (typeof DEVICES)[number];
 
 const HOW_TO_GET: Partial<Record<Device, string>> = {
@@ -24,18 +33,23 @@ const HOW_TO_GET: Partial<Record<Device, string>> = {
 const hasCudaLibraries = (): boolean => {
   const folder = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
   const libraries = join(folder, 'bin', 'napi-v6', process.platform, process.arch);
-  return existsSync(join(libraries, 'libonnxruntime_providers_shared.so')) || existsSync(join(libraries, 'onnxruntime_providers_shared.dll'));
+  return (
+    existsSync(join(libraries, 'libonnxruntime_providers_shared.so')) ||
+    existsSync(join(libraries, 'onnxruntime_providers_shared.dll'))
+  );
 };
 
 /** A GPU that Vulkan could drive. Without one, a software driver would be slower than the cpu provider. */
 const hasGpuNode = (): boolean =>
-  process.platform !== 'linux' || ['/dev/dri/renderD128', '/dev/nvidiactl', '/dev/dxg'].some((path) => existsSync(path));
+  process.platform !== 'linux' ||
+  ['/dev/dri/renderD128', '/dev/nvidiactl', '/dev/dxg'].some((path) => existsSync(path));
 
 /** Why a device cannot work here, as far as that is known without loading native code (which prints its own errors). */
 const known = (device: Device): string | undefined => {
   if (device === 'coreml' && process.platform !== 'darwin') return 'this is not macOS';
   if (device === 'dml' && process.platform !== 'win32') return 'this is not Windows';
-  if ((device === 'cuda' || device === 'tensorrt') && !hasCudaLibraries()) return "ONNX Runtime's CUDA libraries are not installed";
+  if ((device === 'cuda' || device === 'tensorrt') && !hasCudaLibraries())
+    return "ONNX Runtime's CUDA libraries are not installed";
   return undefined;
 };
 
@@ -47,7 +61,9 @@ const startTensorflow = async (): Promise<Engine> => {
       return await eagerEngine('tensorflow', `tensorflow (${name})`);
     } catch (error) {
       if (!messageOf(error).includes(`Cannot find package '${name}'`)) {
-        throw new EngineError(`${name} is installed but does not load: ${messageOf(error).split('\n')[0]}`, { cause: error });
+        throw new EngineError(`${name} is installed but does not load: ${messageOf(error).split('\n')[0]}`, {
+          cause: error,
+        });
       }
     }
   }
@@ -65,7 +81,9 @@ const start = async (device: Device, threads: number | undefined): Promise<Engin
 /** A matrix product on the device. @throws EngineError with the reason when the device does not work */
 const tryOut = async (engine: Engine): Promise<void> => {
   const spec = { shape: [2, 2], dtype: 'float32' as const };
-  const program = await engine.compile(({ a }) => ({ y: tf.matMul(a as tf.Tensor2D, a as tf.Tensor2D) }), { a: spec });
+  const program = await engine.compile(({ a }) => ({ y: tf.matMul(a as tf.Tensor2D, a as tf.Tensor2D) }), {
+    a: spec,
+  });
   const { y } = await program.run({ a: { ...spec, data: Float32Array.of(1, 2, 3, 4) } });
   if (y === undefined) throw new EngineError('no result');
   const { data } = await engine.read(y);
@@ -82,7 +100,8 @@ export const openEngine = async (device = 'auto', threads?: number): Promise<Eng
   if (device !== 'auto' && !DEVICES.includes(device as Device)) {
     throw new UsageError(`unknown device "${device}"`, { hint: `choose one of auto, ${DEVICES.join(', ')}` });
   }
-  const wanted = device === 'auto' ? DEVICES.filter((name) => name !== 'webgpu' || hasGpuNode()) : [device as Device];
+  const wanted =
+    device === 'auto' ? DEVICES.filter((name) => name !== 'webgpu' || hasGpuNode()) : [device as Device];
   let failure: unknown;
   for (const name of wanted) {
     let engine: Engine | undefined;
@@ -96,7 +115,10 @@ export const openEngine = async (device = 'auto', threads?: number): Promise<Eng
     }
   }
   const reason = messageOf(failure);
-  throw new EngineError(`device ${device} does not work here: ${reason}`, { cause: failure, hint: HOW_TO_GET[device as Device] ?? 'see `mesocast doctor`' });
+  throw new EngineError(`device ${device} does not work here: ${reason}`, {
+    cause: failure,
+    hint: HOW_TO_GET[device as Device] ?? 'see `mesocast doctor`',
+  });
 };
 
 export interface DeviceReport {
@@ -117,7 +139,12 @@ export const probeDevices = async (): Promise<readonly DeviceReport[]> => {
     } catch (error) {
       const hint = HOW_TO_GET[name];
       const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-      reports.push({ name, works: false, reason: messageOf(cause).split('\n')[0] ?? '', ...(hint === undefined ? {} : { hint }) });
+      reports.push({
+        name,
+        works: false,
+        reason: messageOf(cause).split('\n')[0] ?? '',
+        ...(hint === undefined ? {} : { hint }),
+      });
     }
   }
   return reports;

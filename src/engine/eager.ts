@@ -20,14 +20,16 @@ const withBackend = <T>(backend: string, work: () => T): T => {
  */
 export const eagerEngine = async (backend: string, device: string): Promise<Engine> => {
   const before = tf.getBackend() as string | undefined;
-  if (!(await tf.setBackend(backend))) throw new EngineError(`the tfjs backend "${backend}" could not be started`);
+  if (!(await tf.setBackend(backend)))
+    throw new EngineError(`the tfjs backend "${backend}" could not be started`);
   await tf.ready();
   if (before !== undefined && before !== backend) await tf.setBackend(before);
 
   const handles = handleFactory<tf.Tensor>((tensor) => withBackend(backend, () => tensor.dispose()));
   const specOf = (tensor: tf.Tensor): Spec => ({ shape: tensor.shape, dtype: tensor.dtype as DType });
   // tfjs keeps the array it is given; a caller may change its own afterwards.
-  const toTensor = ({ data, shape, dtype }: HostTensor): tf.Tensor => tf.tensor(data.slice(), [...shape], dtype);
+  const toTensor = ({ data, shape, dtype }: HostTensor): tf.Tensor =>
+    tf.tensor(data.slice(), [...shape], dtype);
 
   return {
     device,
@@ -36,8 +38,11 @@ export const eagerEngine = async (backend: string, device: string): Promise<Engi
       const outputs: Record<string, Spec> = {};
       withBackend(backend, () => {
         tf.tidy(() => {
-          const zeros = Object.entries(inputs).map(([name, { shape, dtype }]) => [name, tf.zeros([...shape], dtype)] as const);
-          for (const [name, tensor] of Object.entries(fn(Object.fromEntries(zeros)))) outputs[name] = specOf(tensor);
+          const zeros = Object.entries(inputs).map(
+            ([name, { shape, dtype }]) => [name, tf.zeros([...shape], dtype)] as const,
+          );
+          for (const [name, tensor] of Object.entries(fn(Object.fromEntries(zeros))))
+            outputs[name] = specOf(tensor);
         });
       });
       return {
@@ -56,7 +61,12 @@ export const eagerEngine = async (backend: string, device: string): Promise<Engi
               const out = Object.entries(fn(Object.fromEntries(tensors)));
               return Object.fromEntries(out.map(([name, t]) => [name, given.has(t) ? tf.clone(t) : t]));
             });
-            return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, handles.make(tf.keep(tensor), specOf(tensor))]));
+            return Object.fromEntries(
+              Object.entries(results).map(([name, tensor]) => [
+                name,
+                handles.make(tf.keep(tensor), specOf(tensor)),
+              ]),
+            );
           });
         },
         dispose: async () => undefined,

@@ -20,8 +20,7 @@ export interface Value {
 
 /** Data of a constant; `uniform` where all elements are that number (then `data` is made only when written). */
 export type Constant =
-  | { readonly uniform: number }
-  | { readonly data: Float32Array | Int32Array | Uint8Array | BigInt64Array };
+  { readonly uniform: number } | { readonly data: Float32Array | Int32Array | Uint8Array | BigInt64Array };
 
 export type Attribute = number | readonly number[] | string | { readonly float: number };
 
@@ -44,10 +43,18 @@ export const constantOf = (
 
 /** int64 vector, as ONNX takes shapes, axes and pads. */
 export const ints = (values: readonly number[]): Value =>
-  constantOf(BigInt64Array.from(values, (v) => BigInt(v)), [values.length], 'int64');
+  constantOf(
+    BigInt64Array.from(values, (v) => BigInt(v)),
+    [values.length],
+    'int64',
+  );
 
 /** A constant whose elements are all `value`; a scalar when no shape is given. */
-export const uniform = (value: number, shape: readonly number[] = [], dtype: ValueType = 'float32'): Value => ({
+export const uniform = (
+  value: number,
+  shape: readonly number[] = [],
+  dtype: ValueType = 'float32',
+): Value => ({
   shape,
   dtype,
   constant: { uniform: value },
@@ -64,7 +71,12 @@ export interface Builder {
     options?: { dtype?: ValueType; attributes?: Named<Attribute>; domain?: Node['domain'] },
   ): Value;
   /** Appends an operation with several outputs of the given shapes. */
-  addMany(op: string, inputs: readonly Value[], shapes: readonly (readonly number[])[], attributes?: Named<Attribute>): Value[];
+  addMany(
+    op: string,
+    inputs: readonly Value[],
+    shapes: readonly (readonly number[])[],
+    attributes?: Named<Attribute>,
+  ): Value[];
 }
 
 export const builder = (): Builder => {
@@ -102,6 +114,8 @@ export const rewrite = (
     if (outputs === undefined) out.nodes.push({ ...node, inputs });
     else node.outputs.forEach((old, i) => map.set(old, outputs[i] ?? old));
   }
-  const outputs = Object.fromEntries(Object.entries(graph.outputs).map(([name, value]) => [name, mapped(value)]));
+  const outputs = Object.fromEntries(
+    Object.entries(graph.outputs).map(([name, value]) => [name, mapped(value)]),
+  );
   return { inputs: graph.inputs, outputs, nodes: out.nodes };
 };

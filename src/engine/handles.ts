@@ -38,7 +38,8 @@ export const handleFactory = <T>(free: (value: T) => void) => {
     return handle;
   };
   const valueOf = (handle: Handle): T => {
-    if (!('owner' in handle) || handle.owner !== owner) throw new EngineError('a tensor of another engine was passed in');
+    if (!('owner' in handle) || handle.owner !== owner)
+      throw new EngineError('a tensor of another engine was passed in');
     return (handle as OwnedHandle<T>).value;
   };
   return { make, valueOf, live: () => live };
@@ -51,7 +52,10 @@ export const checkInputs = (specs: Named<Spec>, inputs: Named<Handle | HostTenso
   for (const [name, spec] of Object.entries(specs)) {
     const input = inputs[name];
     if (input === undefined) throw new EngineError(`input "${name}" is missing`);
-    const fits = input.dtype === spec.dtype && input.shape.length === spec.shape.length && input.shape.every((d, i) => d === spec.shape[i]);
+    const fits =
+      input.dtype === spec.dtype &&
+      input.shape.length === spec.shape.length &&
+      input.shape.every((d, i) => d === spec.shape[i]);
     if (!fits) {
       throw new EngineError(
         `input "${name}" is ${input.dtype}[${input.shape.join(', ')}], but the program was compiled for ${spec.dtype}[${spec.shape.join(', ')}]`,

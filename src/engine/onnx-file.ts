@@ -1,5 +1,13 @@
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { count, type Attribute, type Constant, type Graph, type Node, type Value, type ValueType } from './graph.js';
+import {
+  count,
+  type Attribute,
+  type Constant,
+  type Graph,
+  type Node,
+  type Value,
+  type ValueType,
+} from './graph.js';
 
 /** Newest pair that ONNX Runtime 1.22 and later load. */
 const IR_VERSION = 10;
@@ -62,7 +70,8 @@ const writeNode = (w: BinaryWriter, node: Node, nameOf: (value: Value) => string
   for (const value of node.inputs) text(w, 1, nameOf(value));
   for (const value of node.outputs) text(w, 2, nameOf(value));
   text(w, 4, node.op);
-  for (const [name, value] of Object.entries(node.attributes)) message(w, 5, (a) => writeAttribute(a, name, value));
+  for (const [name, value] of Object.entries(node.attributes))
+    message(w, 5, (a) => writeAttribute(a, name, value));
   if (node.domain !== '') text(w, 7, node.domain);
 };
 
@@ -94,7 +103,8 @@ const naming = (graph: Graph) => {
 };
 
 /** What an output is called in the file: a state that goes in and out under one name needs two there. */
-export const outputName = ({ inputs }: Graph, name: string): string => (name in inputs ? `${name}.next` : name);
+export const outputName = ({ inputs }: Graph, name: string): string =>
+  name in inputs ? `${name}.next` : name;
 
 /**
  * A graph of ONNX operations as the bytes of an .onnx file (ModelProto).
@@ -119,11 +129,17 @@ export const writeOnnx = (graph: Graph): Uint8Array => {
       });
     }
     text(g, 2, 'graph');
-    for (const value of constants) message(g, 5, (t) => writeTensor(t, nameOf(value), value, value.constant as Constant));
-    for (const [name, value] of Object.entries(graph.inputs)) message(g, 11, (i) => writeInfo(i, name, value));
-    for (const [name, value] of Object.entries(graph.outputs)) message(g, 12, (o) => writeInfo(o, outputName(graph, name), value));
+    for (const value of constants)
+      message(g, 5, (t) => writeTensor(t, nameOf(value), value, value.constant as Constant));
+    for (const [name, value] of Object.entries(graph.inputs))
+      message(g, 11, (i) => writeInfo(i, name, value));
+    for (const [name, value] of Object.entries(graph.outputs))
+      message(g, 12, (o) => writeInfo(o, outputName(graph, name), value));
   });
-  for (const [domain, version] of [['', OPSET], ['com.microsoft', 1]] as const) {
+  for (const [domain, version] of [
+    ['', OPSET],
+    ['com.microsoft', 1],
+  ] as const) {
     message(w, 8, (o) => {
       text(o, 1, domain);
       int64(o, 2, version);

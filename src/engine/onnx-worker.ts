@@ -4,8 +4,18 @@ import type { DType, HostTensor } from './types.js';
 
 /** What the engine asks its worker thread. Tensors and sessions are known by numbers that the engine hands out. */
 export type Request =
-  | { readonly kind: 'create'; readonly session: number; readonly model: Uint8Array; readonly options: ort.InferenceSession.SessionOptions }
-  | { readonly kind: 'run'; readonly session: number; readonly inputs: Readonly<Record<string, number | HostTensor>>; readonly outputs: Readonly<Record<string, number>> }
+  | {
+      readonly kind: 'create';
+      readonly session: number;
+      readonly model: Uint8Array;
+      readonly options: ort.InferenceSession.SessionOptions;
+    }
+  | {
+      readonly kind: 'run';
+      readonly session: number;
+      readonly inputs: Readonly<Record<string, number | HostTensor>>;
+      readonly outputs: Readonly<Record<string, number>>;
+    }
   | { readonly kind: 'upload'; readonly handle: number; readonly tensor: HostTensor }
   | { readonly kind: 'read'; readonly handle: number }
   | { readonly kind: 'free'; readonly handle: number }
@@ -38,7 +48,10 @@ const answer = async (message: Request): Promise<HostTensor | undefined> => {
       for (const [name, input] of Object.entries(message.inputs)) {
         feeds[name] = typeof input === 'number' ? found(tensors, input, `input "${name}"`) : toTensor(input);
       }
-      const results = await found(sessions, message.session, 'the program').run(feeds, Object.keys(message.outputs));
+      const results = await found(sessions, message.session, 'the program').run(
+        feeds,
+        Object.keys(message.outputs),
+      );
       for (const [name, handle] of Object.entries(message.outputs)) {
         const tensor = results[name];
         if (tensor === undefined) throw new Error(`the program returned no "${name}"`);
@@ -51,7 +64,11 @@ const answer = async (message: Request): Promise<HostTensor | undefined> => {
       return undefined;
     case 'read': {
       const tensor = found(tensors, message.handle, 'the tensor');
-      return { shape: tensor.dims, dtype: tensor.type as DType, data: (await tensor.getData()) as Float32Array };
+      return {
+        shape: tensor.dims,
+        dtype: tensor.type as DType,
+        data: (await tensor.getData()) as Float32Array,
+      };
     }
     case 'free':
       tensors.get(message.handle)?.dispose();

@@ -43,7 +43,9 @@ const connect = () => {
     letGo();
   };
   worker.on('message', settle);
-  worker.on('error', (error) => fail(new EngineError(`the engine's thread failed: ${error.message}`, { cause: error })));
+  worker.on('error', (error) =>
+    fail(new EngineError(`the engine's thread failed: ${error.message}`, { cause: error })),
+  );
   worker.on('exit', () => fail(new EngineError('the engine was disposed')));
   const ask = (message: Request): Promise<Reply> =>
     new Promise((resolve, reject) => {
@@ -67,7 +69,12 @@ export const onnxEngine = ({ provider, threads = 0 }: OnnxOptions): Engine => {
   const forget = (request: Promise<unknown>): void => void request.catch(() => undefined);
   const handles = handleFactory<number>((handle) => forget(ask({ kind: 'free', handle })));
 
-  const program = (session: number, inputs: Named<Spec>, outputs: Named<Spec>, inFile: Named<string>): Program => ({
+  const program = (
+    session: number,
+    inputs: Named<Spec>,
+    outputs: Named<Spec>,
+    inFile: Named<string>,
+  ): Program => ({
     inputs,
     outputs,
     run: async (values) => {
@@ -75,7 +82,12 @@ export const onnxEngine = ({ provider, threads = 0 }: OnnxOptions): Engine => {
       const feeds = Object.fromEntries(
         Object.keys(inputs).map((name) => {
           const input = values[name] as Handle | HostTensor;
-          return [name, isHandle(input) ? handles.valueOf(input) : { shape: input.shape, dtype: input.dtype, data: input.data }];
+          return [
+            name,
+            isHandle(input)
+              ? handles.valueOf(input)
+              : { shape: input.shape, dtype: input.dtype, data: input.data },
+          ];
         }),
       );
       const results = Object.entries(outputs).map(([name, spec]) => ({ name, spec, handle: ++numbers }));
@@ -108,7 +120,11 @@ export const onnxEngine = ({ provider, threads = 0 }: OnnxOptions): Engine => {
     },
     upload: async (tensor) => {
       const handle = ++numbers;
-      await ask({ kind: 'upload', handle, tensor: { shape: tensor.shape, dtype: tensor.dtype, data: tensor.data } });
+      await ask({
+        kind: 'upload',
+        handle,
+        tensor: { shape: tensor.shape, dtype: tensor.dtype, data: tensor.data },
+      });
       return handles.make(handle, tensor);
     },
     read: async (handle) => {

@@ -1,6 +1,16 @@
 import * as tf from '@tensorflow/tfjs';
 import { EngineError, messageOf } from '../pipeline/errors.js';
-import { builder, constantOf, count, uniform, type Builder, type Constant, type Graph, type Value, type ValueType } from './graph.js';
+import {
+  builder,
+  constantOf,
+  count,
+  uniform,
+  type Builder,
+  type Constant,
+  type Graph,
+  type Value,
+  type ValueType,
+} from './graph.js';
 import { kernels } from './kernels/index.js';
 import type { Rule } from './kernels/rule.js';
 import type { DType, Named, Spec, TensorFunction } from './types.js';
@@ -14,20 +24,33 @@ interface Traced {
 const ARRAYS = { float32: Float32Array, int32: Int32Array, bool: Uint8Array };
 
 /** Values that the traced function made itself, small or uniform ones above all. */
-const constantFrom = (values: tf.backend_util.BackendValues | null, shape: readonly number[], dtype: string): Value => {
+const constantFrom = (
+  values: tf.backend_util.BackendValues | null,
+  shape: readonly number[],
+  dtype: string,
+): Value => {
   if (dtype !== 'float32' && dtype !== 'int32' && dtype !== 'bool') {
-    throw new EngineError(`a compiled function cannot hold ${dtype} tensors`, { hint: 'use float32, int32 or bool' });
+    throw new EngineError(`a compiled function cannot hold ${dtype} tensors`, {
+      hint: 'use float32, int32 or bool',
+    });
   }
   if (values === null) throw new EngineError('a tensor without values was written while tracing');
   const data = ARRAYS[dtype].from(values as ArrayLike<number>);
   const first = data[0] ?? 0;
-  return data.length > 0 && data.every((v) => v === first) ? uniform(first, shape, dtype) : constantOf(data, shape, dtype);
+  return data.length > 0 && data.every((v) => v === first)
+    ? uniform(first, shape, dtype)
+    : constantOf(data, shape, dtype);
 };
 
 /** The reverse: the values of a constant that was recorded. */
-const valuesOf = (constant: Constant, shape: readonly number[], dtype: DType): tf.backend_util.BackendValues => {
+const valuesOf = (
+  constant: Constant,
+  shape: readonly number[],
+  dtype: DType,
+): tf.backend_util.BackendValues => {
   if ('uniform' in constant) return new ARRAYS[dtype](count(shape)).fill(constant.uniform);
-  if (constant.data instanceof BigInt64Array) throw new EngineError('an index constant was read while tracing');
+  if (constant.data instanceof BigInt64Array)
+    throw new EngineError('an index constant was read while tracing');
   return constant.data;
 };
 
@@ -42,7 +65,13 @@ class TraceBackend extends tf.KernelBackend {
   override write(values: tf.backend_util.BackendValues | null, shape: number[], dtype: tf.DataType): object {
     return this.register(constantFrom(values, shape, dtype));
   }
-  override move(dataId: object, values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType, references: number): void {
+  override move(
+    dataId: object,
+    values: tf.backend_util.BackendValues,
+    shape: number[],
+    dtype: tf.DataType,
+    references: number,
+  ): void {
     this.data.set(dataId, { value: constantFrom(values, shape, dtype), references });
   }
   register(value: Value): object {
@@ -75,9 +104,12 @@ class TraceBackend extends tf.KernelBackend {
   override readSync(dataId: object): tf.backend_util.BackendValues {
     const { constant, shape, dtype } = this.data.get(dataId).value;
     if (constant !== undefined && dtype !== 'int64') return valuesOf(constant, shape, dtype);
-    throw new EngineError('a tensor was read (dataSync, arraySync) inside a function that is being compiled', {
-      hint: 'a compiled function runs later, on other values: express the decision in tensor operations (tf.where), or pass the number in as an input',
-    });
+    throw new EngineError(
+      'a tensor was read (dataSync, arraySync) inside a function that is being compiled',
+      {
+        hint: 'a compiled function runs later, on other values: express the decision in tensor operations (tf.where), or pass the number in as an input',
+      },
+    );
   }
   override async read(dataId: object): Promise<tf.backend_util.BackendValues> {
     return this.readSync(dataId);
@@ -112,7 +144,13 @@ const tensorInfo = (trace: TraceBackend, value: Value): tf.TensorInfo => ({
 });
 
 /** What a rule cannot do is said with the kernel's name. */
-const applied = (kernelName: string, rule: Rule, values: Record<string, Value>, attributes: object, graph: Builder): Value | Value[] => {
+const applied = (
+  kernelName: string,
+  rule: Rule,
+  values: Record<string, Value>,
+  attributes: object,
+  graph: Builder,
+): Value | Value[] => {
   try {
     return rule(values, attributes, graph);
   } catch (cause) {
@@ -149,7 +187,8 @@ const traceBackend = (): TraceBackend => {
 
 /** tfjs says "Kernel 'X' not registered for backend"; say what that means here. */
 const explain = (error: unknown): unknown => {
-  const kernel = error instanceof Error ? /Kernel '(\w+)' not registered/.exec(error.message)?.[1] : undefined;
+  const kernel =
+    error instanceof Error ? /Kernel '(\w+)' not registered/.exec(error.message)?.[1] : undefined;
   if (kernel === undefined) return error;
   return new EngineError(`the tfjs kernel ${kernel} has no rule in the tracer`, {
     hint: 'write it with other operations, or add a rule in src/engine/kernels (CONTRIBUTING.md says how)',
@@ -179,7 +218,9 @@ export const trace = (fn: TensorFunction, specs: Named<Spec>): Graph => {
       }
       for (const [name, tensor] of Object.entries(fn(tensors))) {
         if (!(tensor instanceof tf.Tensor)) {
-          throw new EngineError(`output "${name}" is not a tensor`, { hint: 'return an object of tensors, and do not make the function async' });
+          throw new EngineError(`output "${name}" is not a tensor`, {
+            hint: 'return an object of tensors, and do not make the function async',
+          });
         }
         outputs[name] = trace.lookup(tensor);
       }

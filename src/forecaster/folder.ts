@@ -19,7 +19,8 @@ export const shippedForecasters = async (): Promise<string[]> => {
   return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
 };
 
-const isFolder = async (path: string): Promise<boolean> => (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
+const isFolder = async (path: string): Promise<boolean> =>
+  (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
 
 /** The folder of a forecaster given by path, or by the name of one that ships. */
 const locate = async (where: string): Promise<string> => {
@@ -36,7 +37,10 @@ const read = async (folder: string, file: string): Promise<Buffer> => {
     return await readFile(join(folder, file));
   } catch (cause) {
     const what = codeOf(cause) === 'ENOENT' ? 'is missing' : `cannot be read: ${messageOf(cause)}`;
-    throw new ForecasterError(`forecaster folder ${folder}: ${file} ${what}`, { cause, hint: 'make a new one with `mesocast train`' });
+    throw new ForecasterError(`forecaster folder ${folder}: ${file} ${what}`, {
+      cause,
+      hint: 'make a new one with `mesocast train`',
+    });
   }
 };
 
@@ -51,23 +55,32 @@ export const loadForecaster = async (where: string): Promise<Forecaster> => {
   try {
     json = JSON.parse(text);
   } catch (cause) {
-    throw new ForecasterError(`forecaster folder ${folder}: ${SETTINGS} is not JSON: ${messageOf(cause)}`, { cause });
+    throw new ForecasterError(`forecaster folder ${folder}: ${SETTINGS} is not JSON: ${messageOf(cause)}`, {
+      cause,
+    });
   }
   const settings = settingsSchema.safeParse(json);
   if (!settings.success) {
-    throw new ForecasterError(`forecaster folder ${folder}: ${SETTINGS}: ${z.prettifyError(settings.error).replaceAll('\n', ' ')}`);
+    throw new ForecasterError(
+      `forecaster folder ${folder}: ${SETTINGS}: ${z.prettifyError(settings.error).replaceAll('\n', ' ')}`,
+    );
   }
   const bytes = await read(folder, WEIGHTS);
   try {
     return await assemble(settings.data, readSafetensors(bytes).tensors);
   } catch (cause) {
     if (cause instanceof ForecasterError) throw cause;
-    throw new ForecasterError(`forecaster folder ${folder}: ${WEIGHTS} is damaged: ${messageOf(cause)}`, { cause });
+    throw new ForecasterError(`forecaster folder ${folder}: ${WEIGHTS} is damaged: ${messageOf(cause)}`, {
+      cause,
+    });
   }
 };
 
 /** Writes the folder; each file appears whole or not at all. */
-export const saveForecaster = async (folder: string, { settings, weights }: Pick<Forecaster, 'settings' | 'weights'>): Promise<void> => {
+export const saveForecaster = async (
+  folder: string,
+  { settings, weights }: Pick<Forecaster, 'settings' | 'weights'>,
+): Promise<void> => {
   await mkdir(folder, { recursive: true });
   await writeAtomically(join(folder, WEIGHTS), writeSafetensors(weights));
   await writeAtomically(join(folder, SETTINGS), Buffer.from(`${JSON.stringify(settings, undefined, 2)}\n`));

@@ -48,7 +48,10 @@ export const initialWeights = (network: Network, seed: number): Record<string, W
   return Object.fromEntries(
     Object.entries(networkParams(network)).map(([name, { shape, std, constant = 0 }]) => {
       const length = shape.reduce((a, b) => a * b, 1);
-      return [name, { shape, data: Float32Array.from({ length }, () => constant + (std === 0 ? 0 : std * normal())) }];
+      return [
+        name,
+        { shape, data: Float32Array.from({ length }, () => constant + (std === 0 ? 0 : std * normal())) },
+      ];
     }),
   );
 };
@@ -68,13 +71,18 @@ export const assemble = async (settings: Settings, weights: Named<Weight>): Prom
   const specs = networkParams(network);
   for (const [name, { shape }] of Object.entries(specs)) {
     const weight = weights[name];
-    if (weight === undefined) throw new ForecasterError(`forecaster "${settings.name}": weight "${name}" is missing`);
+    if (weight === undefined)
+      throw new ForecasterError(`forecaster "${settings.name}": weight "${name}" is missing`);
     if (weight.shape.join() !== shape.join()) {
-      throw new ForecasterError(`forecaster "${settings.name}": weight "${name}" is [${weight.shape.join(', ')}], its settings want [${shape.join(', ')}]`);
+      throw new ForecasterError(
+        `forecaster "${settings.name}": weight "${name}" is [${weight.shape.join(', ')}], its settings want [${shape.join(', ')}]`,
+      );
     }
-    if (!weight.data.every(Number.isFinite)) throw new ForecasterError(`forecaster "${settings.name}": weight "${name}" holds NaN or infinity`);
+    if (!weight.data.every(Number.isFinite))
+      throw new ForecasterError(`forecaster "${settings.name}": weight "${name}" holds NaN or infinity`);
   }
   const extra = Object.keys(weights).find((name) => !(name in specs));
-  if (extra !== undefined) throw new ForecasterError(`forecaster "${settings.name}": weight "${extra}" belongs to no stage`);
+  if (extra !== undefined)
+    throw new ForecasterError(`forecaster "${settings.name}": weight "${extra}" belongs to no stage`);
   return { settings, network, weights, id: { name: settings.name, hash: hashOf(settings, weights) } };
 };

@@ -26,7 +26,13 @@ const padAxis = (x: Tensor4D, axis: 1 | 2, width: number, boundary: Boundary): T
  */
 export const padBoundary = (x: Tensor4D, width: number, boundary: Boundary): Tensor4D => {
   if (width === 0) return x;
-  if (boundary === 'zero') return tf.pad(x, [[0, 0], [width, width], [width, width], [0, 0]]);
+  if (boundary === 'zero')
+    return tf.pad(x, [
+      [0, 0],
+      [width, width],
+      [width, width],
+      [0, 0],
+    ]);
   return padAxis(padAxis(x, 1, width, boundary), 2, width, boundary);
 };
 
@@ -76,7 +82,11 @@ export const filterSpec = (kernel: number, inputs: number, outputs: number, gain
 });
 
 /** A bias of `outputs` channels, all `constant`. */
-export const biasSpec = (outputs: number, constant = 0): ParamSpec => ({ shape: [outputs], std: 0, constant });
+export const biasSpec = (outputs: number, constant = 0): ParamSpec => ({
+  shape: [outputs],
+  std: 0,
+  constant,
+});
 
 /** A weight that must be there. @throws Error naming it */
 export const weight = (params: Readonly<Record<string, Tensor>>, name: string): Tensor => {

@@ -24,7 +24,9 @@ export const networkParams = ({ encoder, predictor, decoder, shape }: Network): 
     ['decoder', decoder.params(shape, inputs)],
   ];
   return Object.fromEntries(
-    stages.flatMap(([stage, specs]) => Object.entries(specs).map(([name, spec]) => [`${stage}.${name}`, spec] as const)),
+    stages.flatMap(([stage, specs]) =>
+      Object.entries(specs).map(([name, spec]) => [`${stage}.${name}`, spec] as const),
+    ),
   );
 };
 
@@ -39,7 +41,12 @@ const stageParams = (params: Named<Tensor>, stage: Stage): Params<Tensor> =>
 export type State = readonly Tensor4D[];
 
 /** Shapes of that state for frames [n, height, width, channels]. */
-export const stateShapes = ({ encoder, predictor }: Network, n: number, height: number, width: number): number[][] => {
+export const stateShapes = (
+  { encoder, predictor }: Network,
+  n: number,
+  height: number,
+  width: number,
+): number[][] => {
   const [h, w] = [height / encoder.stride, width / encoder.stride];
   const own = predictor.stateShapes(n, h, w, encoder.latentChannels);
   return [...own.map((shape) => [...shape]), [n, h, w, predictor.latentChannels]];
@@ -48,11 +55,9 @@ export const stateShapes = ({ encoder, predictor }: Network, n: number, height: 
 /** The three stages bound to their weights. Everything below works on normalised frames [N, H, W, C]. */
 export const bind = (network: Network, params: Named<Tensor>) => {
   const { encoder, predictor, decoder, shape } = network;
-  const [e, p, d] = (['encoder', 'predictor', 'decoder'] as const).map((stage) => stageParams(params, stage)) as [
-    Params<Tensor>,
-    Params<Tensor>,
-    Params<Tensor>,
-  ];
+  const [e, p, d] = (['encoder', 'predictor', 'decoder'] as const).map((stage) =>
+    stageParams(params, stage),
+  ) as [Params<Tensor>, Params<Tensor>, Params<Tensor>];
   const encode = (frame: Tensor4D, previous: Tensor4D): Encoded => encoder.encode(e, frame, previous, shape);
   const advance = (latent: Tensor4D, state: State): State => {
     const stepped = predictor.step(p, latent, state.slice(0, -1), shape);
@@ -67,7 +72,13 @@ export const bind = (network: Network, params: Named<Tensor>) => {
 const LIMITS = [-0.5, 1.5] as const;
 
 /** One observed frame taken into the state. */
-export const observe = (network: Network, params: Named<Tensor>, frame: Tensor4D, previous: Tensor4D, state: State): State => {
+export const observe = (
+  network: Network,
+  params: Named<Tensor>,
+  frame: Tensor4D,
+  previous: Tensor4D,
+  state: State,
+): State => {
   const { encode, advance } = bind(network, params);
   return advance(encode(frame, previous).latent, state);
 };

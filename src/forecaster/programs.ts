@@ -31,7 +31,9 @@ export interface Runner {
 const WEIGHT = 'weight.';
 
 export const weightSpecs = (weights: Named<Weight>): Record<string, Spec> =>
-  Object.fromEntries(Object.entries(weights).map(([name, { shape }]) => [WEIGHT + name, { shape, dtype: 'float32' }]));
+  Object.fromEntries(
+    Object.entries(weights).map(([name, { shape }]) => [WEIGHT + name, { shape, dtype: 'float32' }]),
+  );
 
 /** The weights among a program's inputs, by their own names. */
 export const weightInputs = (inputs: Named<Tensor>): Record<string, Tensor> =>
@@ -41,9 +43,13 @@ export const weightInputs = (inputs: Named<Tensor>): Record<string, Tensor> =>
       .map(([name, tensor]) => [name.slice(WEIGHT.length), tensor]),
   );
 
-export const uploadWeights = async (engine: Engine, weights: Named<Weight>): Promise<Record<string, Handle>> => {
+export const uploadWeights = async (
+  engine: Engine,
+  weights: Named<Weight>,
+): Promise<Record<string, Handle>> => {
   const entries = Object.entries(weights).map(
-    async ([name, { shape, data }]) => [WEIGHT + name, await engine.upload({ shape, data, dtype: 'float32' })] as const,
+    async ([name, { shape, data }]) =>
+      [WEIGHT + name, await engine.upload({ shape, data, dtype: 'float32' })] as const,
   );
   return Object.fromEntries(await Promise.all(entries));
 };
@@ -70,7 +76,9 @@ export const createRunner = async (forecaster: Forecaster, engine: Engine): Prom
   const inputSpecs = (n: number, [h, w, c]: FrameShape): Record<string, Spec> => {
     const frames: Spec = { shape: [n, h, w, c], dtype: 'float32' };
     const states = Array.from({ length: n }, (_, series) =>
-      stateShapes(network, 1, h, w).map((shape, k) => [stateName(series, k), { shape, dtype: 'float32' }] as const),
+      stateShapes(network, 1, h, w).map(
+        (shape, k) => [stateName(series, k), { shape, dtype: 'float32' }] as const,
+      ),
     );
     return { frame: frames, previous: frames, ...Object.fromEntries(states.flat()), ...weightSpecs(weights) };
   };
@@ -78,25 +86,38 @@ export const createRunner = async (forecaster: Forecaster, engine: Engine): Prom
   /** States come one by one, so that series can meet in any batch, and go through the network as one. */
   const joined = (inputs: Named<Tensor>, n: number, states: number): State =>
     Array.from({ length: states }, (_, k) =>
-      tf.concat(Array.from({ length: n }, (_series, series) => inputs[stateName(series, k)] as Tensor4D), 0),
+      tf.concat(
+        Array.from({ length: n }, (_series, series) => inputs[stateName(series, k)] as Tensor4D),
+        0,
+      ),
     );
 
-  const compile = (kind: 'observe' | 'rollOut', n: number, shape: FrameShape, horizon: number): Promise<Program> => {
+  const compile = (
+    kind: 'observe' | 'rollOut',
+    n: number,
+    shape: FrameShape,
+    horizon: number,
+  ): Promise<Program> => {
     const key = [kind, n, ...shape, horizon].join();
     let program = programs.get(key);
     if (program === undefined) {
       const states = stateShapes(network, 1, shape[0], shape[1]).length;
-      program = engine.compile((inputs) => {
-        const [frame, previous] = [inputs['frame'], inputs['previous']] as [Tensor4D, Tensor4D];
-        const params = weightInputs(inputs);
-        const state = joined(inputs, n, states);
-        if (kind === 'rollOut') {
-          return { frames: tf.stack(rollOut(network, params, frame, previous, state, horizon), 1) };
-        }
-        const next = observe(network, params, frame, previous, state);
-        const split = next.map((tensor) => (n === 1 ? [tensor] : tf.split(tensor, n, 0)));
-        return Object.fromEntries(split.flatMap((parts, k) => parts.map((part, series) => [stateName(series, k), part])));
-      }, inputSpecs(n, shape));
+      program = engine.compile(
+        (inputs) => {
+          const [frame, previous] = [inputs['frame'], inputs['previous']] as [Tensor4D, Tensor4D];
+          const params = weightInputs(inputs);
+          const state = joined(inputs, n, states);
+          if (kind === 'rollOut') {
+            return { frames: tf.stack(rollOut(network, params, frame, previous, state, horizon), 1) };
+          }
+          const next = observe(network, params, frame, previous, state);
+          const split = next.map((tensor) => (n === 1 ? [tensor] : tf.split(tensor, n, 0)));
+          return Object.fromEntries(
+            split.flatMap((parts, k) => parts.map((part, series) => [stateName(series, k), part])),
+          );
+        },
+        inputSpecs(n, shape),
+      );
       programs.set(key, program);
       // A shape that failed to compile is tried again rather than remembered.
       program.catch(() => programs.delete(key));
@@ -112,13 +133,22 @@ export const createRunner = async (forecaster: Forecaster, engine: Engine): Prom
     }));
 
   const feed = (shape: FrameShape, batch: readonly SeriesInput[]): Record<string, Handle | HostTensor> => {
-    const filled = Array.from({ length: bucketFor(batch.length) }, (_, k) => batch[Math.min(k, batch.length - 1)] as SeriesInput);
+    const filled = Array.from(
+      { length: bucketFor(batch.length) },
+      (_, k) => batch[Math.min(k, batch.length - 1)] as SeriesInput,
+    );
     const states = filled.flatMap(({ state }, series) =>
       (state ?? zeroState(shape)).map((tensor, k) => [stateName(series, k), tensor] as const),
     );
     return {
-      frame: stacked(filled.map(({ frame }) => frame), shape),
-      previous: stacked(filled.map(({ previous }) => previous), shape),
+      frame: stacked(
+        filled.map(({ frame }) => frame),
+        shape,
+      ),
+      previous: stacked(
+        filled.map(({ previous }) => previous),
+        shape,
+      ),
       ...Object.fromEntries(states),
       ...weightHandles,
     };

@@ -14,7 +14,8 @@ const LONGEST_HEADER = 16 * 2 ** 20;
  * shape and byte range of each tensor; the values. Names in order, so that equal weights give equal bytes.
  */
 export const writeSafetensors = (tensors: Named<Weight>, metadata: Named<string> = {}): Buffer => {
-  const header: Record<string, unknown> = Object.keys(metadata).length === 0 ? {} : { __metadata__: metadata };
+  const header: Record<string, unknown> =
+    Object.keys(metadata).length === 0 ? {} : { __metadata__: metadata };
   const names = Object.keys(tensors).sort();
   const parts: Buffer[] = [];
   let offset = 0;
@@ -32,7 +33,8 @@ export const writeSafetensors = (tensors: Named<Weight>, metadata: Named<string>
   return Buffer.concat([length, text, ...parts]);
 };
 
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null;
 
 const isLengths = (value: unknown): value is number[] =>
   Array.isArray(value) && value.every((v) => Number.isSafeInteger(v) && (v as number) >= 0);
@@ -41,10 +43,13 @@ const isLengths = (value: unknown): value is number[] =>
  * Float32 tensors of a safetensors file. Values are copied out, so they are aligned and the bytes can go.
  * @throws Error saying what is wrong with the bytes; sizes are checked before anything is allocated
  */
-export const readSafetensors = (bytes: Buffer): { tensors: Record<string, Weight>; metadata: Record<string, string> } => {
+export const readSafetensors = (
+  bytes: Buffer,
+): { tensors: Record<string, Weight>; metadata: Record<string, string> } => {
   if (bytes.length < 8) throw new Error('it is shorter than a safetensors header');
   const length = Number(bytes.readBigUInt64LE());
-  if (length > LONGEST_HEADER || length > bytes.length - 8) throw new Error('its header is longer than the file');
+  if (length > LONGEST_HEADER || length > bytes.length - 8)
+    throw new Error('its header is longer than the file');
   let header: unknown;
   try {
     header = JSON.parse(bytes.toString('utf8', 8, 8 + length));
@@ -58,10 +63,12 @@ export const readSafetensors = (bytes: Buffer): { tensors: Record<string, Weight
   for (const [name, entry] of Object.entries(entries)) {
     if (!isRecord(entry) || entry['dtype'] !== 'F32') throw new Error(`tensor "${name}" is not float32`);
     const { shape, data_offsets: range } = entry;
-    if (!isLengths(shape) || !isLengths(range)) throw new Error(`tensor "${name}" has no shape or byte range`);
+    if (!isLengths(shape) || !isLengths(range))
+      throw new Error(`tensor "${name}" has no shape or byte range`);
     const [begin = 0, end = 0] = range;
     const count = shape.reduce((a, b) => a * b, 1);
-    if (end > body.length || end - begin !== count * 4) throw new Error(`tensor "${name}" does not fit in the file: is it truncated?`);
+    if (end > body.length || end - begin !== count * 4)
+      throw new Error(`tensor "${name}" does not fit in the file: is it truncated?`);
     tensors[name] = { shape, data: new Float32Array(new Uint8Array(body.subarray(begin, end)).buffer) };
   }
   return { tensors, metadata: metadata as Record<string, string> };

@@ -2,7 +2,14 @@ import { z } from 'zod';
 
 /** A plugin as a config names it: `jsonl`, `./my-sink.mjs`, `my-package`, or `{ name, options }`. */
 const sinkSchema = z
-  .union([z.string(), z.strictObject({ name: z.string(), options: z.record(z.string(), z.unknown()).default({}), required: z.boolean().default(true) })])
+  .union([
+    z.string(),
+    z.strictObject({
+      name: z.string(),
+      options: z.record(z.string(), z.unknown()).default({}),
+      required: z.boolean().default(true),
+    }),
+  ])
   .transform((sink) => (typeof sink === 'string' ? { name: sink, options: {}, required: true } : sink));
 
 const seconds = z.number().nonnegative();
@@ -10,31 +17,63 @@ const count = z.number().int().positive();
 
 /** Everything `mesocast attach` can be told, with its defaults. The config file has these keys; flags are their kebab-case. */
 export const attachSchema = z.strictObject({
-  directory: z.string().describe('the folder that frames appear in; folders below it are series of their own'),
+  directory: z
+    .string()
+    .describe('the folder that frames appear in; folders below it are series of their own'),
   out: z.string().default('mesocast-out').describe('where sinks write'),
   state: z.string().optional().describe('where the ledger lives; default: OUT/state'),
-  forecaster: z.string().default('dendrite').describe('a forecaster folder, or the name of one that ships with mesocast'),
-  device: z.string().default('auto').describe('auto, cpu, cuda, webgpu, ... (see `mesocast doctor`), reference, tensorflow'),
+  forecaster: z
+    .string()
+    .default('dendrite')
+    .describe('a forecaster folder, or the name of one that ships with mesocast'),
+  device: z
+    .string()
+    .default('auto')
+    .describe('auto, cpu, cuda, webgpu, ... (see `mesocast doctor`), reference, tensorflow'),
   threads: count.optional().describe('CPU threads for the engine; default: all cores'),
   context: z.number().int().min(2).default(10).describe('frames a forecast stands on'),
   horizon: count.default(50).describe('leads to forecast'),
   stride: count.default(1).describe('frames per model step: lead l is l * stride frames ahead'),
   forecastEvery: count.default(1).describe('forecast from every Nth frame only'),
-  policy: z.enum(['every', 'latest']).default('every').describe('every: forecast from each frame; latest: observe all, forecast from the newest'),
-  range: z.tuple([z.number(), z.number()]).refine(([a, b]) => b > a, 'the second must be larger').optional().describe('values that normalise to 0 and 1; default: least and greatest of the first context frames'),
-  include: z.array(z.string()).default([]).describe('only files whose path below the directory matches one of these globs'),
+  policy: z
+    .enum(['every', 'latest'])
+    .default('every')
+    .describe('every: forecast from each frame; latest: observe all, forecast from the newest'),
+  range: z
+    .tuple([z.number(), z.number()])
+    .refine(([a, b]) => b > a, 'the second must be larger')
+    .optional()
+    .describe('values that normalise to 0 and 1; default: least and greatest of the first context frames'),
+  include: z
+    .array(z.string())
+    .default([])
+    .describe('only files whose path below the directory matches one of these globs'),
   ignore: z.array(z.string()).default([]).describe('skip files that match one of these globs'),
-  atomic: z.boolean().default(false).describe('the writer renames finished files into place: accept a file at once'),
+  atomic: z
+    .boolean()
+    .default(false)
+    .describe('the writer renames finished files into place: accept a file at once'),
   pollInterval: seconds.default(1).describe('seconds between scans of the directory'),
-  patience: seconds.default(5).describe('seconds that a file may stay incomplete, or a number missing, before it is given up'),
+  patience: seconds
+    .default(5)
+    .describe('seconds that a file may stay incomplete, or a number missing, before it is given up'),
   untilIdle: seconds.optional().describe('end when no new frame came for this many seconds'),
   frames: count.optional().describe('end after this many frames'),
   batchSize: count.default(8).describe('most series in one run of the network'),
-  batchDelay: seconds.default(0.01).describe('seconds to wait for other series before a smaller batch is run'),
+  batchDelay: seconds
+    .default(0.01)
+    .describe('seconds to wait for other series before a smaller batch is run'),
   memoryFrames: count.default(64).describe('most frames in memory between read and delivery'),
-  memoryBytes: count.default(512 * 2 ** 20).describe('most bytes of frames in memory between read and delivery'),
-  outstandingBytes: count.default(4 * 2 ** 30).describe('disk quota of forecasts that wait for their truth; over it the oldest expire'),
-  sinks: z.array(sinkSchema).default([{ name: 'files', options: {}, required: true }, { name: 'jsonl', options: {}, required: true }]),
+  memoryBytes: count
+    .default(512 * 2 ** 20)
+    .describe('most bytes of frames in memory between read and delivery'),
+  outstandingBytes: count
+    .default(4 * 2 ** 30)
+    .describe('disk quota of forecasts that wait for their truth; over it the oldest expire'),
+  sinks: z.array(sinkSchema).default([
+    { name: 'files', options: {}, required: true },
+    { name: 'jsonl', options: {}, required: true },
+  ]),
 });
 
 export type AttachConfig = z.output<typeof attachSchema>;

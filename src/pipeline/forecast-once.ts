@@ -17,7 +17,10 @@ import { describeShape, sameShape, type Frame } from './frame.js';
 import { toChannels } from './normalisation.js';
 import { codecExtensions, codecForExtension, createPlugin } from './registry.js';
 
-export type ForecastOnceOptions = Pick<AttachConfig, 'forecaster' | 'out' | 'horizon' | 'context' | 'stride' | 'device' | 'threads' | 'range' | 'sinks'> & {
+export type ForecastOnceOptions = Pick<
+  AttachConfig,
+  'forecaster' | 'out' | 'horizon' | 'context' | 'stride' | 'device' | 'threads' | 'range' | 'sinks'
+> & {
   /** A folder of frames, or the last frame to use. */
   readonly path: string;
 };
@@ -25,7 +28,10 @@ export type ForecastOnceOptions = Pick<AttachConfig, 'forecaster' | 'out' | 'hor
 /** The last `count` frame files of a folder, or up to a file. */
 const chooseFiles = async (path: string, count: number): Promise<string[]> => {
   const found = await stat(path).catch((cause: unknown) => {
-    throw new StartupError(codeOf(cause) === 'ENOENT' ? `there is no ${path}` : `cannot read ${path}: ${messageOf(cause)}`, { cause });
+    throw new StartupError(
+      codeOf(cause) === 'ENOENT' ? `there is no ${path}` : `cannot read ${path}: ${messageOf(cause)}`,
+      { cause },
+    );
   });
   const folder = found.isDirectory() ? path : dirname(path);
   const extensions = await codecExtensions();
@@ -36,10 +42,19 @@ const chooseFiles = async (path: string, count: number): Promise<string[]> => {
       return index === undefined ? [] : [{ name, index }];
     })
     .sort((a, b) => a.index - b.index);
-  const last = found.isDirectory() ? files.length - 1 : files.findIndex(({ name }) => name === basename(path));
-  if (files.length === 0 || last < 0) throw new StartupError(`there are no frames in ${folder}`, { hint: 'frames are numbered files like frame_0001.png, .tif or .npy' });
+  const last = found.isDirectory()
+    ? files.length - 1
+    : files.findIndex(({ name }) => name === basename(path));
+  if (files.length === 0 || last < 0)
+    throw new StartupError(`there are no frames in ${folder}`, {
+      hint: 'frames are numbered files like frame_0001.png, .tif or .npy',
+    });
   const chosen = files.slice(Math.max(0, last + 1 - count), last + 1);
-  if (chosen.length < count) throw new StartupError(`a forecast stands on ${count} frames, but ${path} has only ${chosen.length} up to the last one`, { hint: 'wait for more, or give a smaller --context' });
+  if (chosen.length < count)
+    throw new StartupError(
+      `a forecast stands on ${count} frames, but ${path} has only ${chosen.length} up to the last one`,
+      { hint: 'wait for more, or give a smaller --context' },
+    );
   return chosen.map(({ name }) => join(folder, name));
 };
 
@@ -56,12 +71,21 @@ const loadFrames = async (files: readonly string[], series: string, channels: nu
     }
     const first = frames[0];
     if (first !== undefined && !sameShape(first.shape, field.shape)) {
-      throw new FrameError(`${path} is ${describeShape(field.shape)}, the frames before it are ${describeShape(first.shape)}`);
+      throw new FrameError(
+        `${path} is ${describeShape(field.shape)}, the frames before it are ${describeShape(first.shape)}`,
+      );
     }
     if (!field.data.every(Number.isFinite)) throw new FrameError(`${path} holds NaN or infinite values`);
     const index = frameNumber(basename(path)) ?? position;
     const entry = { series, index, path, revision: { size: bytes.length, mtimeNs: '0' } };
-    frames.push({ ...field, series, index, position, contentHash: createHash('sha256').update(bytes).digest('hex'), source: entry });
+    frames.push({
+      ...field,
+      series,
+      index,
+      position,
+      contentHash: createHash('sha256').update(bytes).digest('hex'),
+      source: entry,
+    });
   }
   return frames;
 };
@@ -109,9 +133,26 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
     const last = frames.at(-1) as Frame;
     const { forecast } = await lastValueFrom(
       of([{ item: last, newest: true }]).pipe(
-        encode({ runner, memory: memoryOf(frames), latentStride, context, stride, forecastEvery: 1, policy: 'every', range }),
+        encode({
+          runner,
+          memory: memoryOf(frames),
+          latentStride,
+          context,
+          stride,
+          forecastEvery: 1,
+          policy: 'every',
+          range,
+        }),
         predict({ runner, horizon, latentStride }),
-        decode({ engine, horizon, stride, latentStride, forecaster: forecaster.id, trustedLeads: () => 0, now: () => new Date() }),
+        decode({
+          engine,
+          horizon,
+          stride,
+          latentStride,
+          forecaster: forecaster.id,
+          trustedLeads: () => 0,
+          now: () => new Date(),
+        }),
       ),
     );
     if (forecast === undefined) throw new FrameError('the frames do not make a context');

@@ -51,4 +51,5 @@ export const sameShape = (a: FrameShape, b: FrameShape): boolean =>
   a[0] === b[0] && a[1] === b[1] && a[2] === b[2];
 
 /** Two looks at a file found the same. */
-export const sameRevision = (a: Revision, b: Revision): boolean => a.size === b.size && a.mtimeNs === b.mtimeNs;
+export const sameRevision = (a: Revision, b: Revision): boolean =>
+  a.size === b.size && a.mtimeNs === b.mtimeNs;

@@ -10,8 +10,11 @@ export const uniformNumbers = (seed: number): (() => number) => {
 };
 
 /** Standard normal numbers from uniform ones (Box and Muller 1958). */
-export const normalNumbers = (uniform: () => number): (() => number) => () =>
-  Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
+export const normalNumbers =
+  (uniform: () => number): (() => number) =>
+  () =>
+    Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 
 /** The seed of the k-th of several independent streams. */
-export const streamSeed = (seed: number, k: number): number => (Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) + Math.imul(k + 1, 0xc2b2ae35)) >>> 0;
+export const streamSeed = (seed: number, k: number): number =>
+  (Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) + Math.imul(k + 1, 0xc2b2ae35)) >>> 0;

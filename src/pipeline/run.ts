@@ -13,7 +13,13 @@ export type Outcome =
 /** What a run tells while it goes on. */
 export type RunEvent =
   | { readonly type: 'notice'; readonly message: string }
-  | { readonly type: 'frame'; readonly series: string; readonly index: number; readonly outcome: Outcome; readonly reason?: string }
+  | {
+      readonly type: 'frame';
+      readonly series: string;
+      readonly index: number;
+      readonly outcome: Outcome;
+      readonly reason?: string;
+    }
   | { readonly type: 'forecast'; readonly forecast: Forecast }
   | { readonly type: 'score'; readonly score: Score };
 

@@ -1,6 +1,18 @@
 import { open, stat } from 'node:fs/promises';
 import { extname, isAbsolute, join, relative, resolve } from 'node:path';
-import { concatMap, connect, filter, ignoreElements, lastValueFrom, map, of, Subject, tap, zip, type Observable } from 'rxjs';
+import {
+  concatMap,
+  connect,
+  filter,
+  ignoreElements,
+  lastValueFrom,
+  map,
+  of,
+  Subject,
+  tap,
+  zip,
+  type Observable,
+} from 'rxjs';
 import { openEngine } from '../engine/index.js';
 import { loadForecaster } from '../forecaster/folder.js';
 import { createRunner } from '../forecaster/programs.js';
@@ -32,12 +44,16 @@ import { createTrust } from './trust.js';
 /** Milliseconds that a stop may take before what still waits for a sink is left to the next run. */
 const DRAIN = 20_000;
 
-const scoreDeliveries = (scores: readonly Score[]): Delivery[] => scores.map((score) => ({ type: 'score', score }));
+const scoreDeliveries = (scores: readonly Score[]): Delivery[] =>
+  scores.map((score) => ({ type: 'score', score }));
 
 /** @throws StartupError when the directory is not there */
 const requireDirectory = async (directory: string): Promise<void> => {
   const found = await stat(directory).catch((error: unknown) => {
-    if (codeOf(error) === 'ENOENT') throw new StartupError(`there is no directory ${directory}`, { hint: 'name the folder that frames are written into; it must exist when mesocast starts' });
+    if (codeOf(error) === 'ENOENT')
+      throw new StartupError(`there is no directory ${directory}`, {
+        hint: 'name the folder that frames are written into; it must exist when mesocast starts',
+      });
     throw new StartupError(`cannot read ${directory}: ${messageOf(error)}`, { cause: error });
   });
   if (!found.isDirectory()) throw new StartupError(`${directory} is not a directory`);
@@ -54,8 +70,15 @@ const ownOutput = (directory: string, folders: readonly string[]): string[] =>
 /** Codecs by file name, giving frames of the channels that the network takes: a series may have grey and coloured files. */
 const codecsByExtension = async (channels: number): Promise<(path: string) => Codec | undefined> => {
   const extensions = await codecExtensions();
-  const fitting = (codec: Codec): Codec => ({ ...codec, decode: async (bytes, signal) => toChannels(await codec.decode(bytes, signal), channels) });
-  const codecs = new Map(await Promise.all(extensions.map(async (extension) => [extension, fitting(await codecForExtension(extension))] as const)));
+  const fitting = (codec: Codec): Codec => ({
+    ...codec,
+    decode: async (bytes, signal) => toChannels(await codec.decode(bytes, signal), channels),
+  });
+  const codecs = new Map(
+    await Promise.all(
+      extensions.map(async (extension) => [extension, fitting(await codecForExtension(extension))] as const),
+    ),
+  );
   return (path) => codecs.get(extname(path).toLowerCase());
 };
 
@@ -68,7 +91,10 @@ const validator =
       return await codecFor(path)?.validate({
         size,
         read: async (offset, length) => {
-          const { buffer, bytesRead } = await file.read(Buffer.alloc(Math.max(0, Math.min(length, size - offset))), { position: offset });
+          const { buffer, bytesRead } = await file.read(
+            Buffer.alloc(Math.max(0, Math.min(length, size - offset))),
+            { position: offset },
+          );
           return buffer.subarray(0, bytesRead);
         },
       });
@@ -126,7 +152,9 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
 
   await requireDirectory(directory);
   if (out === directory || statePath === directory) {
-    throw new UsageError(`output and state cannot go into the watched directory itself: ${directory}`, { hint: 'give --out another folder; one below it is fine' });
+    throw new UsageError(`output and state cannot go into the watched directory itself: ${directory}`, {
+      hint: 'give --out another folder; one below it is fine',
+    });
   }
   try {
     const forecaster = await loadForecaster(config.forecaster);
@@ -134,7 +162,11 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     // What can be wrong with the options is found before anything is written.
     const sinks = await Promise.all(
       config.sinks.map(async ({ name, options, required }): Promise<NamedSink> => {
-        const context = { out, codec: (codec: string) => createPlugin('codec', codec, {}, undefined), log: notice };
+        const context = {
+          out,
+          codec: (codec: string) => createPlugin('codec', codec, {}, undefined),
+          log: notice,
+        };
         return { name, required, sink: await createPlugin('sink', name, options, context) };
       }),
     );
@@ -144,7 +176,11 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     undo.add(() => state.release());
     const ledger = openLedger(state.path);
     undo.add(() => ledger.close());
-    const outstanding = await openOutstanding({ directory: join(state.path, 'outstanding'), quotaBytes: config.outstandingBytes, store: ledger.forecasts });
+    const outstanding = await openOutstanding({
+      directory: join(state.path, 'outstanding'),
+      quotaBytes: config.outstandingBytes,
+      store: ledger.forecasts,
+    });
     const runner = await createRunner(forecaster, engine);
     undo.add(() => runner.dispose());
     await openSinks(sinks, hard.signal, notice);
@@ -152,7 +188,11 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     const source = await createPlugin(
       'source',
       'directory',
-      { directory, include: config.include, ignore: [...config.ignore, ...ownOutput(directory, [out, statePath])] },
+      {
+        directory,
+        include: config.include,
+        ignore: [...config.ignore, ...ownOutput(directory, [out, statePath])],
+      },
       { log: notice, extensions: await codecExtensions() },
     );
     undo.add(() => source.close());
@@ -167,7 +207,13 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
 
     const end = (entry: Entry, outcome: Outcome, reason?: string): void => {
       counts.frames[outcome]++;
-      events.next({ type: 'frame', series: entry.series, index: entry.index, outcome, ...(reason !== undefined && { reason }) });
+      events.next({
+        type: 'frame',
+        series: entry.series,
+        index: entry.index,
+        outcome,
+        ...(reason !== undefined && { reason }),
+      });
     };
     const fail = (entry: Entry, outcome: 'rejected' | 'lost', reason: string): void => {
       ledger.finish(entry, outcome, { reason });
@@ -176,7 +222,11 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     };
     const stageContext = { signal: intake.signal, fail, notice, now: () => new Date(), ledger };
 
-    const memory: SeriesMemory = { ...createSeriesMemory(ledger), recall: createRecall({ ledger, codecFor, notice }), notice };
+    const memory: SeriesMemory = {
+      ...createSeriesMemory(ledger),
+      recall: createRecall({ ledger, codecFor, notice }),
+      notice,
+    };
 
     /** Frames in memory, by their key, until their outcome returns their share of the pool. */
     const held = new Map<string, () => void>();
@@ -186,7 +236,8 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
       return frame;
     };
 
-    const deliver = <T>(deliveries: (item: T) => readonly Delivery[]) => emit<T>({ targets, deliveries, signal: hard.signal, notice });
+    const deliver = <T>(deliveries: (item: T) => readonly Delivery[]) =>
+      emit<T>({ targets, deliveries, signal: hard.signal, notice });
     const deliverScores = deliver(scoreDeliveries);
     const settle = async (scores: readonly Score[]): Promise<void> => {
       await outstanding.settle(scores.map(({ id }) => id));
@@ -195,7 +246,10 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
         events.next({ type: 'score', score });
       }
     };
-    const acknowledge = async ({ frame, outcome, forecast }: Observation, scores: readonly Score[]): Promise<void> => {
+    const acknowledge = async (
+      { frame, outcome, forecast }: Observation,
+      scores: readonly Score[],
+    ): Promise<void> => {
       await settle(scores);
       ledger.finish(frame.source, outcome, { contentHash: frame.contentHash, position: frame.position });
       held.get(keyOf(frame))?.();
@@ -207,21 +261,51 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
       end(frame.source, outcome);
     };
 
-    const observations$: Observable<Observation> = watch(config, { ...stageContext, source, validate: validator(codecFor) }).pipe(
+    const observations$: Observable<Observation> = watch(config, {
+      ...stageContext,
+      source,
+      validate: validator(codecFor),
+    }).pipe(
       read({}, { ...stageContext, credits, codecFor }),
       map(admit),
-      batch({ size: config.batchSize, delay: config.batchDelay * 1000, seriesOf: (frame) => frame.series, shapeOf: networkShape }, (batches$) =>
-        batches$.pipe(
-          encode({ runner, memory, latentStride, context, stride, forecastEvery: config.forecastEvery, policy: config.policy, range: config.range }),
-          predict({ runner, horizon, latentStride }),
-          decode({ engine, horizon, stride, latentStride, forecaster: forecaster.id, trustedLeads: trust.leadsOf, now: stageContext.now }),
-        ),
+      batch(
+        {
+          size: config.batchSize,
+          delay: config.batchDelay * 1000,
+          seriesOf: (frame) => frame.series,
+          shapeOf: networkShape,
+        },
+        (batches$) =>
+          batches$.pipe(
+            encode({
+              runner,
+              memory,
+              latentStride,
+              context,
+              stride,
+              forecastEvery: config.forecastEvery,
+              policy: config.policy,
+              range: config.range,
+            }),
+            predict({ runner, horizon, latentStride }),
+            decode({
+              engine,
+              horizon,
+              stride,
+              latentStride,
+              forecaster: forecaster.id,
+              trustedLeads: trust.leadsOf,
+              now: stageContext.now,
+            }),
+          ),
       ),
     );
     const acknowledged$ = observations$.pipe(
       connect((shared$) =>
         zip(
-          shared$.pipe(deliver(({ forecast }) => (forecast === undefined ? [] : [{ type: 'forecast', forecast }]))),
+          shared$.pipe(
+            deliver(({ forecast }) => (forecast === undefined ? [] : [{ type: 'forecast', forecast }])),
+          ),
           shared$.pipe(verify({ outstanding, trust, notice }), deliverScores),
         ),
       ),
@@ -237,7 +321,15 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
         // The series is over (idle, or the frames that were asked for): what still waits for its truth will not get it.
         if (!stopping) {
           const scores = (await outstanding.expireAll('the run ended before its truth came')).map(scoreOf);
-          await lastValueFrom(of(scores).pipe(filter(({ length }) => length > 0), deliverScores, concatMap(settle), map(() => undefined)), { defaultValue: undefined });
+          await lastValueFrom(
+            of(scores).pipe(
+              filter(({ length }) => length > 0),
+              deliverScores,
+              concatMap(settle),
+              map(() => undefined),
+            ),
+            { defaultValue: undefined },
+          );
         }
         await ledger.durable();
         return summary();

@@ -21,13 +21,18 @@ export interface DecodeOptions {
 
 /** The idempotency key of a forecast: the same frame forecast the same way has the same id, before and after a crash. */
 export const forecastId = ({ series, index, contentHash }: Frame, horizon: number, stride: number): string =>
-  createHash('sha256').update(JSON.stringify([series, index, contentHash, horizon, stride])).digest('hex');
+  createHash('sha256')
+    .update(JSON.stringify([series, index, contentHash, horizon, stride]))
+    .digest('hex');
 
 /** Brings roll-outs over from the device and makes forecasts of them, in the user's physical values. */
 export const decode = (options: DecodeOptions): OperatorFunction<readonly Predicted[], Observation> => {
   const { engine, horizon, stride, latentStride } = options;
 
-  const forecastOf = ({ frame, normalisation, rollOut }: Predicted, values: ReadonlyMap<Handle, Float32Array>): Forecast | undefined => {
+  const forecastOf = (
+    { frame, normalisation, rollOut }: Predicted,
+    values: ReadonlyMap<Handle, Float32Array>,
+  ): Forecast | undefined => {
     const data = rollOut === undefined ? undefined : values.get(rollOut.frames);
     if (rollOut === undefined || data === undefined || normalisation === undefined) return undefined;
     const { shape, series, index, position, sampleType } = frame;

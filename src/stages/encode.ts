@@ -78,7 +78,9 @@ const between = (a: Float32Array, b: Float32Array, share: number): Float32Array 
  * State lives here, per series; it is a function of the frames of the current stretch (pipeline/segments.ts), so that
  * after a restart it is rebuilt from those frames and later forecasts are the same.
  */
-export const encode = (options: EncodeOptions): OperatorFunction<readonly Batched<Frame>[], readonly Encoded[]> => {
+export const encode = (
+  options: EncodeOptions,
+): OperatorFunction<readonly Batched<Frame>[], readonly Encoded[]> => {
   const { runner, memory, context, stride, latentStride } = options;
   const segmentOptions = { context, length: SEGMENT };
   const lanes = new Map<string, Lane>();
@@ -93,13 +95,19 @@ export const encode = (options: EncodeOptions): OperatorFunction<readonly Batche
   /** Where the network clips: a series that goes there cannot be forecast well. */
   const checkRange = ({ series, index }: Frame, data: Float32Array, { low, high }: Normalisation): void => {
     if (told.has(series) || data.every((value) => value >= WIDEST[0] && value <= WIDEST[1])) return;
-    tellOnce(series, `frame ${index} has values far outside of ${low} .. ${high}, ${options.range === undefined ? 'the range of the first frames' : 'the range that was given'}: forecasts will be poor; give a wider --range, and another state folder`);
+    tellOnce(
+      series,
+      `frame ${index} has values far outside of ${low} .. ${high}, ${options.range === undefined ? 'the range of the first frames' : 'the range that was given'}: forecasts will be poor; give a wider --range, and another state folder`,
+    );
   };
   const toNetwork = (frame: Frame, normalisation: Normalisation): Float32Array =>
     fit(normalise(frame.data, normalisation), frame.shape, latentStride);
 
   /** Runs frames through the state of several segments at once, round by round. */
-  const takeIn = async (shape: FrameShape, jobs: readonly { segment: Segment; frames: readonly Float32Array[] }[]): Promise<void> => {
+  const takeIn = async (
+    shape: FrameShape,
+    jobs: readonly { segment: Segment; frames: readonly Float32Array[] }[],
+  ): Promise<void> => {
     const rounds = Math.max(0, ...jobs.map(({ frames }) => frames.length));
     for (let round = 0; round < rounds; round++) {
       const active = jobs.filter(({ frames }) => round < frames.length);
@@ -141,15 +149,28 @@ export const encode = (options: EncodeOptions): OperatorFunction<readonly Batche
   };
 
   /** A lane that is not in memory: at the start of its series, or after a restart with the frames that it stands on. */
-  const openLane = async (frame: Frame, step: number, normalisation: Normalisation, before: readonly Frame[] | undefined) => {
+  const openLane = async (
+    frame: Frame,
+    step: number,
+    normalisation: Normalisation,
+    before: readonly Frame[] | undefined,
+  ) => {
     const { series, position } = frame;
     const from = segmentOf(step, segmentOptions);
     // A few more than the stretch itself: its first frame may be missing, and bridged from the one before.
     const first = position - Math.min(step, step - from + LONGEST_BRIDGE + 1) * stride;
     const earlier = step === 0 ? [] : (before ?? (await memory.recall(series, first, position - 1)));
     const same = earlier.filter((old) => old.position >= first && (position - old.position) % stride === 0);
-    const known = same.map((old) => ({ step: step - (position - old.position) / stride, data: toNetwork(old, normalisation) }));
-    const lane: Lane = { step: from - 1, segments: new Map(), lastFrame: known.at(-1)?.data, lastRaw: same.at(-1)?.data };
+    const known = same.map((old) => ({
+      step: step - (position - old.position) / stride,
+      data: toNetwork(old, normalisation),
+    }));
+    const lane: Lane = {
+      step: from - 1,
+      segments: new Map(),
+      lastFrame: known.at(-1)?.data,
+      lastRaw: same.at(-1)?.data,
+    };
     return { lane, known, from };
   };
 
@@ -176,7 +197,12 @@ export const encode = (options: EncodeOptions): OperatorFunction<readonly Batche
     }
     if (lane === undefined) {
       ({ lane, known, from } = await openLane(frame, now().step, normalisation, before));
-      if (!isUnbroken([...known, now()].filter(({ step }) => step >= from), from)) {
+      if (
+        !isUnbroken(
+          [...known, now()].filter(({ step }) => step >= from),
+          from,
+        )
+      ) {
         startAnew('frames that its state stands on are gone');
         ({ lane, known, from } = await openLane(frame, 0, normalisation, []));
       }
@@ -186,7 +212,9 @@ export const encode = (options: EncodeOptions): OperatorFunction<readonly Batche
     const last = lane.step;
     const { step, data } = now();
     for (const taken of bridged([...known, { step, data }]).filter((frame) => frame.step > last)) {
-      for (const start of segmentsAt(taken.step, segmentOptions).filter((first) => first >= segmentOf(step, segmentOptions))) {
+      for (const start of segmentsAt(taken.step, segmentOptions).filter(
+        (first) => first >= segmentOf(step, segmentOptions),
+      )) {
         const segment = lane.segments.get(start) ?? { state: undefined, last: undefined, before: undefined };
         lane.segments.set(start, segment);
         const job = jobs.get(start) ?? { segment, frames: [] };
@@ -198,13 +226,18 @@ export const encode = (options: EncodeOptions): OperatorFunction<readonly Batche
   };
 
   /** The series' normalisation, once there are enough frames to fix it; then with the frames that fixed it. */
-  const warmUp = async (frame: Frame): Promise<{ normalisation?: Normalisation; before?: readonly Frame[] }> => {
+  const warmUp = async (
+    frame: Frame,
+  ): Promise<{ normalisation?: Normalisation; before?: readonly Frame[] }> => {
     const { series, position } = frame;
     const known = memory.normalisation(series, position);
     if (known !== undefined) {
       const { range } = options;
       if (range !== undefined && (known.low !== range[0] || known.high !== range[1]))
-        tellOnce(series, `its values stay normalised from ${known.low} .. ${known.high}, as they were when it began; begin anew with another state folder to have ${range[0]} .. ${range[1]}`);
+        tellOnce(
+          series,
+          `its values stay normalised from ${known.low} .. ${known.high}, as they were when it began; begin anew with another state folder to have ${range[0]} .. ${range[1]}`,
+        );
       return { normalisation: known };
     }
     const before = warming.get(series) ?? (await memory.recall(series, 0, position - 1));
@@ -212,7 +245,10 @@ export const encode = (options: EncodeOptions): OperatorFunction<readonly Batche
     warming.set(series, frames);
     if (frames.length < context) return {};
     const { range } = options;
-    const normalisation = range === undefined ? fixNormalisation(frames.map(({ data }) => data)) : { low: range[0], high: range[1] };
+    const normalisation =
+      range === undefined
+        ? fixNormalisation(frames.map(({ data }) => data))
+        : { low: range[0], high: range[1] };
     memory.fixNormalisation(series, normalisation, position);
     warming.delete(series);
     return { normalisation, before };
@@ -222,10 +258,18 @@ export const encode = (options: EncodeOptions): OperatorFunction<readonly Batche
     const plans = [];
     for (const { item: frame, newest } of batch) {
       const { normalisation, before } = await warmUp(frame);
-      plans.push({ frame, newest, normalisation, plan: normalisation && (await plan(frame, normalisation, before)) });
+      plans.push({
+        frame,
+        newest,
+        normalisation,
+        plan: normalisation && (await plan(frame, normalisation, before)),
+      });
     }
     const shape = (batch[0] as Batched<Frame>).item.shape;
-    await takeIn(shape, plans.flatMap((entry) => entry.plan?.jobs ?? []));
+    await takeIn(
+      shape,
+      plans.flatMap((entry) => entry.plan?.jobs ?? []),
+    );
     return plans.map(({ frame, newest, normalisation, plan: done }): Encoded => {
       if (done === undefined || normalisation === undefined) return { frame, outcome: 'warm-up' };
       const { lane, step, data } = done;
@@ -242,15 +286,22 @@ export const encode = (options: EncodeOptions): OperatorFunction<readonly Batche
         release(old.state);
         lane.segments.delete(start);
       }
-      if (step < context - 1 || segment?.state === undefined) return { frame, outcome: 'warm-up', normalisation };
-      const due = (frame.position + 1 - context) % options.forecastEvery === 0 && (options.policy === 'every' || newest);
+      if (step < context - 1 || segment?.state === undefined)
+        return { frame, outcome: 'warm-up', normalisation };
+      const due =
+        (frame.position + 1 - context) % options.forecastEvery === 0 &&
+        (options.policy === 'every' || newest);
       if (!due) return { frame, outcome: 'observed', normalisation };
       return {
         frame,
         outcome: 'forecast',
         normalisation,
         previous: previous ?? frame.data,
-        input: { frame: data, previous: segment.before ?? data, state: segment.state.map((handle) => handle.retain()) },
+        input: {
+          frame: data,
+          previous: segment.before ?? data,
+          state: segment.state.map((handle) => handle.retain()),
+        },
       };
     });
   };

@@ -12,7 +12,11 @@ export interface PredictOptions {
 }
 
 /** Rolls the state of each frame that a forecast is due from forward over the horizon. What comes out stays on the device. */
-export const predict = ({ runner, horizon, latentStride }: PredictOptions): OperatorFunction<readonly Encoded[], readonly Predicted[]> => {
+export const predict = ({
+  runner,
+  horizon,
+  latentStride,
+}: PredictOptions): OperatorFunction<readonly Encoded[], readonly Predicted[]> => {
   const predictBatch = async (batch: readonly Encoded[]): Promise<readonly Predicted[]> => {
     const due = batch.flatMap(({ input }, at) => (input === undefined ? [] : [{ input, at }]));
     const results = new Map<number, RollOut>();
@@ -20,7 +24,11 @@ export const predict = ({ runner, horizon, latentStride }: PredictOptions): Oper
     try {
       for (let from = 0; from < due.length; from += LARGEST_BATCH) {
         const part = due.slice(from, from + LARGEST_BATCH);
-        const frames = await runner.rollOut(fittedShape(shape, latentStride), part.map(({ input }) => input), horizon);
+        const frames = await runner.rollOut(
+          fittedShape(shape, latentStride),
+          part.map(({ input }) => input),
+          horizon,
+        );
         part.forEach(({ at }, k) => results.set(at, { frames: k === 0 ? frames : frames.retain(), k }));
       }
     } finally {

@@ -18,9 +18,15 @@ export interface Checkpoint {
 const FILE = 'checkpoint.safetensors';
 
 /** One file, so that numbers and weights cannot be of different times. */
-export const saveCheckpoint = async (folder: string, { iteration, settings, tensors }: Checkpoint): Promise<void> => {
+export const saveCheckpoint = async (
+  folder: string,
+  { iteration, settings, tensors }: Checkpoint,
+): Promise<void> => {
   await mkdir(folder, { recursive: true });
-  await writeAtomically(join(folder, FILE), writeSafetensors(tensors, { iteration: String(iteration), settings }));
+  await writeAtomically(
+    join(folder, FILE),
+    writeSafetensors(tensors, { iteration: String(iteration), settings }),
+  );
 };
 
 /** The folder's checkpoint, if there is one. @throws StateError for a damaged one */
@@ -36,6 +42,9 @@ export const loadCheckpoint = async (folder: string): Promise<Checkpoint | undef
     const { tensors, metadata } = readSafetensors(bytes);
     return { iteration: Number(metadata['iteration']), settings: metadata['settings'] ?? '', tensors };
   } catch (cause) {
-    throw new StateError(`${join(folder, FILE)} is damaged: ${messageOf(cause)}`, { cause, hint: 'delete it to train from the beginning' });
+    throw new StateError(`${join(folder, FILE)} is damaged: ${messageOf(cause)}`, {
+      cause,
+      hint: 'delete it to train from the beginning',
+    });
   }
 };

@@ -11,7 +11,13 @@ interface Symmetry {
 }
 
 /** Copies frame [H, W, C] to `target` at `offset` under a symmetry; H = W where it transposes. */
-const place = (frame: Float32Array, target: Float32Array, offset: number, [h, w, c]: readonly [number, number, number], s: Symmetry): void => {
+const place = (
+  frame: Float32Array,
+  target: Float32Array,
+  offset: number,
+  [h, w, c]: readonly [number, number, number],
+  s: Symmetry,
+): void => {
   for (let row = 0; row < h; row++) {
     for (let column = 0; column < w; column++) {
       const r = s.flipRows ? h - 1 - row : row;
@@ -27,7 +33,12 @@ const place = (frame: Float32Array, target: Float32Array, offset: number, [h, w,
  * The clip of an iteration, [T, N, H, W, C]: random windows of random series, each under a random symmetry. A function
  * of seed and iteration alone, so that a resumed training sees what an uninterrupted one would have seen.
  */
-export const sampleClip = (series: readonly Series[], shape: ClipShape, seed: number, iteration: number): HostTensor => {
+export const sampleClip = (
+  series: readonly Series[],
+  shape: ClipShape,
+  seed: number,
+  iteration: number,
+): HostTensor => {
   const random = uniformNumbers(streamSeed(seed, iteration));
   const pick = (n: number): number => Math.floor(random() * n);
   const [h, w, c] = shape.frame;
@@ -38,7 +49,11 @@ export const sampleClip = (series: readonly Series[], shape: ClipShape, seed: nu
   for (let n = 0; n < shape.batch; n++) {
     const { frames } = long[pick(long.length)] as Series;
     const start = pick(frames.length - length + 1);
-    const symmetry = { transpose: h === w && random() < 0.5, flipRows: random() < 0.5, flipColumns: random() < 0.5 };
+    const symmetry = {
+      transpose: h === w && random() < 0.5,
+      flipRows: random() < 0.5,
+      flipColumns: random() < 0.5,
+    };
     for (let t = 0; t < length; t++) {
       place(frames[start + t] as Float32Array, data, (t * shape.batch + n) * size, shape.frame, symmetry);
     }

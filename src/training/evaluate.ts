@@ -50,26 +50,34 @@ const strided = (series: Series, stride: number): Series[] =>
  * Scores a forecaster on folders of frames.
  * @throws ForecasterError, StartupError or CodecError for what cannot be loaded, UsageError when no series is long enough
  */
-export const evaluate = async (options: EvaluateOptions, progress?: (done: number, of: number) => void): Promise<Evaluation> => {
+export const evaluate = async (
+  options: EvaluateOptions,
+  progress?: (done: number, of: number) => void,
+): Promise<Evaluation> => {
   const { context, horizon, stride, every, range } = options;
   const forecaster = await loadForecaster(options.forecaster);
   const all = await loadSeries(options.data, { channels: forecaster.network.shape.channels, context, range });
   const long = all.filter(({ frames }) => frames.length >= (context + horizon) * stride);
   if (long.length === 0) {
     const longest = Math.max(...all.map(({ frames }) => frames.length));
-    throw new UsageError(`no series is long enough: context ${context} and horizon ${horizon} need ${(context + horizon) * stride} frames, the longest has ${longest}`, {
-      hint: 'give a smaller --horizon',
-    });
+    throw new UsageError(
+      `no series is long enough: context ${context} and horizon ${horizon} need ${(context + horizon) * stride} frames, the longest has ${longest}`,
+      {
+        hint: 'give a smaller --horizon',
+      },
+    );
   }
   const engine = await openEngine(options.device, options.threads);
   try {
     const runner = await createRunner(forecaster, engine);
     const latentStride = forecaster.network.encoder.stride;
-    const ready = long.flatMap((series) => strided(series, stride)).map((series) => ({
-      ...series,
-      shape: fittedShape(series.shape, latentStride),
-      frames: series.frames.map((frame) => fit(frame, series.shape, latentStride)),
-    }));
+    const ready = long
+      .flatMap((series) => strided(series, stride))
+      .map((series) => ({
+        ...series,
+        shape: fittedShape(series.shape, latentStride),
+        frames: series.frames.map((frame) => fit(frame, series.shape, latentStride)),
+      }));
     const sums = await scoreSeries(runner, ready, { context, horizon, every }, progress);
     await runner.dispose();
     const mean = (values: readonly number[]): number[] => values.map((value) => value / sums.windows);

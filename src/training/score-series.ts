@@ -49,7 +49,11 @@ const inBatches = (windows: readonly Window[], size: number): Window[][] => {
 const BATCH = 8;
 
 /** Forecasts a batch of windows: takes each context in from nothing, then rolls out. [windows][lead] frames. */
-const forecastBatch = async (runner: Runner, batch: readonly Window[], { context, horizon }: Windows): Promise<Float32Array[][]> => {
+const forecastBatch = async (
+  runner: Runner,
+  batch: readonly Window[],
+  { context, horizon }: Windows,
+): Promise<Float32Array[][]> => {
   const shape = (batch[0] as Window).series.shape;
   let states: (StateHandles | undefined)[] = batch.map(() => undefined);
   const inputs = (t: number): SeriesInput[] =>
@@ -58,7 +62,8 @@ const forecastBatch = async (runner: Runner, batch: readonly Window[], { context
       previous: series.frames[start + Math.max(t - 1, 0)] as Float32Array,
       state: states[k],
     }));
-  const release = (old: readonly (StateHandles | undefined)[]): void => old.forEach((state) => state?.forEach((h) => h.release()));
+  const release = (old: readonly (StateHandles | undefined)[]): void =>
+    old.forEach((state) => state?.forEach((h) => h.release()));
   for (let t = 0; t < context; t++) {
     const next = await runner.observe(shape, inputs(t));
     release(states);
@@ -70,7 +75,9 @@ const forecastBatch = async (runner: Runner, batch: readonly Window[], { context
   rolled.release();
   const size = sizeOf(shape);
   return batch.map((_, k) =>
-    Array.from({ length: horizon }, (_lead, l) => (data as Float32Array).subarray((k * horizon + l) * size, (k * horizon + l + 1) * size)),
+    Array.from({ length: horizon }, (_lead, l) =>
+      (data as Float32Array).subarray((k * horizon + l) * size, (k * horizon + l + 1) * size),
+    ),
   );
 };
 
@@ -86,7 +93,13 @@ export const scoreSeries = async (
 ): Promise<LeadSums> => {
   const list = all.flatMap((series) => windowsOf(series, windows));
   const zeros = (): number[] => Array<number>(windows.horizon).fill(0);
-  const sums = { windows: list.length, mse: zeros(), persistenceMse: zeros(), linearMse: zeros(), ssim: zeros() };
+  const sums = {
+    windows: list.length,
+    mse: zeros(),
+    persistenceMse: zeros(),
+    linearMse: zeros(),
+    ssim: zeros(),
+  };
   let done = 0;
   for (const batch of inBatches(list, BATCH)) {
     const forecasts = await forecastBatch(runner, batch, windows);
@@ -109,4 +122,6 @@ export const scoreSeries = async (
 
 /** Skill over persistence per lead: 1 - sqrt(sum of MSE / sum of persistence MSE). */
 export const skills = ({ windows, mse: errors, persistenceMse }: LeadSums): number[] =>
-  errors.map((error, l) => skillOf(Math.sqrt(error / windows), Math.sqrt((persistenceMse[l] ?? 0) / windows)));
+  errors.map((error, l) =>
+    skillOf(Math.sqrt(error / windows), Math.sqrt((persistenceMse[l] ?? 0) / windows)),
+  );

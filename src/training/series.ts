@@ -25,16 +25,30 @@ export interface SeriesOptions {
   readonly range?: readonly [number, number] | undefined;
 }
 
-const fromFields = (name: string, fields: readonly Field[], { channels, context, range }: SeriesOptions): Series => {
+const fromFields = (
+  name: string,
+  fields: readonly Field[],
+  { channels, context, range }: SeriesOptions,
+): Series => {
   const same = fields.map((field) => toChannels(field, channels));
   const [first] = same as [Field];
-  const normalisation = range === undefined ? fixNormalisation(same.slice(0, context).map((f) => f.data)) : { low: range[0], high: range[1] };
-  return { name, shape: first.shape, normalisation, frames: same.map((field) => normalise(field.data, normalisation)) };
+  const normalisation =
+    range === undefined
+      ? fixNormalisation(same.slice(0, context).map((f) => f.data))
+      : { low: range[0], high: range[1] };
+  return {
+    name,
+    shape: first.shape,
+    normalisation,
+    frames: same.map((field) => normalise(field.data, normalisation)),
+  };
 };
 
 /** Frame files of one folder in order of their numbers. */
 const frameFiles = async (folder: string): Promise<string[]> => {
-  const names = (await readdir(folder, { withFileTypes: true })).filter((entry) => entry.isFile() && !entry.name.startsWith('.'));
+  const names = (await readdir(folder, { withFileTypes: true })).filter(
+    (entry) => entry.isFile() && !entry.name.startsWith('.'),
+  );
   const extensions = await codecExtensions();
   const known: { name: string; index: number }[] = [];
   for (const { name } of names) {
@@ -46,7 +60,9 @@ const frameFiles = async (folder: string): Promise<string[]> => {
 
 /** The folder and all folders below it that hold frames. */
 const framefolders = async (root: string): Promise<{ folder: string; files: string[] }[]> => {
-  const below = (await readdir(root, { withFileTypes: true })).filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'));
+  const below = (await readdir(root, { withFileTypes: true })).filter(
+    (entry) => entry.isDirectory() && !entry.name.startsWith('.'),
+  );
   const files = await frameFiles(root);
   const deeper = await Promise.all(below.map((entry) => framefolders(join(root, entry.name))));
   return [...(files.length === 0 ? [] : [{ folder: root, files }]), ...deeper.flat()];
@@ -64,7 +80,9 @@ const readFields = async (files: readonly string[]): Promise<Field[]> => {
     }
     const first = fields[0];
     if (first !== undefined && !sameShape(first.shape, field.shape)) {
-      throw new CodecError(`${file} is ${describeShape(field.shape)}, the frames before it are ${describeShape(first.shape)}`);
+      throw new CodecError(
+        `${file} is ${describeShape(field.shape)}, the frames before it are ${describeShape(first.shape)}`,
+      );
     }
     if (!field.data.every(Number.isFinite)) throw new CodecError(`${file} holds NaN or infinite values`);
     fields.push(field);
@@ -82,7 +100,10 @@ export const loadSeries = async (roots: readonly string[], options: SeriesOption
     const found = await framefolders(root).catch((cause: unknown) => {
       throw new StartupError(`${root} cannot be read: ${messageOf(cause)}`, { cause });
     });
-    if (found.length === 0) throw new StartupError(`there are no frames in ${root} or below it`, { hint: 'frames are files like frame_0001.png, .tif or .npy' });
+    if (found.length === 0)
+      throw new StartupError(`there are no frames in ${root} or below it`, {
+        hint: 'frames are files like frame_0001.png, .tif or .npy',
+      });
     for (const { folder, files } of found) {
       const name = join(basename(resolve(root)), relative(root, folder));
       all.push(fromFields(name, await readFields(files), options));
@@ -107,7 +128,11 @@ export const simulateSeries = async (
   const all: Series[] = [];
   for (const seed of seeds) {
     const run = await createPlugin('simulation', name, { ...simulation, seed }, undefined);
-    const fields = Array.from({ length: frames }, (): Field => ({ shape: run.shape, data: run.next(), sampleType: 'float32' }));
+    const fields = Array.from({ length: frames }, (): Field => ({
+      shape: run.shape,
+      data: run.next(),
+      sampleType: 'float32',
+    }));
     all.push(fromFields(`${name}-${seed}`, fields, { ...options, range: options.range ?? run.range }));
     progress(all.length);
     await new Promise((resume) => setImmediate(resume)); // long simulations must not keep signals waiting

@@ -35,7 +35,12 @@ const relativeError = (predicted: Tensor4D, truth: Tensor4D, last: Tensor4D): Sc
 const meanOf = (values: readonly Scalar[]): Scalar => tf.div(tf.addN([...values]), values.length);
 
 /** clip [T, N, H, W, C], time first so that frames are whole blocks of memory. */
-const clipLoss = (network: Network, params: Named<Tensor>, clip: Tensor5D, { batch, context, leads, frame }: ClipShape): Scalar => {
+const clipLoss = (
+  network: Network,
+  params: Named<Tensor>,
+  clip: Tensor5D,
+  { batch, context, leads, frame }: ClipShape,
+): Scalar => {
   const [h, w, c] = frame;
   const frames = (from: number, count: number): Tensor4D =>
     tf.reshape(tf.slice(clip, [from, 0, 0, 0, 0], [count, batch, h, w, c]), [count * batch, h, w, c]);
@@ -47,7 +52,9 @@ const clipLoss = (network: Network, params: Named<Tensor>, clip: Tensor5D, { bat
   const { latent, skips } = encode(given, before);
   const part = (x: Tensor4D, from: number, count: number): Tensor4D =>
     tf.slice(x, [from * batch, 0, 0, 0], [count * batch, x.shape[1], x.shape[2], x.shape[3]]);
-  let state: State = stateShapes(network, batch, h, w).map((shape) => tf.zeros(shape as [number, number, number, number]));
+  let state: State = stateShapes(network, batch, h, w).map((shape) =>
+    tf.zeros(shape as [number, number, number, number]),
+  );
   const expected: Tensor4D[] = [];
   for (let t = 0; t < context; t++) {
     state = advance(part(latent, t, 1), state);
@@ -71,13 +78,23 @@ const clipLoss = (network: Network, params: Named<Tensor>, clip: Tensor5D, { bat
 export const slotName = (slot: (typeof SLOTS)[number], name: string): string => `${slot}.${name}`;
 
 /** Inputs of the step: the clip, three numbers of the optimiser, and the four slots of every weight. */
-export const trainSpecs = (weights: Named<{ readonly shape: readonly number[] }>, clip: ClipShape): Record<string, Spec> => {
+export const trainSpecs = (
+  weights: Named<{ readonly shape: readonly number[] }>,
+  clip: ClipShape,
+): Record<string, Spec> => {
   const scalar: Spec = { shape: [], dtype: 'float32' };
   const slots = Object.entries(weights).flatMap(([name, { shape }]) =>
     SLOTS.map((slot) => [slotName(slot, name), { shape, dtype: 'float32' } as Spec] as const),
   );
   const frames: Spec = { shape: [clip.context + clip.leads, clip.batch, ...clip.frame], dtype: 'float32' };
-  return { clip: frames, rate: scalar, debias1: scalar, debias2: scalar, decay: scalar, ...Object.fromEntries(slots) };
+  return {
+    clip: frames,
+    rate: scalar,
+    debias1: scalar,
+    debias2: scalar,
+    decay: scalar,
+    ...Object.fromEntries(slots),
+  };
 };
 
 /**
@@ -90,7 +107,12 @@ export const trainStep =
     const input = (name: string): Tensor => inputs[name] as Tensor;
     const weights = names.map((name) => input(slotName('weight', name)));
     const { value, grads } = tf.valueAndGrads((...values) =>
-      clipLoss(network, Object.fromEntries(names.map((name, k) => [name, values[k] as Tensor])), input('clip') as Tensor5D, shape),
+      clipLoss(
+        network,
+        Object.fromEntries(names.map((name, k) => [name, values[k] as Tensor])),
+        input('clip') as Tensor5D,
+        shape,
+      ),
     )(weights);
     const length = tf.sqrt(tf.addN(grads.map((g) => tf.sum(tf.square(g)))));
     const scale = tf.minimum(1, tf.div(LONGEST_GRADIENT, tf.add(length, EPSILON)));
@@ -99,9 +121,15 @@ export const trainStep =
       const g = tf.mul(grads[k] as Tensor, scale);
       const mean = tf.add(tf.mul(input(slotName('mean', name)), BETA1), tf.mul(g, 1 - BETA1));
       const square = tf.add(tf.mul(input(slotName('square', name)), BETA2), tf.mul(tf.square(g), 1 - BETA2));
-      const move = tf.div(tf.div(mean, input('debias1')), tf.add(tf.sqrt(tf.div(square, input('debias2'))), EPSILON));
+      const move = tf.div(
+        tf.div(mean, input('debias1')),
+        tf.add(tf.sqrt(tf.div(square, input('debias2'))), EPSILON),
+      );
       const weight = tf.sub(weights[k] as Tensor, tf.mul(move, input('rate')));
-      const average = tf.add(weight, tf.mul(tf.sub(input(slotName('average', name)), weight), input('decay')));
+      const average = tf.add(
+        weight,
+        tf.mul(tf.sub(input(slotName('average', name)), weight), input('decay')),
+      );
       outputs[slotName('weight', name)] = weight;
       outputs[slotName('mean', name)] = mean;
       outputs[slotName('square', name)] = square;

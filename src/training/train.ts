@@ -1,6 +1,13 @@
 import { z } from 'zod';
 import { openEngine, type Engine, type Handle, type Named, type Program } from '../engine/index.js';
-import { assemble, buildNetwork, initialWeights, settingsSchema, type Forecaster, type Settings } from '../forecaster/forecaster.js';
+import {
+  assemble,
+  buildNetwork,
+  initialWeights,
+  settingsSchema,
+  type Forecaster,
+  type Settings,
+} from '../forecaster/forecaster.js';
 import { saveForecaster } from '../forecaster/folder.js';
 import { createRunner } from '../forecaster/programs.js';
 import type { Network } from '../forecaster/network-functions.js';
@@ -17,12 +24,20 @@ const count = z.number().int().positive();
 
 /** What `mesocast train` can be told, with its defaults. */
 export const trainSchema = z.strictObject({
-  data: z.array(z.string()).default([]).describe('folders of frames; each folder with frames, at any depth, is a series'),
+  data: z
+    .array(z.string())
+    .default([])
+    .describe('folders of frames; each folder with frames, at any depth, is a series'),
   simulation: z.string().optional().describe('train on this simulation instead of folders'),
   simulationOptions: z.record(z.string(), z.unknown()).default({}).describe('options of the simulation'),
   series: count.default(64).describe('series to simulate'),
   frames: count.default(70).describe('frames of each simulated series'),
-  firstSeed: z.number().int().nonnegative().default(1000).describe('seed of the first simulated series; the others follow'),
+  firstSeed: z
+    .number()
+    .int()
+    .nonnegative()
+    .default(1000)
+    .describe('seed of the first simulated series; the others follow'),
   validation: count.default(4).describe('series kept apart to judge by; the last ones'),
   out: z.string().describe('folder of the forecaster'),
   name: z.string().default('forecaster').describe('what the forecaster is called'),
@@ -33,26 +48,49 @@ export const trainSchema = z.strictObject({
   predictorOptions: z.record(z.string(), z.unknown()).default({}),
   decoderOptions: z.record(z.string(), z.unknown()).default({}),
   channels: count.default(1).describe('channels of a frame: 1 for grey, 3 for colour'),
-  boundary: z.enum(['periodic', 'replicate', 'zero']).default('replicate').describe('what lies beyond the edge of a frame'),
+  boundary: z
+    .enum(['periodic', 'replicate', 'zero'])
+    .default('replicate')
+    .describe('what lies beyond the edge of a frame'),
   range: z.tuple([z.number(), z.number()]).optional().describe('values that normalise to 0 and 1'),
   context: z.number().int().min(2).default(10).describe('frames a forecast stands on'),
   leads: count.default(20).describe('leads that the last part of training rolls out to'),
   horizon: count.default(50).describe('leads that validation looks at'),
   iterations: count.default(2000).describe('training steps'),
   batch: count.default(4).describe('clips per step'),
-  rate: z.number().positive().default(1e-3).describe('highest learning rate; it rises over the first 5 % and falls as a cosine'),
+  rate: z
+    .number()
+    .positive()
+    .default(1e-3)
+    .describe('highest learning rate; it rises over the first 5 % and falls as a cosine'),
   seed: z.number().int().default(1).describe('of the first weights and of the clips'),
   validateEvery: count.default(200).describe('steps between validations and checkpoints'),
   fresh: z.boolean().default(false).describe('begin anew even if OUT has a checkpoint'),
-  device: z.string().default('auto').describe('auto, cpu, cuda, webgpu, ... (see `mesocast doctor`), reference, tensorflow'),
+  device: z
+    .string()
+    .default('auto')
+    .describe('auto, cpu, cuda, webgpu, ... (see `mesocast doctor`), reference, tensorflow'),
   threads: count.optional().describe('CPU threads for the engine; default: all cores'),
 });
 export type TrainOptions = z.output<typeof trainSchema>;
 
 export type TrainEvent =
   | { readonly type: 'notice'; readonly message: string }
-  | { readonly type: 'step'; readonly iteration: number; readonly iterations: number; readonly leads: number; readonly loss: number; readonly stepsPerSecond: number; readonly secondsLeft: number }
-  | { readonly type: 'validation'; readonly iteration: number; readonly skill: readonly number[]; readonly meanSkill: number };
+  | {
+      readonly type: 'step';
+      readonly iteration: number;
+      readonly iterations: number;
+      readonly leads: number;
+      readonly loss: number;
+      readonly stepsPerSecond: number;
+      readonly secondsLeft: number;
+    }
+  | {
+      readonly type: 'validation';
+      readonly iteration: number;
+      readonly skill: readonly number[];
+      readonly meanSkill: number;
+    };
 
 export interface TrainResult {
   readonly out: string;
@@ -94,22 +132,39 @@ const gather = async (options: TrainOptions, notice: (message: string) => void):
   }
   if (simulation === undefined) return loadSeries(data, { channels, context, range });
   const seeds = Array.from({ length: options.series + options.validation }, (_, k) => options.firstSeed + k);
-  notice(`simulating ${seeds.length} series of ${options.frames} frames (${simulation}, seeds ${seeds[0]} to ${seeds.at(-1)})`);
-  return simulateSeries(simulation, options.simulationOptions, seeds, options.frames, { channels, context, range });
+  notice(
+    `simulating ${seeds.length} series of ${options.frames} frames (${simulation}, seeds ${seeds[0]} to ${seeds.at(-1)})`,
+  );
+  return simulateSeries(simulation, options.simulationOptions, seeds, options.frames, {
+    channels,
+    context,
+    range,
+  });
 };
 
 /** Training and validation series. @throws UsageError when there are too few, or none is long enough, or sizes differ */
-const divide = (all: readonly Series[], options: TrainOptions): { training: Series[]; validation: Series[] } => {
+const divide = (
+  all: readonly Series[],
+  options: TrainOptions,
+): { training: Series[]; validation: Series[] } => {
   const { validation, context, leads } = options;
   if (all.length <= validation) {
-    throw new UsageError(`${all.length} series are too few to keep ${validation} apart for validation`, { hint: 'give more folders, or a smaller --validation' });
+    throw new UsageError(`${all.length} series are too few to keep ${validation} apart for validation`, {
+      hint: 'give more folders, or a smaller --validation',
+    });
   }
   const training = all.slice(0, -validation);
   const shape = describeShape((training[0] as Series).shape);
   const odd = all.find((series) => describeShape(series.shape) !== shape);
-  if (odd !== undefined) throw new UsageError(`series ${odd.name} is ${describeShape(odd.shape)}, the others are ${shape}`, { hint: 'train on frames of one size' });
+  if (odd !== undefined)
+    throw new UsageError(`series ${odd.name} is ${describeShape(odd.shape)}, the others are ${shape}`, {
+      hint: 'train on frames of one size',
+    });
   if (!training.some(({ frames }) => frames.length >= context + leads)) {
-    throw new UsageError(`no series has the ${context + leads} frames that --context ${context} and --leads ${leads} need`, { hint: 'lower --leads' });
+    throw new UsageError(
+      `no series has the ${context + leads} frames that --context ${context} and --leads ${leads} need`,
+      { hint: 'lower --leads' },
+    );
   }
   return { training, validation: all.slice(-validation) };
 };
@@ -128,27 +183,47 @@ const settingsOf = (options: TrainOptions, training: Record<string, unknown>): S
   });
 
 /** What must be the same for a checkpoint to be gone on from: everything that decides the steps. */
-const identityOf = ({ out: _o, fresh: _f, device: _d, threads: _t, validateEvery: _v, horizon: _h, ...rest }: TrainOptions): string =>
-  JSON.stringify(rest);
+const identityOf = ({
+  out: _o,
+  fresh: _f,
+  device: _d,
+  threads: _t,
+  validateEvery: _v,
+  horizon: _h,
+  ...rest
+}: TrainOptions): string => JSON.stringify(rest);
 
 /** All slots on the device, and the program of the current number of leads. */
 const optimiser = (engine: Engine, network: Network, options: TrainOptions, frame: Series['shape']) => {
   let slots: Record<string, Handle> = {};
   let program: { leads: number; program: Program } | undefined;
   let names: string[] = [];
-  const clipShape = (leads: number): ClipShape => ({ batch: options.batch, context: options.context, leads, frame });
+  const clipShape = (leads: number): ClipShape => ({
+    batch: options.batch,
+    context: options.context,
+    leads,
+    frame,
+  });
   const scalar = (value: number) => ({ shape: [], dtype: 'float32' as const, data: Float32Array.of(value) });
 
   const load = async (tensors: Named<Weight>): Promise<void> => {
-    names = Object.keys(tensors).filter((name) => name.startsWith('weight.')).map((name) => name.slice('weight.'.length));
-    for (const [name, { shape, data }] of Object.entries(tensors)) slots[name] = await engine.upload({ shape, data, dtype: 'float32' });
+    names = Object.keys(tensors)
+      .filter((name) => name.startsWith('weight.'))
+      .map((name) => name.slice('weight.'.length));
+    for (const [name, { shape, data }] of Object.entries(tensors))
+      slots[name] = await engine.upload({ shape, data, dtype: 'float32' });
   };
   const compiled = async (leads: number): Promise<Program> => {
     if (program?.leads !== leads) {
       await program?.program.dispose();
       const shape = clipShape(leads);
-      const weights = Object.fromEntries(names.map((name) => [name, slots[slotName('weight', name)] as Handle]));
-      program = { leads, program: await engine.compile(trainStep(network, names, shape), trainSpecs(weights, shape)) };
+      const weights = Object.fromEntries(
+        names.map((name) => [name, slots[slotName('weight', name)] as Handle]),
+      );
+      program = {
+        leads,
+        program: await engine.compile(trainStep(network, names, shape), trainSpecs(weights, shape)),
+      };
     }
     return program.program;
   };
@@ -162,7 +237,9 @@ const optimiser = (engine: Engine, network: Network, options: TrainOptions, fram
   const step = async (series: readonly Series[], iteration: number): Promise<number> => {
     const leads = leadsAt(iteration, options);
     const { debias1, debias2 } = debiases(iteration + 1);
-    const { loss, gradient, ...next } = await (await compiled(leads)).run({
+    const { loss, gradient, ...next } = await (
+      await compiled(leads)
+    ).run({
       clip: sampleClip(series, clipShape(leads), options.seed, iteration),
       rate: scalar(rateAt(iteration, options)),
       debias1: scalar(debias1),
@@ -183,10 +260,13 @@ const optimiser = (engine: Engine, network: Network, options: TrainOptions, fram
 const initialSlots = (weights: Named<Weight>): Record<string, Weight> =>
   Object.fromEntries(
     Object.entries(weights).flatMap(([name, { shape, data }]) =>
-      SLOTS.map((slot) => [
-        slotName(slot, name),
-        { shape, data: slot === 'weight' || slot === 'average' ? data : new Float32Array(data.length) },
-      ] as const),
+      SLOTS.map(
+        (slot) =>
+          [
+            slotName(slot, name),
+            { shape, data: slot === 'weight' || slot === 'average' ? data : new Float32Array(data.length) },
+          ] as const,
+      ),
     ),
   );
 
@@ -195,7 +275,9 @@ const averaged = (slots: Named<Weight>, settings: Settings): Promise<Forecaster>
   assemble(
     settings,
     Object.fromEntries(
-      Object.entries(slots).filter(([name]) => name.startsWith('average.')).map(([name, weight]) => [name.slice('average.'.length), weight]),
+      Object.entries(slots)
+        .filter(([name]) => name.startsWith('average.'))
+        .map(([name, weight]) => [name.slice('average.'.length), weight]),
     ),
   );
 
@@ -205,7 +287,11 @@ const averaged = (slots: Named<Weight>, settings: Settings): Promise<Forecaster>
  * step in progress, with a checkpoint.
  * @throws UsageError for unusable options or data, StateError for a checkpoint of other options
  */
-export const train = async (options: TrainOptions, emit: (event: TrainEvent) => void, signal: AbortSignal): Promise<TrainResult> => {
+export const train = async (
+  options: TrainOptions,
+  emit: (event: TrainEvent) => void,
+  signal: AbortSignal,
+): Promise<TrainResult> => {
   const notice = (message: string): void => emit({ type: 'notice', message });
   const { training, validation } = divide(await gather(options, notice), options);
   const network = await buildNetwork(settingsOf(options, {}));
@@ -214,12 +300,16 @@ export const train = async (options: TrainOptions, emit: (event: TrainEvent) => 
     const identity = identityOf(options);
     const checkpoint = options.fresh ? undefined : await loadCheckpoint(options.out);
     if (checkpoint !== undefined && checkpoint.settings !== identity) {
-      throw new UsageError(`${options.out} has a checkpoint of a training with other options`, { hint: 'give the same options to go on with it, --fresh to begin anew, or another --out' });
+      throw new UsageError(`${options.out} has a checkpoint of a training with other options`, {
+        hint: 'give the same options to go on with it, --fresh to begin anew, or another --out',
+      });
     }
     const work = optimiser(engine, network, options, (training[0] as Series).shape);
     await work.load(checkpoint?.tensors ?? initialSlots(initialWeights(network, options.seed)));
     const first = checkpoint?.iteration ?? 0;
-    notice(`${first > 0 ? `going on from step ${first} ` : ''}on ${engine.device}, ${training.length} series, ${validation.length} kept apart`);
+    notice(
+      `${first > 0 ? `going on from step ${first} ` : ''}on ${engine.device}, ${training.length} series, ${validation.length} kept apart`,
+    );
 
     const started = performance.now();
     const seconds = (): number => (performance.now() - started) / 1000;
@@ -228,16 +318,26 @@ export const train = async (options: TrainOptions, emit: (event: TrainEvent) => 
       const tensors = await work.read();
       await saveCheckpoint(options.out, { iteration, settings: identity, tensors });
       const runner = await createRunner(await averaged(tensors, settingsOf(options, {})), engine);
-      const sums = await scoreSeries(runner, validation, { context: options.context, horizon: options.horizon, every: 10 });
+      const sums = await scoreSeries(runner, validation, {
+        context: options.context,
+        horizon: options.horizon,
+        every: 10,
+      });
       await runner.dispose();
       if (sums.windows > 0) {
         const skill = skills(sums);
         judged = { skill, meanSkill: skill.reduce((a, b) => a + b, 0) / skill.length };
         emit({ type: 'validation', iteration, ...judged });
       } else {
-        notice(`validation series are shorter than context + horizon (${options.context} + ${options.horizon}): nothing to judge by`);
+        notice(
+          `validation series are shorter than context + horizon (${options.context} + ${options.horizon}): nothing to judge by`,
+        );
       }
-      const record = { iterations: iteration, options: JSON.parse(identity) as unknown, validation: { meanSkill: judged.meanSkill, skill: judged.skill } };
+      const record = {
+        iterations: iteration,
+        options: JSON.parse(identity) as unknown,
+        validation: { meanSkill: judged.meanSkill, skill: judged.skill },
+      };
       await saveForecaster(options.out, await averaged(tensors, settingsOf(options, record)));
     };
 
@@ -247,12 +347,28 @@ export const train = async (options: TrainOptions, emit: (event: TrainEvent) => 
       iteration++;
       const stepsPerSecond = (iteration - first) / seconds();
       const secondsLeft = (options.iterations - iteration) / stepsPerSecond;
-      emit({ type: 'step', iteration, iterations: options.iterations, leads: leadsAt(iteration - 1, options), loss, stepsPerSecond, secondsLeft });
-      if (!Number.isFinite(loss)) throw new UsageError(`the loss became ${loss} at step ${iteration}`, { hint: 'lower --rate' });
-      if (iteration % options.validateEvery === 0 && iteration < options.iterations && !signal.aborted) await judge(iteration);
+      emit({
+        type: 'step',
+        iteration,
+        iterations: options.iterations,
+        leads: leadsAt(iteration - 1, options),
+        loss,
+        stepsPerSecond,
+        secondsLeft,
+      });
+      if (!Number.isFinite(loss))
+        throw new UsageError(`the loss became ${loss} at step ${iteration}`, { hint: 'lower --rate' });
+      if (iteration % options.validateEvery === 0 && iteration < options.iterations && !signal.aborted)
+        await judge(iteration);
     }
     await judge(iteration);
-    return { out: options.out, iterations: iteration, seconds: seconds(), ...judged, interrupted: iteration < options.iterations };
+    return {
+      out: options.out,
+      iterations: iteration,
+      seconds: seconds(),
+      ...judged,
+      interrupted: iteration < options.iterations,
+    };
   } finally {
     await engine.dispose();
   }

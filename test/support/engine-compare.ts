@@ -13,12 +13,22 @@ export const randomNumbers = (seed: number): (() => number) => {
 
 export const randomTensor = (shape: readonly number[], seed: number, scale = 1): HostTensor => {
   const next = randomNumbers(seed);
-  return { shape, dtype: 'float32', data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => next() * scale) };
+  return {
+    shape,
+    dtype: 'float32',
+    data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => next() * scale),
+  };
 };
 
 /** Compiles and runs `fn` once, and brings all outputs over. */
-export const runOnce = async (engine: Engine, fn: TensorFunction, inputs: Named<HostTensor>): Promise<Record<string, HostTensor>> => {
-  const specs = Object.fromEntries(Object.entries(inputs).map(([name, { shape, dtype }]): [string, Spec] => [name, { shape, dtype }]));
+export const runOnce = async (
+  engine: Engine,
+  fn: TensorFunction,
+  inputs: Named<HostTensor>,
+): Promise<Record<string, HostTensor>> => {
+  const specs = Object.fromEntries(
+    Object.entries(inputs).map(([name, { shape, dtype }]): [string, Spec] => [name, { shape, dtype }]),
+  );
   const program = await engine.compile(fn, specs);
   const handles = await program.run(inputs);
   const outputs: Record<string, HostTensor> = {};

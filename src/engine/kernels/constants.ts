@@ -15,10 +15,18 @@ export const constants: Record<string, Rule> = {
     const step = attributes.step === 1 && stop < start ? -1 : attributes.step;
     const length = Math.max(0, Math.ceil((stop - start) / step));
     const values = Array.from({ length }, (_v, i) => start + i * step);
-    return constantOf(dtype === 'int32' ? Int32Array.from(values) : Float32Array.from(values), [length], dtype);
+    return constantOf(
+      dtype === 'int32' ? Int32Array.from(values) : Float32Array.from(values),
+      [length],
+      dtype,
+    );
   },
   LinSpace: (_, { start, stop, num }: { start: number; stop: number; num: number }) => {
     const step = num > 1 ? (stop - start) / (num - 1) : 0;
-    return constantOf(Float32Array.from({ length: num }, (_v, i) => start + i * step), [num], 'float32');
+    return constantOf(
+      Float32Array.from({ length: num }, (_v, i) => start + i * step),
+      [num],
+      'float32',
+    );
   },
 };

@@ -32,10 +32,15 @@ const geometry = (input: readonly number[], filter: readonly number[], a: ConvAt
 };
 
 /** How often nearest-neighbour enlargement repeats rows and columns. */
-const factors = (small: readonly number[], large: readonly number[]): { factors: readonly [number, number] } => {
+const factors = (
+  small: readonly number[],
+  large: readonly number[],
+): { factors: readonly [number, number] } => {
   const [fy, fx] = [(large[1] ?? 0) / (small[1] ?? 1), (large[2] ?? 0) / (small[2] ?? 1)];
   if (!Number.isInteger(fy) || !Number.isInteger(fx)) {
-    throw new Error('nearest-neighbour resize is traced for whole factors only: enlarge by a whole factor, then crop');
+    throw new Error(
+      'nearest-neighbour resize is traced for whole factors only: enlarge by a whole factor, then crop',
+    );
   }
   return { factors: [fy, fx] };
 };
@@ -53,21 +58,33 @@ export const convolution: Record<string, Rule> = {
   Conv2DBackpropInput: (inputs, attributes: ConvAttributes & { inputShape: number[] }, graph) => {
     const [dy, filter] = [inputs['dy'] as Value, inputs['filter'] as Value];
     const { attributes: conv } = geometry(attributes.inputShape, filter.shape, attributes);
-    return graph.add('ConvInputGradient', [dy, filter], attributes.inputShape, { domain: 'mesocast', attributes: conv });
+    return graph.add('ConvInputGradient', [dy, filter], attributes.inputShape, {
+      domain: 'mesocast',
+      attributes: conv,
+    });
   },
   Conv2DBackpropFilter: (inputs, attributes: ConvAttributes & { filterShape: number[] }, graph) => {
     const [x, dy] = [inputs['x'] as Value, inputs['dy'] as Value];
     const { attributes: conv } = geometry(x.shape, attributes.filterShape, attributes);
-    return graph.add('ConvFilterGradient', [x, dy], attributes.filterShape, { domain: 'mesocast', attributes: conv });
+    return graph.add('ConvFilterGradient', [x, dy], attributes.filterShape, {
+      domain: 'mesocast',
+      attributes: conv,
+    });
   },
   ResizeNearestNeighbor: (inputs, { size }: { size: [number, number] }, graph) => {
     const images = inputs['images'] as Value;
     const [n = 0, , , c = 0] = images.shape;
     const shape = [n, size[0], size[1], c];
-    return graph.add('Enlarge', [images], shape, { domain: 'mesocast', attributes: factors(images.shape, shape) });
+    return graph.add('Enlarge', [images], shape, {
+      domain: 'mesocast',
+      attributes: factors(images.shape, shape),
+    });
   },
   ResizeNearestNeighborGrad: (inputs, _, graph) => {
     const [dy, images] = [inputs['dy'] as Value, inputs['images'] as Value];
-    return graph.add('EnlargeGradient', [dy], images.shape, { domain: 'mesocast', attributes: factors(images.shape, dy.shape) });
+    return graph.add('EnlargeGradient', [dy], images.shape, {
+      domain: 'mesocast',
+      attributes: factors(images.shape, dy.shape),
+    });
   },
 };

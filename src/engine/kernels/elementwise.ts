@@ -68,7 +68,13 @@ const angle: Rule = (inputs, _, graph) => {
   const slope = graph.add('Atan', [graph.add('Div', [y, x], shape)], shape);
   const below = compare(graph, 'Less', y, uniform(0), y.shape);
   const turn = where(graph, below, uniform(-Math.PI), uniform(Math.PI), y.shape);
-  const left = where(graph, compare(graph, 'Less', x, uniform(0), x.shape), graph.add('Add', [slope, turn], shape), slope, shape);
+  const left = where(
+    graph,
+    compare(graph, 'Less', x, uniform(0), x.shape),
+    graph.add('Add', [slope, turn], shape),
+    slope,
+    shape,
+  );
   const upright = graph.add('Mul', [graph.add('Sign', [y], y.shape), uniform(Math.PI / 2)], y.shape);
   return where(graph, compare(graph, 'Equal', x, uniform(0), x.shape), upright, left, shape);
 };
@@ -132,7 +138,11 @@ export const elementwise: Record<string, Rule> = {
   /** e^x - 1 = tanh(x/2) (e^x + 1), which keeps its digits near zero. */
   Expm1: formula((x, graph) => {
     const half = graph.add('Tanh', [graph.add('Mul', [x, uniform(0.5)], x.shape)], x.shape);
-    return graph.add('Mul', [half, graph.add('Add', [graph.add('Exp', [x], x.shape), uniform(1)], x.shape)], x.shape);
+    return graph.add(
+      'Mul',
+      [half, graph.add('Add', [graph.add('Exp', [x], x.shape), uniform(1)], x.shape)],
+      x.shape,
+    );
   }),
   /** log(1 + x), corrected for what the rounding of u = 1 + x took: log(u) x / (u - 1). */
   Log1p: formula((x, graph) => {

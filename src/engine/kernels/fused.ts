@@ -11,7 +11,12 @@ interface FusedAttributes {
   readonly leakyreluAlpha?: number;
 }
 
-const activated = (graph: Builder, x: Value, inputs: Record<string, Value>, { activation, leakyreluAlpha }: FusedAttributes): Value => {
+const activated = (
+  graph: Builder,
+  x: Value,
+  inputs: Record<string, Value>,
+  { activation, leakyreluAlpha }: FusedAttributes,
+): Value => {
   switch (activation) {
     case 'linear':
       return x;
@@ -38,7 +43,12 @@ const fused =
   (inputs, attributes: FusedAttributes, graph) => {
     const y = base(inputs, attributes, graph) as Value;
     const bias = inputs['bias'];
-    return activated(graph, bias === undefined ? y : graph.add('Add', [y, bias], y.shape), inputs, attributes);
+    return activated(
+      graph,
+      bias === undefined ? y : graph.add('Add', [y, bias], y.shape),
+      inputs,
+      attributes,
+    );
   };
 
 export const fusedKernels: Record<string, Rule> = {
@@ -47,11 +57,17 @@ export const fusedKernels: Record<string, Rule> = {
   FusedBatchNorm: (inputs, { varianceEpsilon }: { varianceEpsilon: number }, graph) => {
     const [x, mean, variance] = [operand(inputs, 'x'), operand(inputs, 'mean'), operand(inputs, 'variance')];
     const { scale, offset } = inputs;
-    const shapeOf = (a: Value, b: Value): number[] => backend_util.assertAndGetBroadcastShape([...a.shape], [...b.shape]);
-    const deviation = graph.add('Sqrt', [graph.add('Add', [variance, uniform(varianceEpsilon)], variance.shape)], variance.shape);
-    const factor = scale === undefined
-      ? graph.add('Reciprocal', [deviation], deviation.shape)
-      : graph.add('Div', [scale, deviation], shapeOf(scale, deviation));
+    const shapeOf = (a: Value, b: Value): number[] =>
+      backend_util.assertAndGetBroadcastShape([...a.shape], [...b.shape]);
+    const deviation = graph.add(
+      'Sqrt',
+      [graph.add('Add', [variance, uniform(varianceEpsilon)], variance.shape)],
+      variance.shape,
+    );
+    const factor =
+      scale === undefined
+        ? graph.add('Reciprocal', [deviation], deviation.shape)
+        : graph.add('Div', [scale, deviation], shapeOf(scale, deviation));
     const y = graph.add('Mul', [graph.add('Sub', [x, mean], x.shape), factor], x.shape);
     return offset === undefined ? y : graph.add('Add', [y, offset], x.shape);
   },

@@ -9,23 +9,36 @@ import type { Rule } from './rule.js';
 const BEFORE_FIRST = -(2 ** 31);
 
 const zeros = (graph: Builder, shape: readonly number[], dtype: Value['dtype']): Value =>
-  dtype === 'float32' ? graph.add('ConstantOfShape', [ints(shape)], shape, { dtype }) : uniform(0, shape, dtype);
+  dtype === 'float32'
+    ? graph.add('ConstantOfShape', [ints(shape)], shape, { dtype })
+    : uniform(0, shape, dtype);
 
 /** [rows, d] of zeros with `updates` [n, d] added at row numbers [n]. ONNX Runtime adds them one after another. */
 export const scatterAdd = (graph: Builder, rows: number, at: Value, updates: Value): Value => {
   const [n = 0, d = 0] = updates.shape;
   const everywhere = graph.add('Expand', [reshape(graph, at, [n, 1]), ints([n, d])], [n, d]);
-  return graph.add('ScatterElements', [zeros(graph, [rows, d], updates.dtype), everywhere, updates], [rows, d], {
-    dtype: updates.dtype,
-    attributes: { axis: 0, reduction: 'add' },
-  });
+  return graph.add(
+    'ScatterElements',
+    [zeros(graph, [rows, d], updates.dtype), everywhere, updates],
+    [rows, d],
+    {
+      dtype: updates.dtype,
+      attributes: { axis: 0, reduction: 'add' },
+    },
+  );
 };
 
 /** Indices of the last `d` axes as one number: [..., d] with the given strides -> [...]. */
 const flatIndex = (graph: Builder, indices: Value, strides: readonly number[]): Value => {
-  const weighted = graph.add('Mul', [indices, constantOf(Int32Array.from(strides), [strides.length], 'int32')], indices.shape);
+  const weighted = graph.add(
+    'Mul',
+    [indices, constantOf(Int32Array.from(strides), [strides.length], 'int32')],
+    indices.shape,
+  );
   const axis = indices.shape.length - 1;
-  return graph.add('ReduceSum', [weighted, ints([axis])], indices.shape.slice(0, -1), { attributes: { keepdims: 0 } });
+  return graph.add('ReduceSum', [weighted, ints([axis])], indices.shape.slice(0, -1), {
+    attributes: { keepdims: 0 },
+  });
 };
 
 /** Row k of the batch is looked up in rows k d .. (k + 1) d of the flattened tensor. */
@@ -38,10 +51,16 @@ const gatherInBatch = (graph: Builder, x: Value, indices: Value, axis: number, b
   const front = [...axes.slice(0, batchDims), axis, ...axes.slice(batchDims, axis), ...axes.slice(axis + 1)];
   const table = reshape(graph, transpose(graph, x, front), [count(batch) * d, ...middle, ...rest]);
   const wanted = indices.shape.slice(batchDims);
-  const offsets = constantOf(Int32Array.from({ length: count(batch) }, (_, k) => k * d), [count(batch), 1], 'int32');
+  const offsets = constantOf(
+    Int32Array.from({ length: count(batch) }, (_, k) => k * d),
+    [count(batch), 1],
+    'int32',
+  );
   const flat = [count(batch), count(wanted)];
   const rows = graph.add('Add', [reshape(graph, indices, flat), offsets], flat);
-  const found = graph.add('Gather', [table, rows], [...flat, ...middle, ...rest], { attributes: { axis: 0 } });
+  const found = graph.add('Gather', [table, rows], [...flat, ...middle, ...rest], {
+    attributes: { axis: 0 },
+  });
   const order = found.shape.map((_, i) => i);
   const moved = [0, ...order.slice(2, 2 + middle.length), 1, ...order.slice(2 + middle.length)];
   return reshape(graph, transpose(graph, found, moved), [...batch, ...middle, ...wanted, ...rest]);
@@ -62,13 +81,19 @@ export const indexing: Record<string, Rule> = {
     const strides = util.computeStrides([...params.shape.slice(0, depth), 1]);
     const table = reshape(graph, params, [count(params.shape.slice(0, depth)), ...params.shape.slice(depth)]);
     const rows = flatIndex(graph, indices, strides);
-    return graph.add('Gather', [table, rows], [...rows.shape, ...params.shape.slice(depth)], { attributes: { axis: 0 } });
+    return graph.add('Gather', [table, rows], [...rows.shape, ...params.shape.slice(depth)], {
+      attributes: { axis: 0 },
+    });
   },
   ScatterNd: (inputs, { shape }: { shape: number[] }, graph) => {
     const [indices, updates] = [operand(inputs, 'indices'), operand(inputs, 'updates')];
     const depth = indices.shape.length < 1 ? 1 : (indices.shape.at(-1) ?? 1);
     const n = count(indices.shape) / depth;
-    const rows = flatIndex(graph, reshape(graph, indices, [n, depth]), util.computeStrides([...shape.slice(0, depth), 1]));
+    const rows = flatIndex(
+      graph,
+      reshape(graph, indices, [n, depth]),
+      util.computeStrides([...shape.slice(0, depth), 1]),
+    );
     const inner = count(shape.slice(depth));
     const sum = scatterAdd(graph, count(shape.slice(0, depth)), rows, reshape(graph, updates, [n, inner]));
     return reshape(graph, sum, shape);
@@ -80,9 +105,20 @@ export const indexing: Record<string, Rule> = {
     const bound = uniform(numSegments, [], 'int32');
     const below = compare(graph, 'Less', ids, uniform(0, [], 'int32'), ids.shape);
     const above = compare(graph, 'GreaterOrEqual', ids, bound, ids.shape);
-    const rows = where(graph, graph.add('Or', [below, above], ids.shape, { dtype: 'bool' }), bound, ids, ids.shape);
+    const rows = where(
+      graph,
+      graph.add('Or', [below, above], ids.shape, { dtype: 'bool' }),
+      bound,
+      ids,
+      ids.shape,
+    );
     const inner = x.shape.slice(ids.shape.length);
-    const sum = scatterAdd(graph, numSegments + 1, reshape(graph, rows, [n]), reshape(graph, x, [n, count(inner)]));
+    const sum = scatterAdd(
+      graph,
+      numSegments + 1,
+      reshape(graph, rows, [n]),
+      reshape(graph, x, [n, count(inner)]),
+    );
     return reshape(graph, slice(graph, sum, [0, 0], [numSegments, count(inner)]), [numSegments, ...inner]);
   },
   /** An index out of range gives a row of off values. */
@@ -90,7 +126,11 @@ export const indexing: Record<string, Rule> = {
     const { depth, onValue, offValue, dtype } = attributes;
     const indices = operand(inputs, 'indices');
     const shape = [...indices.shape, depth];
-    const classes = constantOf(Int32Array.from({ length: depth }, (_, i) => i), [depth], 'int32');
+    const classes = constantOf(
+      Int32Array.from({ length: depth }, (_, i) => i),
+      [depth],
+      'int32',
+    );
     const hit = compare(graph, 'Equal', reshape(graph, indices, [...indices.shape, 1]), classes, shape);
     return where(graph, hit, uniform(onValue, [], dtype), uniform(offValue, [], dtype), shape);
   },
@@ -101,7 +141,11 @@ export const indexing: Record<string, Rule> = {
     const all = (v: number): Value => ints(axes.map(() => v));
     return graph.add('Slice', [x, all(-1), all(BEFORE_FIRST), ints(axes), all(-1)], x.shape);
   },
-  StridedSlice: (inputs, a: Record<'begin' | 'end' | 'strides', number[]> & Record<`${string}Mask`, number>, graph) => {
+  StridedSlice: (
+    inputs,
+    a: Record<'begin' | 'end' | 'strides', number[]> & Record<`${string}Mask`, number>,
+    graph,
+  ) => {
     const x = operand(inputs, 'x');
     const { begin, end, strides, finalShape } = slice_util.sliceInfo(
       [...x.shape],
@@ -116,7 +160,9 @@ export const indexing: Record<string, Rule> = {
     );
     const axes = x.shape.map((_, i) => i);
     const ends = axes.map((i) => ((strides[i] ?? 1) < 0 && (end[i] ?? 0) < 0 ? BEFORE_FIRST : (end[i] ?? 0)));
-    const shape = axes.map((i) => Math.max(0, Math.ceil(((end[i] ?? 0) - (begin[i] ?? 0)) / (strides[i] ?? 1))));
+    const shape = axes.map((i) =>
+      Math.max(0, Math.ceil(((end[i] ?? 0) - (begin[i] ?? 0)) / (strides[i] ?? 1))),
+    );
     const taken = graph.add('Slice', [x, ints(begin), ints(ends), ints(axes), ints(strides)], shape);
     return reshape(graph, taken, finalShape);
   },
@@ -126,7 +172,13 @@ export const indexing: Record<string, Rule> = {
     const shape = [...x.shape.slice(0, -1), k];
     const values: Value = { shape, dtype: x.dtype };
     const found: Value = { shape, dtype: 'int64' };
-    graph.nodes.push({ op: 'TopK', domain: '', inputs: [x, ints([k])], outputs: [values, found], attributes: { axis: -1 } });
+    graph.nodes.push({
+      op: 'TopK',
+      domain: '',
+      inputs: [x, ints([k])],
+      outputs: [values, found],
+      attributes: { axis: -1 },
+    });
     return [values, cast(graph, found, 'int32')];
   },
 };

@@ -14,7 +14,12 @@ export const reshape = (graph: Builder, value: Value, shape: readonly number[]):
     : graph.add('Reshape', [value, ints(shape)], shape);
 
 /** `value[begin : begin + size]` along every axis; axes that are taken whole are left out. */
-export const slice = (graph: Builder, value: Value, begin: readonly number[], size: readonly number[]): Value => {
+export const slice = (
+  graph: Builder,
+  value: Value,
+  begin: readonly number[],
+  size: readonly number[],
+): Value => {
   const axes = value.shape.map((_, axis) => axis).filter((axis) => size[axis] !== value.shape[axis]);
   if (axes.length === 0) return value;
   const starts = axes.map((axis) => begin[axis] ?? 0);
@@ -29,19 +34,28 @@ export const concat = (graph: Builder, values: readonly Value[], axis: number): 
   const parts = values.filter((v) => !v.shape.includes(0));
   const [only] = parts;
   if (parts.length === 1 && only !== undefined) return only;
-  const shape = backend_util.computeOutShape(parts.map((v) => [...v.shape]), axis);
+  const shape = backend_util.computeOutShape(
+    parts.map((v) => [...v.shape]),
+    axis,
+  );
   return graph.add('Concat', parts, shape, { attributes: { axis } });
 };
 
 const padded = (shape: readonly number[], paddings: readonly [number, number][]): number[] =>
   shape.map((d, i) => d + (paddings[i]?.[0] ?? 0) + (paddings[i]?.[1] ?? 0));
 
-const pad = (graph: Builder, value: Value, paddings: readonly [number, number][], constant: number): Value => {
+const pad = (
+  graph: Builder,
+  value: Value,
+  paddings: readonly [number, number][],
+  constant: number,
+): Value => {
   const pads = ints([...paddings.map((p) => p[0]), ...paddings.map((p) => p[1])]);
   return graph.add('Pad', [value, pads, uniform(constant, [], value.dtype)], padded(value.shape, paddings));
 };
 
-export const axisOf = (axis: number | number[], value: Value): number => util.parseAxisParam(axis, [...value.shape])[0] ?? 0;
+export const axisOf = (axis: number | number[], value: Value): number =>
+  util.parseAxisParam(axis, [...value.shape])[0] ?? 0;
 
 const without = (shape: readonly number[], axis: number): number[] => shape.filter((_, i) => i !== axis);
 
@@ -64,14 +78,27 @@ export const layout: Record<string, Rule> = {
     const values = Object.values(inputs);
     const rank = (values[0] as Value).shape.length;
     const at = axis < 0 ? rank + 1 + axis : axis;
-    return concat(graph, values.map((v) => reshape(graph, v, [...v.shape.slice(0, at), 1, ...v.shape.slice(at)])), at);
+    return concat(
+      graph,
+      values.map((v) => reshape(graph, v, [...v.shape.slice(0, at), 1, ...v.shape.slice(at)])),
+      at,
+    );
   },
   Unpack: (inputs, { axis }: { axis: number }, graph) => {
     const value = inputs['value'] as Value;
     const at = axisOf(axis, value);
     const size = value.shape.map((d, i) => (i === at ? 1 : d));
     return Array.from({ length: value.shape[at] ?? 0 }, (_, k) =>
-      reshape(graph, slice(graph, value, size.map((_d, i) => (i === at ? k : 0)), size), without(value.shape, at)),
+      reshape(
+        graph,
+        slice(
+          graph,
+          value,
+          size.map((_d, i) => (i === at ? k : 0)),
+          size,
+        ),
+        without(value.shape, at),
+      ),
     );
   },
   SplitV: (inputs, attributes: { numOrSizeSplits: number | number[]; axis: number }, graph) => {
@@ -88,18 +115,31 @@ export const layout: Record<string, Rule> = {
     const [starts = [], sizes = []] = slice_util.parseSliceParams(info, begin, size);
     return slice(graph, value, starts, sizes);
   },
-  PadV2: (inputs, { paddings, constantValue }: { paddings: [number, number][]; constantValue: number }, graph) =>
-    pad(graph, x(inputs), paddings, constantValue),
+  PadV2: (
+    inputs,
+    { paddings, constantValue }: { paddings: [number, number][]; constantValue: number },
+    graph,
+  ) => pad(graph, x(inputs), paddings, constantValue),
   Tile: (inputs, { reps }: { reps: number[] }, graph) => {
     const value = x(inputs);
-    return graph.add('Tile', [value, ints(reps)], value.shape.map((d, i) => d * (reps[i] ?? 1)));
+    return graph.add(
+      'Tile',
+      [value, ints(reps)],
+      value.shape.map((d, i) => d * (reps[i] ?? 1)),
+    );
   },
   /** ONNX knows reflections only; symmetric padding takes rows by number. */
-  MirrorPad: (inputs, { paddings, mode }: { paddings: [number, number][]; mode: 'reflect' | 'symmetric' }, graph) => {
+  MirrorPad: (
+    inputs,
+    { paddings, mode }: { paddings: [number, number][]; mode: 'reflect' | 'symmetric' },
+    graph,
+  ) => {
     const value = x(inputs);
     if (mode === 'reflect') {
       const pads = ints([...paddings.map((p) => p[0]), ...paddings.map((p) => p[1])]);
-      return graph.add('Pad', [value, pads], padded(value.shape, paddings), { attributes: { mode: 'reflect' } });
+      return graph.add('Pad', [value, pads], padded(value.shape, paddings), {
+        attributes: { mode: 'reflect' },
+      });
     }
     return paddings.reduce((v, [before, after], axis) => {
       if (before === 0 && after === 0) return v;
@@ -109,10 +149,19 @@ export const layout: Record<string, Rule> = {
         if (at < 0) return -1 - at;
         return at < d ? at : 2 * d - 1 - at;
       });
-      return graph.add('Gather', [v, ints(rows)], v.shape.map((n, i) => (i === axis ? rows.length : n)), { attributes: { axis } });
+      return graph.add(
+        'Gather',
+        [v, ints(rows)],
+        v.shape.map((n, i) => (i === axis ? rows.length : n)),
+        { attributes: { axis } },
+      );
     }, value);
   },
-  SpaceToBatchND: (inputs, { blockShape, paddings }: { blockShape: number[]; paddings: [number, number][] }, graph) => {
+  SpaceToBatchND: (
+    inputs,
+    { blockShape, paddings }: { blockShape: number[]; paddings: [number, number][] },
+    graph,
+  ) => {
     const value = x(inputs);
     const around: [number, number][] = value.shape.map((_, i) => paddings[i - 1] ?? [0, 0]);
     const wide = pad(graph, value, around, 0);

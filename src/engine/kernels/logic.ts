@@ -16,7 +16,9 @@ const logical =
   (op: string): Rule =>
   (inputs, _, graph) => {
     const [a, b] = [operand(inputs, 'a'), operand(inputs, 'b')];
-    return graph.add(op, [a, b], backend_util.assertAndGetBroadcastShape([...a.shape], [...b.shape]), { dtype: 'bool' });
+    return graph.add(op, [a, b], backend_util.assertAndGetBroadcastShape([...a.shape], [...b.shape]), {
+      dtype: 'bool',
+    });
   };
 
 /** A question about floats; whole numbers are never infinite or undefined. */
@@ -24,7 +26,9 @@ const question =
   (op: string): Rule =>
   (inputs, _, graph) => {
     const x = operand(inputs, 'x');
-    return x.dtype === 'float32' ? graph.add(op, [x], x.shape, { dtype: 'bool' }) : uniform(0, x.shape, 'bool');
+    return x.dtype === 'float32'
+      ? graph.add(op, [x], x.shape, { dtype: 'bool' })
+      : uniform(0, x.shape, 'bool');
   };
 
 export const logic: Record<string, Rule> = {
@@ -55,7 +59,9 @@ export const logic: Record<string, Rule> = {
   Select: (inputs, _, graph) => {
     const [condition, t, e] = [operand(inputs, 'condition'), operand(inputs, 't'), operand(inputs, 'e')];
     const rows = condition.shape.length === 1 && t.shape.length > 1;
-    const shaped = rows ? reshape(graph, condition, [...condition.shape, ...t.shape.slice(1).fill(1)]) : condition;
+    const shaped = rows
+      ? reshape(graph, condition, [...condition.shape, ...t.shape.slice(1).fill(1)])
+      : condition;
     const dtype = upcastType(t.dtype as DType, e.dtype as DType) as DType;
     return where(graph, shaped, cast(graph, t, dtype), cast(graph, e, dtype), t.shape);
   },

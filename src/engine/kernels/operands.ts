@@ -9,11 +9,18 @@ export const operand = (inputs: Record<string, Value>, name: string): Value => {
 };
 
 export const cast = (graph: Builder, value: Value, dtype: DType): Value =>
-  value.dtype === dtype ? value : graph.add('Cast', [value], value.shape, { dtype, attributes: { to: dtype } });
+  value.dtype === dtype
+    ? value
+    : graph.add('Cast', [value], value.shape, { dtype, attributes: { to: dtype } });
 
 /** `a` where the condition holds, else `b`; the result has the given shape. */
-export const where = (graph: Builder, condition: Value, a: Value, b: Value, shape: readonly number[]): Value =>
-  graph.add('Where', [condition, a, b], shape, { dtype: a.dtype });
+export const where = (
+  graph: Builder,
+  condition: Value,
+  a: Value,
+  b: Value,
+  shape: readonly number[],
+): Value => graph.add('Where', [condition, a, b], shape, { dtype: a.dtype });
 
 /** A comparison, as bool. ONNX orders numbers only, so truth values are compared as 0 and 1. */
 export const compare = (graph: Builder, op: string, a: Value, b: Value, shape: readonly number[]): Value => {

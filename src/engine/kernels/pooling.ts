@@ -24,17 +24,32 @@ interface Windows {
 
 /** Windows over the spatial axes of [N, H, W, C] or [N, D, H, W, C]: tfjs works them out. */
 const windowsOf = (shape: readonly number[], a: PoolAttributes): Windows[] => {
-  if (a.dataFormat !== undefined && !a.dataFormat.endsWith('C')) throw new Error('pooling is traced channels last only: transpose first');
+  if (a.dataFormat !== undefined && !a.dataFormat.endsWith('C'))
+    throw new Error('pooling is traced channels last only: transpose first');
   if (shape.length === 4) {
     const [filter, strides] = [a.filterSize, a.strides] as [number, number];
-    const i = backend_util.computePool2DInfo([...shape] as [number, number, number, number], filter, strides, 1, a.pad, a.dimRoundingMode);
+    const i = backend_util.computePool2DInfo(
+      [...shape] as [number, number, number, number],
+      filter,
+      strides,
+      1,
+      a.pad,
+      a.dimRoundingMode,
+    );
     return [
       { size: i.filterHeight, stride: i.strideHeight, begin: -i.padInfo.top, outputs: i.outHeight },
       { size: i.filterWidth, stride: i.strideWidth, begin: -i.padInfo.left, outputs: i.outWidth },
     ];
   }
   const [filter, strides] = [a.filterSize, a.strides] as [number, number];
-  const i = backend_util.computePool3DInfo([...shape] as [number, number, number, number, number], filter, strides, 1, a.pad, a.dimRoundingMode);
+  const i = backend_util.computePool3DInfo(
+    [...shape] as [number, number, number, number, number],
+    filter,
+    strides,
+    1,
+    a.pad,
+    a.dimRoundingMode,
+  );
   return [
     { size: i.filterDepth, stride: i.strideDepth, begin: -i.padInfo.front, outputs: i.outDepth },
     { size: i.filterHeight, stride: i.strideHeight, begin: -i.padInfo.top, outputs: i.outHeight },
@@ -42,7 +57,11 @@ const windowsOf = (shape: readonly number[], a: PoolAttributes): Windows[] => {
   ];
 };
 
-const channelsFirst = (rank: number): number[] => [0, rank - 1, ...Array.from({ length: rank - 2 }, (_, i) => i + 1)];
+const channelsFirst = (rank: number): number[] => [
+  0,
+  rank - 1,
+  ...Array.from({ length: rank - 2 }, (_, i) => i + 1),
+];
 const channelsLast = (rank: number): number[] => [0, ...Array.from({ length: rank - 2 }, (_, i) => i + 2), 1];
 
 /** As ONNX says it, and the shape that comes out, channels first. */
@@ -55,7 +74,11 @@ const statement = (x: Value, windows: readonly Windows[]) => {
     throw new Error('a pooling window lies wholly in the padding: pad less, or pad the image first (tf.pad)');
   }
   return {
-    attributes: { kernel_shape: windows.map(({ size }) => size), strides: windows.map(({ stride }) => stride), pads },
+    attributes: {
+      kernel_shape: windows.map(({ size }) => size),
+      strides: windows.map(({ stride }) => stride),
+      pads,
+    },
     shape: [x.shape[0] ?? 0, x.shape.at(-1) ?? 0, ...windows.map(({ outputs }) => outputs)],
   };
 };
@@ -93,7 +116,13 @@ const maximaOf = (graph: Builder, x: Value, attributes: PoolAttributes): Value =
   const { attributes: geometry, shape } = statement(x, windowsOf(x.shape, attributes));
   const found: Value = { shape, dtype: 'int64' };
   const first = transpose(graph, x, channelsFirst(x.shape.length));
-  graph.nodes.push({ op: 'MaxPool', domain: '', inputs: [first], outputs: [{ shape, dtype: x.dtype }, found], attributes: geometry });
+  graph.nodes.push({
+    op: 'MaxPool',
+    domain: '',
+    inputs: [first],
+    outputs: [{ shape, dtype: x.dtype }, found],
+    attributes: geometry,
+  });
   return found;
 };
 
@@ -105,7 +134,11 @@ const maximumGradient: Rule = (inputs, attributes: PoolAttributes, graph) => {
   const n = count(dy.shape);
   const updates = reshape(graph, transpose(graph, dy, channelsFirst(rank)), [n, 1]);
   const sum = scatterAdd(graph, count(x.shape), reshape(graph, found, [n]), updates);
-  const first = reshape(graph, sum, channelsFirst(rank).map((axis) => x.shape[axis] ?? 0));
+  const first = reshape(
+    graph,
+    sum,
+    channelsFirst(rank).map((axis) => x.shape[axis] ?? 0),
+  );
   return transpose(graph, first, channelsLast(rank));
 };
 

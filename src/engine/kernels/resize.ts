@@ -10,7 +10,11 @@ export interface AxisMap {
   readonly values: Float32Array;
 }
 
-export const axisMap = (rows: number, columns: number, fill: (add: (row: number, column: number, weight: number) => void) => void): AxisMap => {
+export const axisMap = (
+  rows: number,
+  columns: number,
+  fill: (add: (row: number, column: number, weight: number) => void) => void,
+): AxisMap => {
   const values = new Float32Array(rows * columns);
   fill((row, column, weight) => {
     const at = row * columns + column;
@@ -20,14 +24,30 @@ export const axisMap = (rows: number, columns: number, fill: (add: (row: number,
 };
 
 export const transposed = ({ rows, columns, values }: AxisMap): AxisMap =>
-  axisMap(columns, rows, (add) => values.forEach((weight, at) => add(at % columns, Math.floor(at / columns), weight)));
+  axisMap(columns, rows, (add) =>
+    values.forEach((weight, at) => add(at % columns, Math.floor(at / columns), weight)),
+  );
 
 /** Applies a map to one axis of a tensor, as one matrix product. */
-export const mapAxis = (graph: Builder, x: Value, axis: number, { rows, columns, values }: AxisMap): Value => {
+export const mapAxis = (
+  graph: Builder,
+  x: Value,
+  axis: number,
+  { rows, columns, values }: AxisMap,
+): Value => {
   const [before, after] = [count(x.shape.slice(0, axis)), count(x.shape.slice(axis + 1))];
   const matrix = constantOf(values, [rows, columns], 'float32');
-  const product = graph.add('MatMul', [matrix, reshape(graph, x, [before, columns, after])], [before, rows, after], { dtype: 'float32' });
-  return reshape(graph, product, x.shape.map((d, i) => (i === axis ? rows : d)));
+  const product = graph.add(
+    'MatMul',
+    [matrix, reshape(graph, x, [before, columns, after])],
+    [before, rows, after],
+    { dtype: 'float32' },
+  );
+  return reshape(
+    graph,
+    product,
+    x.shape.map((d, i) => (i === axis ? rows : d)),
+  );
 };
 
 interface ResizeAttributes {
@@ -62,7 +82,11 @@ const bilinear = (from: number, to: number, attributes: ResizeAttributes): AxisM
 };
 
 /** Whole factors by which rows and columns are repeated, if it is that. */
-const factors = ([, h = 0, w = 0]: readonly number[], [height, width]: readonly [number, number], alignCorners: boolean) => {
+const factors = (
+  [, h = 0, w = 0]: readonly number[],
+  [height, width]: readonly [number, number],
+  alignCorners: boolean,
+) => {
   const [fy, fx] = [height / h, width / w];
   return alignCorners || !Number.isInteger(fy) || !Number.isInteger(fx) ? undefined : ([fy, fx] as const);
 };
@@ -76,11 +100,19 @@ export const resize: Record<string, Rule> = {
     const whole = factors(images.shape, attributes.size, attributes.alignCorners);
     if (whole !== undefined) {
       const blocks = [n, h, whole[0], w, whole[1], c];
-      const repeated = graph.add('Expand', [reshape(graph, images, [n, h, 1, w, 1, c]), ints(blocks)], blocks);
+      const repeated = graph.add(
+        'Expand',
+        [reshape(graph, images, [n, h, 1, w, 1, c]), ints(blocks)],
+        blocks,
+      );
       return reshape(graph, repeated, [n, height, width, c]);
     }
-    const rows = graph.add('Gather', [images, ints(nearest(h, height, attributes))], [n, height, w, c], { attributes: { axis: 1 } });
-    return graph.add('Gather', [rows, ints(nearest(w, width, attributes))], [n, height, width, c], { attributes: { axis: 2 } });
+    const rows = graph.add('Gather', [images, ints(nearest(h, height, attributes))], [n, height, w, c], {
+      attributes: { axis: 1 },
+    });
+    return graph.add('Gather', [rows, ints(nearest(w, width, attributes))], [n, height, width, c], {
+      attributes: { axis: 2 },
+    });
   },
   ResizeNearestNeighborGrad: (inputs, attributes: ResizeAttributes, graph) => {
     const [dy, images] = [operand(inputs, 'dy'), operand(inputs, 'images')];
@@ -99,7 +131,12 @@ export const resize: Record<string, Rule> = {
     const images = cast(graph, operand(inputs, 'images'), 'float32');
     const [, h = 0, w = 0] = images.shape;
     const [height, width] = attributes.size;
-    return mapAxis(graph, mapAxis(graph, images, 1, bilinear(h, height, attributes)), 2, bilinear(w, width, attributes));
+    return mapAxis(
+      graph,
+      mapAxis(graph, images, 1, bilinear(h, height, attributes)),
+      2,
+      bilinear(w, width, attributes),
+    );
   },
   ResizeBilinearGrad: (inputs, attributes: ResizeAttributes, graph) => {
     const [dy, images] = [operand(inputs, 'dy'), operand(inputs, 'images')];

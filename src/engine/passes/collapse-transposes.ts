@@ -28,6 +28,11 @@ export const collapseTransposes = (graph: Graph): Graph =>
     const flat = out.add('Reshape', [x, ints(sizes)], sizes);
     if (moved.length <= 1) return [out.add('Reshape', [flat, ints(result.shape)], result.shape)];
     const perm = moved.map((run) => inOrder.indexOf(run));
-    const turned = out.add('Transpose', [flat], perm.map((k) => sizes[k] as number), { attributes: { perm } });
+    const turned = out.add(
+      'Transpose',
+      [flat],
+      perm.map((k) => sizes[k] as number),
+      { attributes: { perm } },
+    );
     return [out.add('Reshape', [turned, ints(result.shape)], result.shape)];
   });

@@ -1,4 +1,13 @@
-import { constantOf, ints, rewrite, uniform, type Builder, type Graph, type Node, type Value } from '../graph.js';
+import {
+  constantOf,
+  ints,
+  rewrite,
+  uniform,
+  type Builder,
+  type Graph,
+  type Node,
+  type Value,
+} from '../graph.js';
 import { concat, reshape, transpose } from '../kernels/layout.js';
 
 type Pair = readonly [number, number];
@@ -41,9 +50,17 @@ const inputGradient = (dy: Value, filter: Value, node: Node, out: Builder): Valu
   const room = reach[0] >= Math.max(top, bottom) && reach[1] >= Math.max(left, right);
   if (strides[0] === 1 && strides[1] === 1 && room) {
     const end = -(2 ** 31);
-    const turned = out.add('Slice', [filter, ints([-1, -1]), ints([end, end]), ints([0, 1]), ints([-1, -1])], filter.shape);
+    const turned = out.add(
+      'Slice',
+      [filter, ints([-1, -1]), ints([end, end]), ints([0, 1]), ints([-1, -1])],
+      filter.shape,
+    );
     const y = out.add('Conv', [first, transpose(out, turned, [2, 3, 0, 1])], [n, c, h, w], {
-      attributes: { strides, dilations, pads: [reach[0] - top, reach[1] - left, reach[0] - bottom, reach[1] - right] },
+      attributes: {
+        strides,
+        dilations,
+        pads: [reach[0] - top, reach[1] - left, reach[0] - bottom, reach[1] - right],
+      },
     });
     return transpose(out, y, CHANNELS_LAST);
   }
@@ -70,7 +87,14 @@ const positions = (kh: number, kw: number): Offset[] =>
   Array.from({ length: kh * kw }, (_, k) => ({ row: Math.floor(k / kw), column: k % kw }));
 
 /** What the filter sees of `image` from one position: every `strides`-th pixel of `size`, along the two given axes. */
-const viewFrom = (image: Value, begin: Offset, size: Pair, strides: Pair, axes: Pair, out: Builder): Value => {
+const viewFrom = (
+  image: Value,
+  begin: Offset,
+  size: Pair,
+  strides: Pair,
+  axes: Pair,
+  out: Builder,
+): Value => {
   const shape = image.shape.map((d, axis) => (axis === axes[0] ? size[0] : axis === axes[1] ? size[1] : d));
   const end = [begin.row + (size[0] - 1) * strides[0] + 1, begin.column + (size[1] - 1) * strides[1] + 1];
   const steps = strides.every((s) => s === 1) ? [] : [ints(strides)];
@@ -78,7 +102,12 @@ const viewFrom = (image: Value, begin: Offset, size: Pair, strides: Pair, axes: 
 };
 
 /** Rows of zeros above, left, below and right of the spatial axes. */
-const padded = (image: Value, [top, left, bottom, right]: Geometry['pads'], axes: Pair, out: Builder): Value => {
+const padded = (
+  image: Value,
+  [top, left, bottom, right]: Geometry['pads'],
+  axes: Pair,
+  out: Builder,
+): Value => {
   if (top === 0 && left === 0 && bottom === 0 && right === 0) return image;
   const before = image.shape.map((_, axis) => (axis === axes[0] ? top : axis === axes[1] ? left : 0));
   const after = image.shape.map((_, axis) => (axis === axes[0] ? bottom : axis === axes[1] ? right : 0));
@@ -105,8 +134,14 @@ const correlate = (
   const rows = reshape(out, asStated(fixed, out), [pixels, c]);
   if (few < FEW_CHANNELS) {
     const planes = padded(transpose(out, shifted, [3, 0, 1, 2]), pads, [2, 3], out);
-    const views = begins.map((begin) => reshape(out, viewFrom(planes, begin, [h, w], strides, [2, 3], out), [few, pixels]));
-    return reshape(out, out.add('Gemm', [concat(out, views, 0), rows], [begins.length * few, c]), [begins.length, few, c]);
+    const views = begins.map((begin) =>
+      reshape(out, viewFrom(planes, begin, [h, w], strides, [2, 3], out), [few, pixels]),
+    );
+    return reshape(out, out.add('Gemm', [concat(out, views, 0), rows], [begins.length * few, c]), [
+      begins.length,
+      few,
+      c,
+    ]);
   }
   const image = padded(asStated(shifted, out), pads, [1, 2], out);
   const products = begins.map((begin) => {
@@ -116,7 +151,8 @@ const correlate = (
   return reshape(out, concat(out, products, 0), [begins.length, few, c]);
 };
 
-const asStated = (value: Value, out: Builder): Value => out.add('AsStated', [value], value.shape, { domain: 'mesocast' });
+const asStated = (value: Value, out: Builder): Value =>
+  out.add('AsStated', [value], value.shape, { domain: 'mesocast' });
 
 /**
  * dW: for every position of the filter, x as seen from there times dy, summed over all pixels. Either of the two can be
@@ -129,12 +165,18 @@ const filterGradient = (x: Value, dy: Value, node: Node, out: Builder): Value =>
   const reach: Pair = [dilations[0] * (kh - 1), dilations[1] * (kw - 1)];
   const room = Math.min(reach[0] - Math.max(top, bottom), reach[1] - Math.max(left, right)) >= 0;
   if (strides.every((s) => s === 1) && room && co < ci) {
-    const begins = positions(kh, kw).map(({ row, column }) => ({ row: reach[0] - row * dilations[0], column: reach[1] - column * dilations[1] }));
+    const begins = positions(kh, kw).map(({ row, column }) => ({
+      row: reach[0] - row * dilations[0],
+      column: reach[1] - column * dilations[1],
+    }));
     const around: Geometry['pads'] = [reach[0] - top, reach[1] - left, reach[0] - bottom, reach[1] - right];
     const products = correlate(dy, x, around, [1, 1], begins, out); // [positions, co, ci]
     return reshape(out, transpose(out, products, [0, 2, 1]), [kh, kw, ci, co]);
   }
-  const begins = positions(kh, kw).map(({ row, column }) => ({ row: row * dilations[0], column: column * dilations[1] }));
+  const begins = positions(kh, kw).map(({ row, column }) => ({
+    row: row * dilations[0],
+    column: column * dilations[1],
+  }));
   return reshape(out, correlate(x, dy, pads, strides, begins, out), [kh, kw, ci, co]);
 };
 

@@ -11,8 +11,10 @@ export const mergeEqual = (graph: Graph): Graph => {
     if (known !== undefined) return known;
     const { constant, shape, dtype } = value;
     let name = `v${names.size}`;
-    if (constant !== undefined && 'uniform' in constant) name = `u${constant.uniform}:${shape.join()}:${dtype}`;
-    else if (constant !== undefined && constant.data.length <= SHORT) name = `c${constant.data.join()}:${shape.join()}:${dtype}`;
+    if (constant !== undefined && 'uniform' in constant)
+      name = `u${constant.uniform}:${shape.join()}:${dtype}`;
+    else if (constant !== undefined && constant.data.length <= SHORT)
+      name = `c${constant.data.join()}:${shape.join()}:${dtype}`;
     names.set(value, name);
     return name;
   };

@@ -34,20 +34,29 @@ const collect = (graph: Graph): { bags: Map<Value, Bag>; inner: Set<Node> } => {
     if (node.op !== 'Add' && node.op !== 'Sum') continue;
     const parts = node.inputs.map((value) => (counts.get(value) === 1 ? bags.get(value) : undefined));
     const first = parts[0]?.[0];
-    if (first === undefined || !parts.every((bag) => bag !== undefined && mergeable(first, bag[0] as Node))) continue;
+    if (first === undefined || !parts.every((bag) => bag !== undefined && mergeable(first, bag[0] as Node)))
+      continue;
     for (const value of node.inputs) {
       bags.delete(value);
       const maker = makers.get(value);
       if (maker !== undefined) inner.add(maker);
     }
-    bags.set(output, parts.flatMap((bag) => bag ?? []));
+    bags.set(
+      output,
+      parts.flatMap((bag) => bag ?? []),
+    );
   }
   return { bags, inner };
 };
 
 const merged = (bag: Bag, output: Value, out: Builder): Node => {
   const [first] = bag as [Node];
-  const join = (i: number): Value => concat(out, bag.map((node) => node.inputs[i] as Value), 0);
+  const join = (i: number): Value =>
+    concat(
+      out,
+      bag.map((node) => node.inputs[i] as Value),
+      0,
+    );
   return { ...first, inputs: [join(0), join(1)], outputs: [output] };
 };
 

@@ -39,7 +39,8 @@ const withPads = (node: Node, more: Pads) => ({
 export const mergePadding = (graph: Graph): Graph => {
   const makers = new Map<Value, Node>();
   const uses = new Map<Value, number>();
-  for (const node of graph.nodes) for (const value of node.inputs) uses.set(value, (uses.get(value) ?? 0) + 1);
+  for (const node of graph.nodes)
+    for (const value of node.inputs) uses.set(value, (uses.get(value) ?? 0) + 1);
   for (const value of Object.values(graph.outputs)) uses.set(value, (uses.get(value) ?? 0) + 1);
   return rewrite(graph, (node, inputs, out) => {
     const [x, second] = inputs;
@@ -50,17 +51,32 @@ export const mergePadding = (graph: Graph): Graph => {
       if (made !== undefined) makers.set(value, made);
       return [value];
     };
-    if (node.domain === 'mesocast' && second !== undefined && (node.op === 'Conv' || node.op === 'ConvFilterGradient')) {
+    if (
+      node.domain === 'mesocast' &&
+      second !== undefined &&
+      (node.op === 'Conv' || node.op === 'ConvFilterGradient')
+    ) {
       const padded = makers.get(x);
       const pads = zeroPadding(padded);
       if (padded === undefined || pads === undefined) return undefined;
-      return [out.add(node.op, [padded.inputs[0] as Value, second], result.shape, { domain: 'mesocast', attributes: withPads(node, pads) })];
+      return [
+        out.add(node.op, [padded.inputs[0] as Value, second], result.shape, {
+          domain: 'mesocast',
+          attributes: withPads(node, pads),
+        }),
+      ];
     }
     if (node.op === 'Slice') {
       const maker = makers.get(x);
       const cut = cutOff({ ...node, inputs });
-      if (maker?.op !== 'ConvInputGradient' || cut === undefined || uses.get(node.inputs[0] as Value) !== 1) return undefined;
-      return [out.add('ConvInputGradient', maker.inputs, result.shape, { domain: 'mesocast', attributes: withPads(maker, cut) })];
+      if (maker?.op !== 'ConvInputGradient' || cut === undefined || uses.get(node.inputs[0] as Value) !== 1)
+        return undefined;
+      return [
+        out.add('ConvInputGradient', maker.inputs, result.shape, {
+          domain: 'mesocast',
+          attributes: withPads(maker, cut),
+        }),
+      ];
     }
     if (node.op === 'Pad' || node.op === 'ConvInputGradient') {
       out.nodes.push({ ...node, inputs });

@@ -1,4 +1,15 @@
-import { builder, count, ints, permuted, uniform, type Attribute, type Builder, type Graph, type Node, type Value } from '../graph.js';
+import {
+  builder,
+  count,
+  ints,
+  permuted,
+  uniform,
+  type Attribute,
+  type Builder,
+  type Graph,
+  type Node,
+  type Value,
+} from '../graph.js';
 
 /** A value that stands for a transposed one which need not exist: axis i of it is axis perm[i] of `base`. */
 interface View {
@@ -8,7 +19,8 @@ interface View {
 
 const identity = (perm: readonly number[]): boolean => perm.every((axis, i) => axis === i);
 const inverse = (perm: readonly number[]): number[] => perm.map((_, i) => perm.indexOf(i));
-const same = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((v, i) => v === b[i]);
+const same = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((v, i) => v === b[i]);
 
 /** The order that convolutions leave behind, whatever the number of spatial axes: the one that is worth carrying on. */
 const isChannelsLast = (perm: readonly number[]): boolean =>
@@ -18,8 +30,36 @@ const numbers = (value: Value | undefined): number[] =>
   value?.constant !== undefined && 'data' in value.constant ? Array.from(value.constant.data, Number) : [];
 
 const ELEMENTWISE = new Set([
-  ...['Add', 'Sub', 'Mul', 'Div', 'Max', 'Min', 'Pow', 'Sum', 'Where', 'Clip', 'Cast', 'And', 'Or', 'Not', 'Equal'],
-  ...['Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual', 'Sigmoid', 'Tanh', 'Relu', 'LeakyRelu', 'Elu', 'Softplus', 'Erf'],
+  ...[
+    'Add',
+    'Sub',
+    'Mul',
+    'Div',
+    'Max',
+    'Min',
+    'Pow',
+    'Sum',
+    'Where',
+    'Clip',
+    'Cast',
+    'And',
+    'Or',
+    'Not',
+    'Equal',
+  ],
+  ...[
+    'Greater',
+    'GreaterOrEqual',
+    'Less',
+    'LessOrEqual',
+    'Sigmoid',
+    'Tanh',
+    'Relu',
+    'LeakyRelu',
+    'Elu',
+    'Softplus',
+    'Erf',
+  ],
   ...['Sqrt', 'Neg', 'Abs', 'Exp', 'Log', 'Sin', 'Cos', 'Floor', 'Ceil', 'Round', 'Sign', 'Reciprocal'],
 ]);
 const REDUCTIONS = new Set(['ReduceSum', 'ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceProd']);
@@ -63,10 +103,13 @@ export const sinkTransposes = (graph: Graph): Graph => {
     const padded = [...Array<number>(perm.length - value.shape.length).fill(1), ...value.shape];
     const shape = permuted(padded, inverse(perm));
     if (count(value.shape) === 1) return value;
-    if (value.constant !== undefined && 'uniform' in value.constant) return uniform(value.constant.uniform, shape, value.dtype);
+    if (value.constant !== undefined && 'uniform' in value.constant)
+      return uniform(value.constant.uniform, shape, value.dtype);
     const plain = materialise(value);
-    if (padded.filter((d) => d !== 1).length <= 1) return out.add('Reshape', [plain, ints(shape)], shape, { dtype: value.dtype });
-    const full = padded.length === value.shape.length ? plain : out.add('Reshape', [plain, ints(padded)], padded);
+    if (padded.filter((d) => d !== 1).length <= 1)
+      return out.add('Reshape', [plain, ints(shape)], shape, { dtype: value.dtype });
+    const full =
+      padded.length === value.shape.length ? plain : out.add('Reshape', [plain, ints(padded)], padded);
     return out.add('Transpose', [full], shape, { attributes: { perm: inverse(perm) } });
   };
 
@@ -88,8 +131,12 @@ export const sinkTransposes = (graph: Graph): Graph => {
     return best !== undefined && best.size >= plain ? best.perm : undefined;
   };
 
-  const emit = (node: Node, inputs: readonly Value[], shape: readonly number[], attributes = node.attributes): Value =>
-    out.add(node.op, inputs, shape, { dtype: (node.outputs[0] as Value).dtype, attributes });
+  const emit = (
+    node: Node,
+    inputs: readonly Value[],
+    shape: readonly number[],
+    attributes = node.attributes,
+  ): Value => out.add(node.op, inputs, shape, { dtype: (node.outputs[0] as Value).dtype, attributes });
 
   /** The node on its operands' bases, as views of the results; undefined where it must see the real thing. */
   const sunk = (node: Node, inputs: readonly Value[]): readonly Value[] | undefined => {
@@ -106,24 +153,56 @@ export const sinkTransposes = (graph: Graph): Graph => {
       return [order === undefined || isChannelsLast(order) ? value : materialise(value)];
     }
     const operands = ELEMENTWISE.has(node.op) || node.op === 'Concat' ? inputs : [x];
-    const perm = commonOrder(operands, result.shape.length === x.shape.length || ELEMENTWISE.has(node.op) ? result.shape.length : x.shape.length);
+    const perm = commonOrder(
+      operands,
+      result.shape.length === x.shape.length || ELEMENTWISE.has(node.op)
+        ? result.shape.length
+        : x.shape.length,
+    );
     if (perm === undefined) return undefined;
     const back = inverse(perm);
     const baseShape = permuted(result.shape, back);
-    if (ELEMENTWISE.has(node.op)) return [viewOf(emit(node, inputs.map((v) => inBaseOrder(v, perm)), baseShape), perm)];
+    if (ELEMENTWISE.has(node.op))
+      return [
+        viewOf(
+          emit(
+            node,
+            inputs.map((v) => inBaseOrder(v, perm)),
+            baseShape,
+          ),
+          perm,
+        ),
+      ];
     if (node.op === 'Concat') {
       const axis = perm[node.attributes['axis'] as number] as number;
-      return [viewOf(emit(node, inputs.map((v) => inBaseOrder(v, perm)), baseShape, { axis }), perm)];
+      return [
+        viewOf(
+          emit(
+            node,
+            inputs.map((v) => inBaseOrder(v, perm)),
+            baseShape,
+            { axis },
+          ),
+          perm,
+        ),
+      ];
     }
     const base = inBaseOrder(x, perm);
     if (node.op === 'Split') {
       const axis = perm[node.attributes['axis'] as number] as number;
       const shapes = node.outputs.map((value) => permuted(value.shape, back));
-      return out.addMany('Split', [base, inputs[1] as Value], shapes, { axis }).map((value) => viewOf(value, perm));
+      return out
+        .addMany('Split', [base, inputs[1] as Value], shapes, { axis })
+        .map((value) => viewOf(value, perm));
     }
     if (node.op === 'Slice') {
       const axes = ints(numbers(inputs[3]).map((axis) => perm[axis] as number));
-      return [viewOf(emit(node, [base, inputs[1] as Value, inputs[2] as Value, axes, ...inputs.slice(4)], baseShape), perm)];
+      return [
+        viewOf(
+          emit(node, [base, inputs[1] as Value, inputs[2] as Value, axes, ...inputs.slice(4)], baseShape),
+          perm,
+        ),
+      ];
     }
     if (node.op === 'Pad') {
       const pads = numbers(inputs[1]);
@@ -140,11 +219,27 @@ export const sinkTransposes = (graph: Graph): Graph => {
     const attributes: Record<string, Attribute> = { ...node.attributes };
     const inputs = [base, ints([...gone].sort((a, b) => a - b))];
     if (attributes['keepdims'] === 1) {
-      return viewOf(emit(node, inputs, base.shape.map((d, i) => (gone.includes(i) ? 1 : d)), attributes), perm);
+      return viewOf(
+        emit(
+          node,
+          inputs,
+          base.shape.map((d, i) => (gone.includes(i) ? 1 : d)),
+          attributes,
+        ),
+        perm,
+      );
     }
     const left = base.shape.map((_, i) => i).filter((i) => !gone.includes(i));
     const order = perm.filter((axis) => !gone.includes(axis)).map((axis) => left.indexOf(axis));
-    return viewOf(emit(node, inputs, left.map((i) => base.shape[i] as number), attributes), order);
+    return viewOf(
+      emit(
+        node,
+        inputs,
+        left.map((i) => base.shape[i] as number),
+        attributes,
+      ),
+      order,
+    );
   };
 
   for (const node of graph.nodes) {
@@ -153,6 +248,8 @@ export const sinkTransposes = (graph: Graph): Graph => {
     if (results === undefined) out.nodes.push({ ...node, inputs: inputs.map(materialise) });
     else node.outputs.forEach((value, i) => mapped.set(value, results[i] as Value));
   }
-  const outputs = Object.entries(graph.outputs).map(([name, value]) => [name, materialise(mapped.get(value) ?? value)] as const);
+  const outputs = Object.entries(graph.outputs).map(
+    ([name, value]) => [name, materialise(mapped.get(value) ?? value)] as const,
+  );
   return { inputs: graph.inputs, outputs: Object.fromEntries(outputs), nodes: (out as Builder).nodes };
 };
