@@ -32,7 +32,7 @@ const activate = (x: Tensor4D): Tensor4D => tf.leakyRelu(x, 0.2);
 const up = (x: Tensor4D): Tensor4D => tf.image.resizeNearestNeighbor(x, [2 * x.shape[1], 2 * x.shape[2]]);
 /** Explicit padding, as PyTorch's: the same on all sides whatever the stride. */
 const convolve = (x: Tensor4D, w: Tensor, stride = 1): Tensor4D => {
-  const p = ((w.shape[0] as number) - 1) / 2;
+  const p = (w.shape[0] - 1) / 2;
   return tf.conv2d(
     tf.pad(x, [
       [0, 0],
@@ -51,7 +51,7 @@ export const loss = (clip: Tensor5D, w: Named<Tensor>, { n, t, size, channels }:
   const weight = (name: string): Tensor => w[name] as Tensor;
   const frame = (at: number): Tensor4D =>
     tf.reshape(tf.slice(clip, [0, at, 0, 0, 0], [n, 1, size, size, 1]), [n, size, size, 1]);
-  const zero = tf.zeros([n, size / 4, size / 4, channels]) as Tensor4D;
+  const zero = tf.zeros<tf.Rank.R4>([n, size / 4, size / 4, channels]);
   const state: [Tensor4D, Tensor4D][] = [
     [zero, zero],
     [zero, zero],
@@ -61,12 +61,12 @@ export const loss = (clip: Tensor5D, w: Named<Tensor>, { n, t, size, channels }:
     let x = activate(convolve(activate(convolve(frame(at), weight('enc1'), 2)), weight('enc2'), 2));
     for (let l = 0; l < 2; l++) {
       const [h, c] = state[l] as [Tensor4D, Tensor4D];
-      const gates = tf.add(
+      const gates = tf.add<Tensor4D>(
         convolve(tf.concat([x, h], 3), weight(`lstm${l}`)),
         weight(`lstm${l}_bias`),
-      ) as Tensor4D;
+      );
       const [i, f, o, g] = tf.split(gates, 4, 3) as [Tensor4D, Tensor4D, Tensor4D, Tensor4D];
-      const cell = tf.add(tf.mul(tf.sigmoid(f), c), tf.mul(tf.sigmoid(i), tf.tanh(g))) as Tensor4D;
+      const cell = tf.add<Tensor4D>(tf.mul(tf.sigmoid(f), c), tf.mul(tf.sigmoid(i), tf.tanh(g)));
       x = tf.mul(tf.sigmoid(o), tf.tanh(cell));
       state[l] = [x, cell];
     }

@@ -33,7 +33,7 @@ export const conv = defineDecoder({
       'frame.bias': biasSpec(4 * channels),
     }),
     decode: (params, latent, skips, frame, previous, { boundary }) => {
-      const joined = tf.concat([enlarge(latent, 2), ...skips], 3) as tf.Tensor4D; // [N, H/2, W/2, latent + skip]
+      const joined = tf.concat<tf.Tensor4D>([enlarge(latent, 2), ...skips], 3); // [N, H/2, W/2, latent + skip]
       const half = activate(
         convolve(joined, weight(params, 'half.weight'), weight(params, 'half.bias'), boundary),
       );

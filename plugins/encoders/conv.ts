@@ -26,8 +26,8 @@ export const conv = defineEncoder({
       'quarter.bias': biasSpec(latent),
     }),
     encode: (params, frame, previous, { boundary }) => {
-      const velocity = tf.mul(tf.sub(frame, previous), velocityScale);
-      const x = tf.concat([frame, velocity], 3) as tf.Tensor4D; // [N, H, W, 2C]
+      const velocity = tf.mul<tf.Tensor4D>(tf.sub(frame, previous), velocityScale);
+      const x = tf.concat<tf.Tensor4D>([frame, velocity], 3); // [N, H, W, 2C]
       const half = activate(
         convolve(x, weight(params, 'half.weight'), weight(params, 'half.bias'), boundary, 2),
       ); // [N, H/2, W/2, width]

@@ -39,7 +39,7 @@ export const convLstm = definePredictor({
         const next: tf.Tensor4D[] = [];
         for (let l = 0; l < layers; l++) {
           const [h, c] = [state[2 * l], state[2 * l + 1]] as [tf.Tensor4D, tf.Tensor4D]; // [N, h, w, hidden]
-          const joined = tf.concat([x, h], 3) as tf.Tensor4D;
+          const joined = tf.concat<tf.Tensor4D>([x, h], 3);
           const gates = convolve(
             joined,
             weight(params, `layer${l}.weight`),
@@ -48,7 +48,7 @@ export const convLstm = definePredictor({
           );
           const [i, f, o, g] = tf.split(gates, 4, 3) as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
           const forget = tf.sigmoid(tf.add(f, weight(params, `layer${l}.forget`)));
-          const cell = tf.add(tf.mul(forget, c), tf.mul(tf.sigmoid(i), tf.tanh(g))) as tf.Tensor4D;
+          const cell = tf.add<tf.Tensor4D>(tf.mul(forget, c), tf.mul(tf.sigmoid(i), tf.tanh(g)));
           x = tf.mul(tf.sigmoid(o), tf.tanh(cell));
           next.push(x, cell);
         }

@@ -96,6 +96,16 @@ export const builder = (): Builder => {
   };
 };
 
+/** The numbers of a constant (axes, starts, pads); none for a value that is not one. */
+export const numbersOf = (value: Value | undefined): number[] =>
+  value?.constant !== undefined && 'data' in value.constant ? Array.from(value.constant.data, Number) : [];
+
+/** A list attribute (strides, pads, perm); empty where the node has none of that name. */
+export const listOf = ({ attributes }: Node, name: string): readonly number[] => {
+  const value = attributes[name];
+  return typeof value === 'object' && !('float' in value) ? value : [];
+};
+
 /** `perm` applied to a shape: result axis i is input axis perm[i]. */
 export const permuted = <T>(values: readonly T[], perm: readonly number[]): T[] =>
   perm.map((axis) => values[axis] as T);

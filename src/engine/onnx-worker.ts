@@ -55,7 +55,7 @@ const answer = async (message: Request): Promise<HostTensor | undefined> => {
       for (const [name, handle] of Object.entries(message.outputs)) {
         const tensor = results[name];
         if (tensor === undefined) throw new Error(`the program returned no "${name}"`);
-        tensors.set(handle, tensor as ort.Tensor);
+        tensors.set(handle, tensor);
       }
       return undefined;
     }

@@ -165,7 +165,7 @@ const registerRule = (trace: TraceBackend, kernelName: string, rule: Rule): void
     kernelFunc: ({ inputs, attrs }) => {
       const values: Record<string, Value> = {};
       for (const [name, tensor] of Object.entries(inputs)) {
-        if (tensor !== null && tensor !== undefined) values[name] = trace.lookup(tensor as tf.TensorInfo);
+        if (tensor !== null && tensor !== undefined) values[name] = trace.lookup(tensor);
       }
       const result = applied(kernelName, rule, values, attrs ?? {}, trace.graph);
       return Array.isArray(result)
@@ -212,7 +212,7 @@ export const trace = (fn: TensorFunction, specs: Named<Spec>): Graph => {
     tf.tidy(() => {
       const tensors: Record<string, tf.Tensor> = {};
       for (const [name, { shape, dtype }] of Object.entries(specs)) {
-        const value: Value = { shape: [...shape], dtype: dtype as ValueType };
+        const value: Value = { shape: [...shape], dtype: dtype };
         inputs[name] = value;
         tensors[name] = tf.engine().makeTensorFromTensorInfo(tensorInfo(trace, value), trace);
       }

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import type { Boundary, ParamSpec } from './network.js';
 
 /** Rows or columns `begin .. begin + size` of x [N, H, W, C]; axis 1 or 2. */
@@ -50,7 +50,7 @@ export const convolve = (
   const filter = weight as Tensor4D;
   const padded = padBoundary(x, (filter.shape[0] - 1) / 2, boundary);
   const y = tf.conv2d(padded, filter, stride, 'valid');
-  return bias === undefined ? y : tf.add(y, bias as Tensor1D);
+  return bias === undefined ? y : tf.add(y, bias);
 };
 
 /** Nearest-neighbour enlargement, [N, H, W, C] -> [N, f H, f W, C]. */

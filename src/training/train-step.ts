@@ -48,7 +48,7 @@ const clipLoss = (
 
   // The context is all given: encode its frames as one batch, then step through them, then decode as one batch.
   const given = frames(0, context);
-  const before = tf.concat([frames(0, 1), frames(0, context - 1)], 0) as Tensor4D;
+  const before = tf.concat<Tensor4D>([frames(0, 1), frames(0, context - 1)], 0);
   const { latent, skips } = encode(given, before);
   const part = (x: Tensor4D, from: number, count: number): Tensor4D =>
     tf.slice(x, [from * batch, 0, 0, 0], [count * batch, x.shape[1], x.shape[2], x.shape[3]]);
@@ -62,7 +62,7 @@ const clipLoss = (
   }
   const inside = context - 1;
   const next = decode(
-    [tf.concat(expected.slice(0, inside), 0) as Tensor4D],
+    [tf.concat<Tensor4D>(expected.slice(0, inside), 0)],
     skips.map((skip) => part(skip, 0, inside)),
     part(given, 0, inside),
     part(before, 0, inside),
@@ -84,7 +84,7 @@ export const trainSpecs = (
 ): Record<string, Spec> => {
   const scalar: Spec = { shape: [], dtype: 'float32' };
   const slots = Object.entries(weights).flatMap(([name, { shape }]) =>
-    SLOTS.map((slot) => [slotName(slot, name), { shape, dtype: 'float32' } as Spec] as const),
+    SLOTS.map((slot) => [slotName(slot, name), { shape, dtype: 'float32' }] as const),
   );
   const frames: Spec = { shape: [clip.context + clip.leads, clip.batch, ...clip.frame], dtype: 'float32' };
   return {

@@ -1,4 +1,4 @@
-import { ints, rewrite, type Graph } from '../graph.js';
+import { ints, listOf, rewrite, type Graph } from '../graph.js';
 
 /** Runs of axes that stay neighbours, as groups in the order of the input; unit axes belong nowhere. */
 const groups = (shape: readonly number[], perm: readonly number[]): number[][] => {
@@ -21,7 +21,7 @@ export const collapseTransposes = (graph: Graph): Graph =>
   rewrite(graph, (node, [x], out) => {
     const result = node.outputs[0];
     if (node.op !== 'Transpose' || x === undefined || result === undefined) return undefined;
-    const moved = groups(x.shape, node.attributes['perm'] as readonly number[]);
+    const moved = groups(x.shape, listOf(node, 'perm'));
     if (moved.length === x.shape.length) return undefined;
     const inOrder = [...moved].sort((a, b) => (a[0] as number) - (b[0] as number));
     const sizes = inOrder.map((run) => run.reduce((size, axis) => size * (x.shape[axis] as number), 1));

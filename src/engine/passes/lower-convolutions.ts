@@ -1,6 +1,7 @@
 import {
   constantOf,
   ints,
+  listOf,
   rewrite,
   uniform,
   type Builder,
@@ -19,8 +20,19 @@ interface Geometry {
 }
 type Shape4 = readonly [number, number, number, number];
 
-const geometryOf = (node: Node): Geometry => node.attributes as unknown as Geometry;
-const shape4 = (value: Value): Shape4 => value.shape as unknown as Shape4;
+const pairOf = (node: Node, name: string): Pair => {
+  const [first = 1, second = 1] = listOf(node, name);
+  return [first, second];
+};
+const geometryOf = (node: Node): Geometry => {
+  const [top = 0, left = 0, bottom = 0, right = 0] = listOf(node, 'pads');
+  return {
+    strides: pairOf(node, 'strides'),
+    dilations: pairOf(node, 'dilations'),
+    pads: [top, left, bottom, right],
+  };
+};
+const shape4 = ({ shape: [a = 1, b = 1, c = 1, d = 1] }: Value): Shape4 => [a, b, c, d];
 
 const CHANNELS_FIRST = [0, 3, 1, 2];
 const CHANNELS_LAST = [0, 2, 3, 1];
@@ -182,7 +194,7 @@ const filterGradient = (x: Value, dy: Value, node: Node, out: Builder): Value =>
 
 /** Every pixel repeated, in channels-first order as its neighbours want it. */
 const enlarge = (x: Value, node: Node, out: Builder): Value => {
-  const [fy, fx] = node.attributes['factors'] as unknown as Pair;
+  const [fy, fx] = pairOf(node, 'factors');
   const [n, h, w, c] = shape4(x);
   const region = constantOf(new Float32Array(0), [0], 'float32');
   const scales = constantOf(Float32Array.of(1, 1, fy, fx), [4], 'float32');
@@ -194,7 +206,7 @@ const enlarge = (x: Value, node: Node, out: Builder): Value => {
 
 /** The sum over the copies of every pixel. */
 const enlargeGradient = (dy: Value, node: Node, out: Builder): Value => {
-  const [fy, fx] = node.attributes['factors'] as unknown as Pair;
+  const [fy, fx] = pairOf(node, 'factors');
   const [n, h, w, c] = shape4(node.outputs[0] as Value);
   const blocks = reshape(out, transpose(out, dy, CHANNELS_FIRST), [n, c, h, fy, w, fx]);
   const sum = out.add('ReduceSum', [blocks, ints([3, 5])], [n, c, h, w], { attributes: { keepdims: 0 } });

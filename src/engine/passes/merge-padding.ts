@@ -1,16 +1,15 @@
-import { rewrite, type Graph, type Node, type Value } from '../graph.js';
+import { listOf, numbersOf, rewrite, type Graph, type Node, type Value } from '../graph.js';
 
 type Pads = readonly [top: number, left: number, bottom: number, right: number];
-
-const numbers = (value: Value | undefined): number[] =>
-  value?.constant !== undefined && 'data' in value.constant ? Array.from(value.constant.data, Number) : [];
 
 /** Zeros added around the rows and columns of an NHWC image, if that is what the node does. */
 const zeroPadding = (node: Node | undefined): Pads | undefined => {
   const fill = node?.inputs[2]?.constant;
   const isZero = fill !== undefined && ('uniform' in fill ? fill.uniform === 0 : Number(fill.data[0]) === 0);
   if (node?.op !== 'Pad' || !isZero || node.outputs[0]?.shape.length !== 4) return undefined;
-  const [n0 = 0, top = 0, left = 0, c0 = 0, n1 = 0, bottom = 0, right = 0, c1 = 0] = numbers(node.inputs[1]);
+  const [n0 = 0, top = 0, left = 0, c0 = 0, n1 = 0, bottom = 0, right = 0, c1 = 0] = numbersOf(
+    node.inputs[1],
+  );
   return n0 + c0 + n1 + c1 === 0 ? [top, left, bottom, right] : undefined;
 };
 
@@ -18,18 +17,19 @@ const zeroPadding = (node: Node | undefined): Pads | undefined => {
 const cutOff = (node: Node): Pads | undefined => {
   const [x, starts, ends, axes, steps] = node.inputs;
   if (node.op !== 'Slice' || x?.shape.length !== 4 || steps !== undefined) return undefined;
-  const pads = [0, 0, 0, 0];
-  for (const [k, axis] of numbers(axes).entries()) {
+  const pads: [number, number, number, number] = [0, 0, 0, 0];
+  for (const [k, axis] of numbersOf(axes).entries()) {
     if (axis !== 1 && axis !== 2) return undefined;
-    pads[axis - 1] = numbers(starts)[k] ?? 0;
-    pads[axis + 1] = (x.shape[axis] as number) - (numbers(ends)[k] ?? 0);
+    const [before, after] = [numbersOf(starts)[k] ?? 0, (x.shape[axis] ?? 0) - (numbersOf(ends)[k] ?? 0)];
+    if (axis === 1) [pads[0], pads[2]] = [before, after];
+    else [pads[1], pads[3]] = [before, after];
   }
-  return pads as unknown as Pads;
+  return pads;
 };
 
 const withPads = (node: Node, more: Pads) => ({
   ...node.attributes,
-  pads: (node.attributes['pads'] as unknown as Pads).map((pad, k) => pad + (more[k] as number)),
+  pads: listOf(node, 'pads').map((pad, k) => pad + (more[k] as number)),
 });
 
 /**

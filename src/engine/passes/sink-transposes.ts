@@ -2,10 +2,11 @@ import {
   builder,
   count,
   ints,
+  listOf,
+  numbersOf,
   permuted,
   uniform,
   type Attribute,
-  type Builder,
   type Graph,
   type Node,
   type Value,
@@ -25,9 +26,6 @@ const same = (a: readonly number[], b: readonly number[]): boolean =>
 /** The order that convolutions leave behind, whatever the number of spatial axes: the one that is worth carrying on. */
 const isChannelsLast = (perm: readonly number[]): boolean =>
   perm.length > 2 && same(perm, [0, ...perm.slice(2).map((_, i) => i + 2), 1]);
-
-const numbers = (value: Value | undefined): number[] =>
-  value?.constant !== undefined && 'data' in value.constant ? Array.from(value.constant.data, Number) : [];
 
 const ELEMENTWISE = new Set([
   ...[
@@ -146,7 +144,7 @@ export const sinkTransposes = (graph: Graph): Graph => {
     if (node.op === 'AsStated') return [materialise(x)];
     if (node.domain !== '') return undefined;
     if (node.op === 'Transpose') {
-      const perm = node.attributes['perm'] as readonly number[];
+      const perm = listOf(node, 'perm');
       const view = views.get(x);
       const value = view === undefined ? viewOf(x, perm) : viewOf(view.base, permuted(view.perm, perm));
       const order = views.get(value)?.perm;
@@ -196,7 +194,7 @@ export const sinkTransposes = (graph: Graph): Graph => {
         .map((value) => viewOf(value, perm));
     }
     if (node.op === 'Slice') {
-      const axes = ints(numbers(inputs[3]).map((axis) => perm[axis] as number));
+      const axes = ints(numbersOf(inputs[3]).map((axis) => perm[axis] as number));
       return [
         viewOf(
           emit(node, [base, inputs[1] as Value, inputs[2] as Value, axes, ...inputs.slice(4)], baseShape),
@@ -205,12 +203,12 @@ export const sinkTransposes = (graph: Graph): Graph => {
       ];
     }
     if (node.op === 'Pad') {
-      const pads = numbers(inputs[1]);
+      const pads = numbersOf(inputs[1]);
       const rank = perm.length;
       const moved = [...permuted(pads.slice(0, rank), back), ...permuted(pads.slice(rank), back)];
       return [viewOf(emit(node, [base, ints(moved), ...inputs.slice(2)], baseShape), perm)];
     }
-    if (REDUCTIONS.has(node.op)) return [reduced(node, base, numbers(inputs[1]), perm)];
+    if (REDUCTIONS.has(node.op)) return [reduced(node, base, numbersOf(inputs[1]), perm)];
     return undefined;
   };
 
@@ -251,5 +249,5 @@ export const sinkTransposes = (graph: Graph): Graph => {
   const outputs = Object.entries(graph.outputs).map(
     ([name, value]) => [name, materialise(mapped.get(value) ?? value)] as const,
   );
-  return { inputs: graph.inputs, outputs: Object.fromEntries(outputs), nodes: (out as Builder).nodes };
+  return { inputs: graph.inputs, outputs: Object.fromEntries(outputs), nodes: out.nodes };
 };
