@@ -63,7 +63,10 @@ export interface Summary {
 /** A running daemon. */
 export interface Run {
   readonly events$: Observable<RunEvent>;
-  /** Drains: frames already read are finished, then sinks and ledger close. Idempotent. */
+  /**
+   * Drains: frames in the network are finished and delivered, then sinks and ledger close. Frames that were read ahead
+   * have no outcome yet, and are taken up by the next run. Idempotent.
+   */
   stop(reason: string): void;
   readonly finished: Promise<Summary>;
 }

@@ -274,6 +274,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
           delay: config.batchDelay * 1000,
           seriesOf: (frame) => frame.series,
           shapeOf: networkShape,
+          signal: intake.signal,
         },
         (batches$) =>
           batches$.pipe(

@@ -10,6 +10,8 @@ export interface BatchOptions<T> {
   seriesOf(item: T): string;
   /** Items of one batch agree in this, as the network takes one shape at a time. */
   shapeOf(item: T): string;
+  /** When it aborts, items that wait are dropped, and the stream completes with what is being worked on. */
+  readonly signal?: AbortSignal;
 }
 
 interface Waiting<T> {
@@ -62,6 +64,7 @@ export const batch =
       };
       const schedule = (): void => {
         if (owed > 0 || batches.closed) return;
+        if (options.signal?.aborted === true) waiting.clear();
         const [first] = waiting;
         if (first === undefined) {
           if (ended) batches.complete();
