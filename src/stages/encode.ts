@@ -59,6 +59,8 @@ interface Step {
 
 /** The frames of a series that are `stride` apart from each other: one recurrent state walks along each lane. */
 interface Lane {
+  /** Position that its steps are counted from. */
+  readonly origin: number;
   /** Last step taken in. */
   step: number;
   readonly segments: Map<number, Segment>;
@@ -166,6 +168,7 @@ export const encode = (
       data: toNetwork(old, normalisation),
     }));
     const lane: Lane = {
+      origin: memory.origin(series, position),
       step: from - 1,
       segments: new Map(),
       lastFrame: known.at(-1)?.data,
@@ -189,6 +192,10 @@ export const encode = (
     };
 
     let lane = lanes.get(name);
+    if (lane !== undefined && lane.origin !== memory.origin(series, position)) {
+      forget(name); // an earlier run began anew here
+      lane = undefined;
+    }
     let known: Step[] = lane?.lastFrame === undefined ? [] : [{ step: lane.step, data: lane.lastFrame }];
     let from = lane === undefined ? 0 : lane.step;
     if (lane !== undefined && now().step - lane.step - 1 > LONGEST_BRIDGE) {
