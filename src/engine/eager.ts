@@ -23,6 +23,11 @@ export const eagerEngine = async (backend: string, device: string): Promise<Engi
   if (!(await tf.setBackend(backend)))
     throw new EngineError(`the tfjs backend "${backend}" could not be started`);
   await tf.ready();
+  // The cpu backend greets at its first tensor, on standard error, with advice that is not the user's concern.
+  const isProduction = tf.env().getBool('PROD');
+  tf.env().set('PROD', true);
+  tf.scalar(0).dispose();
+  tf.env().set('PROD', isProduction);
   if (before !== undefined && before !== backend) await tf.setBackend(before);
 
   const handles = handleFactory<tf.Tensor>((tensor) => withBackend(backend, () => tensor.dispose()));

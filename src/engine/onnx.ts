@@ -16,6 +16,9 @@ export interface OnnxOptions {
 
 const LONG = 2 ** 30;
 
+/** ONNX Runtime's errors begin with the place in its source, and the condition that did not hold. */
+const withoutPlace = (error: string): string => error.replace(/\S*onnxruntime_src\S* .* was false\. /, '');
+
 /** Sends requests to the worker thread and matches replies. The thread keeps the process alive only while it owes one. */
 const connect = () => {
   const worker = new Worker(new URL('./onnx-worker.js', import.meta.url));
@@ -34,7 +37,7 @@ const connect = () => {
     waiting.delete(reply.request);
     if (waiting.size === 0) letGo();
     if (reply.error === undefined) waiter?.resolve(reply);
-    else waiter?.reject(new EngineError(`ONNX Runtime: ${reply.error}`));
+    else waiter?.reject(new EngineError(`ONNX Runtime: ${withoutPlace(reply.error)}`));
   };
   const fail = (error: EngineError): void => {
     dead = error;
