@@ -9,6 +9,7 @@ const { status } = spawnSync(
     'node_modules/jest/bin/jest.js',
     ...process.argv.slice(2),
   ],
-  { stdio: 'inherit' },
+  // Code under test sees a copy of the environment only, which native libraries do not.
+  { stdio: 'inherit', env: { ORT_DISABLE_TELEMETRY: '1', ...process.env } },
 );
 process.exit(status ?? 1);

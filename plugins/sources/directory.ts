@@ -1,6 +1,6 @@
 import { watch as watchFiles } from 'chokidar';
 import type { Dirent } from 'node:fs';
-import { readdir, realpath, stat } from 'node:fs/promises';
+import { lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, join, resolve, sep } from 'node:path';
 import picomatch from 'picomatch';
 import { Observable } from 'rxjs';
@@ -58,6 +58,10 @@ export const directory = defineSource({
         const path = below === '' ? item.name : `${below}/${item.name}`;
         const target = await kindOf(item, join(folder, item.name), state.realRoot, join(real, item.name));
         if (target === undefined || ignored(path)) continue;
+        if (target.kind === 'elsewhere') {
+          logOnce('links', `links that leave ${root} are not followed, such as ${path}`);
+          continue;
+        }
         if (target.kind === 'folder') {
           await collect(state, path, target.real).catch((error: unknown) => {
             state.signal.throwIfAborted();
@@ -160,23 +164,26 @@ const nameOf = (root: string): string => basename(root) || 'root';
 const whyNot = (error: unknown): string =>
   codeOf(error) === 'ENOENT' ? 'there is no such folder' : messageOf(error);
 
-/** What an item is, links resolved; undefined for what is neither file nor folder, and for links that leave the root. */
+/**
+ * What an item is, links resolved; undefined for what is neither file nor folder. A link that points nowhere may be a
+ * file whose target is still to come: whoever opens it will say so.
+ */
 const kindOf = async (
   item: Dirent,
   path: string,
   realRoot: string,
   real: string,
-): Promise<{ kind: 'file' | 'folder'; real: string } | undefined> => {
+): Promise<{ kind: 'file' | 'folder' | 'elsewhere'; real: string } | undefined> => {
   if (item.isFile()) return { kind: 'file', real };
   if (item.isDirectory()) return { kind: 'folder', real };
   if (!item.isSymbolicLink()) return undefined;
   try {
     const target = await realpath(path);
     if (target !== realRoot && !target.startsWith(realRoot.endsWith(sep) ? realRoot : realRoot + sep))
-      return undefined;
+      return { kind: 'elsewhere', real: target };
     return { kind: (await stat(target)).isDirectory() ? 'folder' : 'file', real: target };
   } catch {
-    return undefined; // it points nowhere, or not yet
+    return { kind: 'file', real }; // it points nowhere, or not yet
   }
 };
 
@@ -191,7 +198,9 @@ const statAll = async (series: string, files: readonly Found[], signal: AbortSig
       .slice(i, i + STATS_AT_ONCE)
       .map(async ({ path, index }): Promise<Entry | undefined> => {
         try {
-          const { size, mtimeNs } = await stat(path, { bigint: true });
+          const { size, mtimeNs } = await stat(path, { bigint: true }).catch(() =>
+            lstat(path, { bigint: true }),
+          );
           return { series, index, path, revision: { size: Number(size), mtimeNs: String(mtimeNs) } };
         } catch {
           return undefined; // it went away since the folder was read

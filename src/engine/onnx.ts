@@ -16,6 +16,13 @@ export interface OnnxOptions {
 
 const LONG = 2 ** 30;
 
+/**
+ * Official builds of ONNX Runtime report usage to Microsoft, and keep a device id and log files for it, unless this is
+ * set before the library is loaded. A worker's own `process.env` would not reach it.
+ */
+const TELEMETRY_OFF = 'ORT_DISABLE_TELEMETRY';
+process.env[TELEMETRY_OFF] ??= '1';
+
 /** ONNX Runtime's errors begin with the place in its source, and the condition that did not hold. */
 const withoutPlace = (error: string): string => error.replace(/\S*onnxruntime_src\S* .* was false\. /, '');
 

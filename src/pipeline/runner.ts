@@ -1,4 +1,4 @@
-import { open, stat } from 'node:fs/promises';
+import { lstat, open, stat } from 'node:fs/promises';
 import { extname, isAbsolute, join, relative, resolve } from 'node:path';
 import {
   concatMap,
@@ -85,7 +85,12 @@ const codecsByExtension = async (channels: number): Promise<(path: string) => Co
 const validator =
   (codecFor: (path: string) => Codec | undefined) =>
   async ({ path }: Entry): Promise<Incomplete> => {
-    const file = await open(path, 'r');
+    const file = await open(path, 'r').catch(async (error: unknown) => {
+      const isLink = codeOf(error) === 'ENOENT' && (await lstat(path)).isSymbolicLink();
+      if (!isLink) throw error;
+      return undefined;
+    });
+    if (file === undefined) return 'it is a link that points nowhere';
     try {
       const { size } = await file.stat();
       return await codecFor(path)?.validate({

@@ -85,7 +85,7 @@ test('include and ignore take globs of paths and of names', async () => {
   expect(await seen(attach({ ignore: ['a/**', '*.npy'] }))).toEqual(['run7 1 f_1.png', 'run7/b 5 b/f_5.png']);
 });
 
-test('links inside the folder are followed once, links out of it never', async () => {
+test('links inside the folder are followed once, links out of it never, those to nowhere are files', async () => {
   await mkdir(join(home, 'other'));
   await writeFile(join(home, 'other', 'f_9.png'), '');
   await put('a/f_1.png');
@@ -94,7 +94,8 @@ test('links inside the folder are followed once, links out of it never', async (
   await symlink(root, join(root, 'a', 'circle'));
   await symlink(join('a', 'f_1.png'), join(root, 'first_1.png'));
   await symlink('nowhere', join(root, 'f_8.png'));
-  expect(await seen(attach())).toEqual(['run7 1 first_1.png', 'run7/a 1 a/f_1.png']);
+  expect(await seen(attach())).toEqual(['run7 1 first_1.png', 'run7 8 f_8.png', 'run7/a 1 a/f_1.png']);
+  expect(lines).toEqual([`links that leave ${root} are not followed, such as f_9.png`]);
 });
 
 test('a folder that vanishes is reported once and taken up again', async () => {
