@@ -69,7 +69,11 @@ export const loadForecaster = async (where: string): Promise<Forecaster> => {
   try {
     return await assemble(settings.data, readSafetensors(bytes).tensors);
   } catch (cause) {
-    if (cause instanceof ForecasterError) throw cause;
+    if (cause instanceof ForecasterError)
+      throw new ForecasterError(`forecaster folder ${folder}: ${cause.message}`, {
+        cause,
+        hint: 'its two files must be of one training',
+      });
     throw new ForecasterError(`forecaster folder ${folder}: ${WEIGHTS} is damaged: ${messageOf(cause)}`, {
       cause,
     });
