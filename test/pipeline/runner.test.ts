@@ -80,3 +80,115 @@ test('frames that come one by one while it runs have the same forecasts', async 
   expect(next.frames.map(({ index }) => index)).toEqual([FRAMES, FRAMES + 1]);
   expect(next.summary.scores).toEqual({ final: 2, expired: 5 });
 });
+
+test('series in nested folders share batches, and each has the forecasts that it has alone', async () => {
+  const root = at('nested');
+  const shape = [13, 18, 1] as const;
+  const folders = {
+    'nested/a': at('nested/a'),
+    'nested/b/deep': at('nested/b/deep'),
+    'nested/odd': at('nested/odd'),
+  };
+  await putFrames(folders['nested/a'], 0, 12);
+  await putFrames(folders['nested/b/deep'], 7, 19, { seed: 3 });
+  await putFrames(folders['nested/odd'], 0, 12, { shape });
+  const values = async (name: string, more: Parameters<typeof smallRun>[0]) => {
+    const { summary, notices } = await (
+      await record(smallRun({ directory: root, out: at(name), forecaster, ...more }))
+    ).finished;
+    expect(notices).toEqual([]);
+    expect(summary.frames).toMatchObject({ forecast: 27, 'warm-up': 9 });
+    return forecastValues(at(name));
+  };
+  const together = await values('together', {});
+  const apart = await values('apart', { batchSize: 1 });
+  expect(difference(together, apart, FULL)).toBeLessThan(1e-5);
+  expect(together.get('nested/odd 3')?.length).toBe(5 * 13 * 18);
+  for (const [series, folder] of Object.entries(folders)) {
+    const out = at(`alone-${series.replaceAll('/', '-')}`);
+    await (
+      await record(smallRun({ directory: folder, out, forecaster }))
+    ).finished;
+    const own = new Map(
+      [...together]
+        .filter(([key]) => key.startsWith(`${series} `))
+        .map(([key, v]) => [key.split(' ')[1] ?? '', v]),
+    );
+    const alone = new Map([...(await forecastValues(out))].map(([key, v]) => [key.split(' ')[1] ?? '', v]));
+    expect({ series, difference: difference(own, alone, FULL) < 1e-5, count: own.size }).toEqual({
+      series,
+      difference: true,
+      count: 9,
+    });
+  }
+});
+
+test('the policies: every third frame; the newest only; so many frames and no more', async () => {
+  const third = await (
+    await record(smallRun({ directory: frames, out: at('third'), forecaster, forecastEvery: 3 }))
+  ).finished;
+  expect(third.forecasts.map(({ index }) => index)).toEqual([3, 6, 9, 12, 15, 18, 21, 24, 27]);
+  expect(third.summary.frames).toMatchObject({ forecast: 9, observed: 18, 'warm-up': 3 });
+  const values = await forecastValues(at('third'));
+  const same = new Map([...reference].filter(([key]) => values.has(key)));
+  expect(difference(values, same, FULL)).toBeLessThan(1e-5);
+
+  // All frames are there already: those that wait behind others get no forecast of their own.
+  const latest = await (
+    await record(smallRun({ directory: frames, out: at('latest'), forecaster, policy: 'latest' }))
+  ).finished;
+  const { forecast, observed } = latest.summary.frames;
+  expect(forecast + observed).toBe(FRAMES - 3);
+  expect(latest.forecasts.at(-1)?.index).toBe(FRAMES - 1);
+  const newest = `frames ${FRAMES - 1}`;
+  expect(
+    difference(
+      new Map([[newest, (await forecastValues(at('latest'))).get(newest) ?? new Float32Array()]]),
+      new Map([[newest, reference.get(newest) ?? new Float32Array()]]),
+      FULL,
+    ),
+  ).toBeLessThan(1e-5);
+
+  const some = await (
+    await record(
+      smallRun({ directory: frames, out: at('some'), forecaster, frames: 9, untilIdle: undefined }),
+    )
+  ).finished;
+  expect(some.frames.map(({ index }) => index)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
+  expect(some.summary.scores).toEqual({ final: 1, expired: 5 });
+  const rest = await (await record(smallRun({ directory: frames, out: at('some'), forecaster }))).finished;
+  expect(rest.frames.map(({ index }) => index)).toEqual(Array.from({ length: FRAMES - 9 }, (_, k) => k + 9));
+  expect(difference(await forecastValues(at('some')), reference, FULL)).toBeLessThan(1e-5);
+});
+
+test('output and state inside the watched folder are not taken for frames', async () => {
+  const folder = at('own', 'frames');
+  await putFrames(folder, 0, 10);
+  const sinks = [{ name: 'files', options: { format: 'png' } }, 'jsonl'];
+  const settings = smallRun({
+    directory: folder,
+    out: join(folder, 'results'),
+    state: join(folder, 'memory'),
+    forecaster,
+    sinks,
+  });
+  const { summary, notices } = await (await record(settings)).finished;
+  expect(notices).toEqual([]);
+  expect(summary).toMatchObject({ frames: { forecast: 7, 'warm-up': 3 }, forecasts: 7 });
+  expect((await forecastLines(join(folder, 'results'))).every(({ series }) => series === 'frames')).toBe(
+    true,
+  );
+});
+
+test('what the first frames did not foresee is told: values far outside of their range', async () => {
+  const { notices } = await (
+    await record(smallRun({ directory: frames, out: at('narrow'), forecaster, range: [0, 100], frames: 5 }))
+  ).finished;
+  expect(notices).toEqual([
+    expect.stringMatching(/frame 3 has values far outside of 0 \.\. 100, the range that was given/),
+  ]);
+  const again = await (
+    await record(smallRun({ directory: frames, out: at('narrow'), forecaster, range: [0, FULL], frames: 2 }))
+  ).finished;
+  expect(again.notices).toEqual([expect.stringMatching(/stay normalised from 0 \.\. 100/)]);
+});
