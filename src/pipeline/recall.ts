@@ -8,8 +8,8 @@ import type { Codec } from './plugin.js';
 
 export interface RecallContext {
   readonly ledger: Ledger;
-  codecFor(path: string): Codec | undefined;
-  notice(message: string): void;
+  readonly codecFor: (path: string) => Codec | undefined;
+  readonly notice: (message: string) => void;
 }
 
 /**

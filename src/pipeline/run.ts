@@ -45,8 +45,8 @@ export interface RunContext {
   readonly signal: AbortSignal;
   /** Ends a frame as rejected or lost: ledger, count and one line for people. */
   fail(entry: Entry, outcome: 'rejected' | 'lost', reason: string): void;
-  notice(message: string): void;
-  now(): Date;
+  readonly notice: (message: string) => void;
+  readonly now: () => Date;
 }
 
 export interface Summary {

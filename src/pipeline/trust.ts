@@ -4,12 +4,12 @@ import type { LeadScore } from './forecast.js';
 /** How far ahead forecasts of a series can be relied on, learned from scores as they come. */
 export interface Trust {
   /** One lead of one forecast was verified. */
-  learn(series: string, score: LeadScore): void;
+  readonly learn: (series: string, score: LeadScore) => void;
   /**
    * Leads 1..n for which the pooled skill over persistence of the last verified forecasts is positive without a break;
    * 0 before anything was verified.
    */
-  leadsOf(series: string): number;
+  readonly leadsOf: (series: string) => number;
 }
 
 /** @param window forecasts that are pooled at each lead */

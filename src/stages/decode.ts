@@ -16,7 +16,7 @@ export interface DecodeOptions {
   readonly latentStride: number;
   readonly forecaster: ForecasterId;
   trustedLeads(series: string): number;
-  now(): Date;
+  readonly now: () => Date;
 }
 
 /** The idempotency key of a forecast: the same frame forecast the same way has the same id, before and after a crash. */
