@@ -23,6 +23,8 @@ export type ForecastOnceOptions = Pick<
 > & {
   /** A folder of frames, or the last frame to use. */
   readonly path: string;
+  /** Hears what people should know, a line each. */
+  readonly notice?: ((message: string) => void) | undefined;
 };
 
 /** The last `count` frame files of a folder, or up to a file. */
@@ -118,7 +120,7 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
   const files = await chooseFiles(path, context * stride);
   const frames = await loadFrames(files, basename(dirname(files[0] as string)), network.shape.channels);
   const out = resolve(options.out);
-  const log = (message: string): void => console.error(message);
+  const { notice: log = () => undefined } = options;
   const abort = new AbortController();
   const sinks = await Promise.all(
     options.sinks.map(async ({ name, options: settings, required }): Promise<NamedSink> => {

@@ -27,7 +27,7 @@ export interface ReadContext extends RunContext {
 /** A frame with its share of the pool: `release` is to be called once, at the frame's outcome. */
 export interface Admitted {
   readonly frame: Frame;
-  release(): void;
+  readonly release: () => void;
 }
 
 /** A file that is being rewritten under our hands gets so many tries, so many milliseconds apart. */
