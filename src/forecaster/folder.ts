@@ -1,9 +1,9 @@
 import { mkdir, readFile, readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { z } from 'zod';
 import { codeOf, ForecasterError, messageOf } from '../pipeline/errors.js';
 import { writeAtomically } from '../pipeline/atomic.js';
+import { explain } from '../pipeline/options.js';
 import { assemble, settingsSchema, type Forecaster } from './forecaster.js';
 import { readSafetensors, writeSafetensors } from './safetensors.js';
 
@@ -62,7 +62,7 @@ export const loadForecaster = async (where: string): Promise<Forecaster> => {
   const settings = settingsSchema.safeParse(json);
   if (!settings.success) {
     throw new ForecasterError(
-      `forecaster folder ${folder}: ${SETTINGS}: ${z.prettifyError(settings.error).replaceAll('\n', ' ')}`,
+      `forecaster folder ${folder}: ${SETTINGS}: ${explain(settings.error.issues, settingsSchema, json).join('; ')}`,
     );
   }
   const bytes = await read(folder, WEIGHTS);

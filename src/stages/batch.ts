@@ -67,13 +67,20 @@ export const batch =
         if (options.signal?.aborted === true) waiting.clear();
         const [first] = waiting;
         if (first === undefined) {
+          clearTimeout(timer);
+          timer = undefined;
           if (ended) batches.complete();
           return;
         }
         const ready = next();
-        const left = first.since + options.delay - performance.now();
+        // Timers may be a fraction of a millisecond early.
+        const left = Math.ceil(first.since + options.delay - performance.now());
         if (ready.length >= options.size || ended || left <= 0) start(ready);
-        else timer ??= setTimeout(() => start(next()), left);
+        else
+          timer ??= setTimeout(() => {
+            timer = undefined;
+            schedule();
+          }, left);
       };
 
       subscriptions.add(

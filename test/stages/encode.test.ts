@@ -1,0 +1,252 @@
+import { expect, test } from '@jest/globals';
+import { from, lastValueFrom, toArray } from 'rxjs';
+import type { Engine, Handle } from '../../src/engine/types.js';
+import type { Runner, StateHandles } from '../../src/forecaster/programs.js';
+import type { Normalisation } from '../../src/pipeline/forecast.js';
+import type { Frame } from '../../src/pipeline/frame.js';
+import type { Encoded } from '../../src/pipeline/in-flight.js';
+import type { EncodeOptions, SeriesMemory } from '../../src/stages/encode.js';
+import { encode } from '../../src/stages/encode.js';
+import { frameOf } from '../support/forecasts.js';
+
+/** Frame t of a series is t everywhere; with the range 0..100 the network sees t / 100. */
+const frame = (t: number, series = 's'): Frame => frameOf(t, () => t, { series, shape: [4, 4, 1] });
+
+/** A network whose state is what it was fed: "3<2" for frame 3 after frame 2. */
+const recordingRunner = () => {
+  const histories = new Map<Handle, readonly string[]>();
+  const batches: number[] = [];
+  let live = 0;
+  const stateOf = (history: readonly string[]): StateHandles => {
+    let owners = 1;
+    live++;
+    const handle: Handle = {
+      shape: [1],
+      dtype: 'float32',
+      retain: () => (owners++, handle),
+      release: () => {
+        if (owners <= 0) throw new Error('released too often');
+        if (--owners === 0) live--;
+      },
+    };
+    histories.set(handle, history);
+    return [handle];
+  };
+  const seen = (state: StateHandles | undefined): readonly string[] =>
+    (state?.[0] && histories.get(state[0])) ?? [];
+  const round = (value = NaN): number => Math.round(value * 1e4) / 100;
+  const runner: Runner = {
+    observe: (_shape, batch) => {
+      batches.push(batch.length);
+      return Promise.resolve(
+        batch.map(({ frame, previous, state }) =>
+          stateOf([...seen(state), `${round(frame[0])}<${round(previous[0])}`]),
+        ),
+      );
+    },
+    rollOut: () => Promise.reject(new Error('not asked for here')),
+    // Nothing in `encode` touches it.
+    engine: { device: 'none' } as Engine,
+    dispose: () => Promise.resolve(),
+  };
+  return { runner, seen, batches, live: () => live };
+};
+
+/** What the ledger remembers, and the files that are still there. */
+const memoryOf = (files: readonly Frame[]) => {
+  const normalisations = new Map<string, { at: number; normalisation: Normalisation }>();
+  const origins: number[] = [];
+  const notices: string[] = [];
+  const recalled: string[] = [];
+  const memory: SeriesMemory = {
+    normalisation: (series, position) => {
+      const known = normalisations.get(series);
+      return known !== undefined && position >= known.at ? known.normalisation : undefined;
+    },
+    fixNormalisation: (series, normalisation, at) => void normalisations.set(series, { at, normalisation }),
+    origin: (_series, position) => Math.max(0, ...origins.filter((origin) => origin <= position)),
+    setOrigin: (_series, position) => void origins.push(position),
+    recall: (series, from, to) => {
+      recalled.push(`${from}-${to}`);
+      return Promise.resolve(
+        files.filter((file) => file.series === series && file.position >= from && file.position <= to),
+      );
+    },
+    notice: (message) => void notices.push(message),
+  };
+  return { memory, notices, recalled, origins };
+};
+type Memory = ReturnType<typeof memoryOf>;
+
+/** One life of the stage: the state that each frame ended with, its outcome, and what is left on the device. */
+const life = async (
+  batches: readonly (readonly (Frame | { item: Frame; newest: boolean })[])[],
+  { memory }: Memory,
+  options: Partial<EncodeOptions> = {},
+) => {
+  const { runner, seen, batches: sizes, live } = recordingRunner();
+  const settings: EncodeOptions = {
+    runner,
+    memory,
+    latentStride: 4,
+    context: 4,
+    stride: 1,
+    forecastEvery: 1,
+    policy: 'every',
+    range: [0, 100],
+    ...options,
+  };
+  const items = batches.map((batch) => batch.map((item) => ('item' in item ? item : { item, newest: true })));
+  const states = new Map<string, readonly string[]>();
+  const encoded: readonly (readonly Encoded[])[] = await lastValueFrom(
+    from(items).pipe(encode(settings), toArray()),
+    { defaultValue: [] },
+  );
+  const outcomes = encoded.flat().map(({ frame: { series, position }, outcome, input }) => {
+    if (input !== undefined) {
+      states.set(`${series}${position}`, seen(input.state));
+      input.state.forEach((handle) => handle.release());
+    }
+    return `${position} ${outcome}`;
+  });
+  return { states, outcomes, sizes, live: live(), encoded: encoded.flat() };
+};
+const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, k) => from + k);
+const singly = (positions: readonly number[]): Frame[][] => positions.map((t) => [frame(t)]);
+/** "5<5 6<5 7<6": what a state has taken in that begins at `from`. */
+const walk = (from: number, to: number): string[] =>
+  range(from, to + 1).map((t) => `${t}<${Math.max(from, t - 1)}`);
+
+test('forecasts stand on the current stretch: from 0, then from 20 once it has a context, and so on', async () => {
+  const { states, outcomes, live } = await life(singly(range(0, 48)), memoryOf([]));
+  expect(outcomes.slice(0, 4)).toEqual(['0 warm-up', '1 warm-up', '2 warm-up', '3 forecast']);
+  for (const t of range(3, 48)) expect(states.get(`s${t}`)).toEqual(walk(t < 23 ? 0 : t < 43 ? 20 : 40, t));
+  expect(live).toBe(0);
+});
+
+test('whenever it is stopped, what it rebuilds is what it had', async () => {
+  const all = range(0, 48).map((t) => frame(t));
+  const expected = (await life(singly(range(0, 48)), memoryOf([]))).states;
+  for (const stop of [1, 3, 4, 19, 20, 22, 23, 30, 43]) {
+    const memory = memoryOf(all);
+    await life(singly(range(0, stop)), memory);
+    const { states, outcomes, live } = await life(singly(range(stop, 48)), memory);
+    for (const [key, state] of states)
+      expect({ stop, key, state }).toEqual({ stop, key, state: expected.get(key) });
+    expect(outcomes.filter((outcome) => outcome.endsWith('forecast'))).toHaveLength(48 - Math.max(3, stop));
+    expect(live).toBe(0);
+    // It reads the stretch and a few frames to bridge from, not the whole series.
+    expect(
+      memory.recalled.every((text) => text.split('-').reduce((a, b) => Number(b) - Number(a), 0) <= 27),
+    ).toBe(true);
+  }
+});
+
+test('missing frames are interpolated, in life and after a restart, at the border of a stretch too', async () => {
+  for (const missing of [[7], [7, 8, 9], [19, 20, 21], [20], [22, 23]]) {
+    const there = range(0, 40).filter((t) => !missing.includes(t));
+    const expected = (await life(singly(there), memoryOf([]))).states;
+    const next = Math.max(...missing) + 1;
+    expect(expected.get(`s${next}`)).toEqual(walk(next < 23 ? 0 : 20, next));
+    for (const stop of [next - 5, next, next + 1, 30]) {
+      const memory = memoryOf(there.map((t) => frame(t)));
+      await life(singly(there.filter((t) => t < stop)), memory);
+      const { states } = await life(singly(there.filter((t) => t >= stop)), memory);
+      for (const [key, state] of states)
+        expect({ missing, stop, key, state }).toEqual({ missing, stop, key, state: expected.get(key) });
+    }
+  }
+});
+
+test('a gap that is too long begins the series anew; a frame before it that comes again after a crash does not', async () => {
+  const there = [...range(0, 8), ...range(12, 20)];
+  const memory = memoryOf(there.map((t) => frame(t)));
+  const { states, outcomes } = await life(singly(there), memory);
+  expect(memory.notices).toEqual(['s: 4 frames are missing; warming up anew from frame 120']);
+  expect(outcomes.slice(8, 12)).toEqual(['12 warm-up', '13 warm-up', '14 warm-up', '15 forecast']);
+  expect(states.get('s16')).toEqual(walk(12, 16));
+  // The crash came after frame 12 had begun the new stretch, before frame 6 was delivered.
+  const again = await life(singly(there.filter((t) => t >= 6)), memory);
+  expect(again.outcomes.slice(0, 6)).toEqual([
+    '6 forecast',
+    '7 forecast',
+    '12 warm-up',
+    '13 warm-up',
+    '14 warm-up',
+    '15 forecast',
+  ]);
+  expect(again.states.get('s7')).toEqual(walk(0, 7));
+  expect(again.states.get('s16')).toEqual(walk(12, 16));
+  expect(memory.origins).toEqual([12]);
+});
+
+test('with a stride each lane has its own state', async () => {
+  const memory = memoryOf(range(0, 24).map((t) => frame(t)));
+  const { states, outcomes } = await life(singly(range(0, 14)), memory, { stride: 2 });
+  expect(outcomes.indexOf('6 forecast')).toBe(6);
+  expect(states.get('s9')).toEqual(['1<1', '3<1', '5<3', '7<5', '9<7']);
+  const next = await life(singly(range(14, 20)), memory, { stride: 2 });
+  expect(next.states.get('s15')).toEqual(['1<1', '3<1', '5<3', '7<5', '9<7', '11<9', '13<11', '15<13']);
+  expect(next.states.get('s16')?.[0]).toBe('0<0');
+});
+
+test('frames whose files are gone after a restart: a new warm-up, with a notice', async () => {
+  const memory = memoryOf([]);
+  await life(singly(range(0, 10)), memory);
+  const { outcomes, states } = await life(singly(range(10, 16)), memory);
+  expect(outcomes).toEqual([
+    '10 warm-up',
+    '11 warm-up',
+    '12 warm-up',
+    '13 forecast',
+    '14 forecast',
+    '15 forecast',
+  ]);
+  expect(states.get('s15')).toEqual(walk(10, 15));
+  expect(memory.notices).toEqual([
+    's: frames that its state stands on are gone; warming up anew from frame 100',
+  ]);
+});
+
+test('series of a batch go through the network together; each keeps its own state', async () => {
+  const other = (t: number): Frame => frameOf(t, () => t + 50, { series: 'b', shape: [4, 4, 1] });
+  const batches = range(0, 6).map((t) => [frame(t, 'a'), ...(t === 2 ? [] : [other(t)])]);
+  const { states, sizes } = await life(batches, memoryOf([]));
+  // A missing frame makes two rounds of the next one: the interpolated, then the real.
+  expect(sizes).toEqual([2, 2, 1, 2, 1, 2, 2]);
+  expect(states.get('a4')).toEqual(walk(0, 4));
+  expect(states.get('b4')).toEqual(['50<50', '51<50', '52<51', '53<52', '54<53']);
+});
+
+test('policy and forecastEvery decide what is forecast; everything is observed', async () => {
+  const third = await life(singly(range(0, 12)), memoryOf([]), { forecastEvery: 3 });
+  expect(third.outcomes.filter((text) => text.endsWith('forecast'))).toEqual([
+    '3 forecast',
+    '6 forecast',
+    '9 forecast',
+  ]);
+  expect(third.outcomes.filter((text) => text.endsWith('observed'))).toHaveLength(6);
+  expect(third.states.get('s9')).toEqual(walk(0, 9));
+  const batches = range(0, 8).map((t) => [{ item: frame(t), newest: t === 7 }]);
+  const latest = await life(batches, memoryOf([]), { policy: 'latest' });
+  expect(latest.outcomes.slice(3)).toEqual([
+    '3 observed',
+    '4 observed',
+    '5 observed',
+    '6 observed',
+    '7 forecast',
+  ]);
+  expect(latest.states.get('s7')).toEqual(walk(0, 7));
+});
+
+test('the normalisation is fixed on the first context frames, or declared', async () => {
+  const memory = memoryOf([]);
+  const own = await life(singly(range(0, 6)), memory, { range: undefined });
+  expect(own.encoded[2]).toMatchObject({ outcome: 'warm-up' });
+  expect(own.encoded[2]?.normalisation).toBeUndefined();
+  expect(own.encoded[3]).toMatchObject({ outcome: 'forecast', normalisation: { low: 0, high: 3 } });
+  expect(own.encoded[5]).toMatchObject({ normalisation: { low: 0, high: 3 }, previous: frame(4).data });
+  expect(memory.notices).toEqual([
+    expect.stringMatching(/frame 50 has values far outside of 0 \.\. 3, the range of the first frames/),
+  ]);
+});
