@@ -136,9 +136,10 @@ test('whenever it is stopped, what it rebuilds is what it had', async () => {
     expect(outcomes.filter((outcome) => outcome.endsWith('forecast'))).toHaveLength(48 - Math.max(3, stop));
     expect(live).toBe(0);
     // It reads the stretch and a few frames to bridge from, not the whole series.
-    expect(
-      memory.recalled.every((text) => text.split('-').reduce((a, b) => Number(b) - Number(a), 0) <= 27),
-    ).toBe(true);
+    for (const text of memory.recalled) {
+      const [first = 0, last = 0] = text.split('-').map(Number);
+      expect(last - first).toBeLessThan(28);
+    }
   }
 });
 
@@ -210,12 +211,12 @@ test('frames whose files are gone after a restart: a new warm-up, with a notice'
 
 test('series of a batch go through the network together; each keeps its own state', async () => {
   const other = (t: number): Frame => frameOf(t, () => t + 50, { series: 'b', shape: [4, 4, 1] });
-  const batches = range(0, 6).map((t) => [frame(t, 'a'), ...(t === 2 ? [] : [other(t)])]);
+  const batches = range(0, 6).map((t) => [frame(t, 'a'), ...(t === 4 ? [] : [other(t)])]);
   const { states, sizes } = await life(batches, memoryOf([]));
-  // A missing frame makes two rounds of the next one: the interpolated, then the real.
-  expect(sizes).toEqual([2, 2, 1, 2, 1, 2, 2]);
+  // The first four come in at once, round by round. A missing frame makes two rounds of the next one: the interpolated, then the real.
+  expect(sizes).toEqual([2, 2, 2, 2, 1, 2, 1]);
   expect(states.get('a4')).toEqual(walk(0, 4));
-  expect(states.get('b4')).toEqual(['50<50', '51<50', '52<51', '53<52', '54<53']);
+  expect(states.get('b5')).toEqual(['50<50', '51<50', '52<51', '53<52', '54<53', '55<54']);
 });
 
 test('policy and forecastEvery decide what is forecast; everything is observed', async () => {
