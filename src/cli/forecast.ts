@@ -33,7 +33,13 @@ export const forecastCommand: Command = {
     if (path === undefined || path === '') throw new UsageError('name a folder of frames or a file');
     const config = await attachConfig({ ...args, directory: path });
     const { forecastOnce } = await import('../pipeline/forecast-once.js');
-    const forecast = await forecastOnce({ ...config, path, notice: (message) => ui.warn(message) });
+    const forecast = await forecastOnce({
+      ...config,
+      path,
+      notice: (message) => {
+        ui.warn(message);
+      },
+    });
     const { frames: _, ...facts } = forecast;
     const out = resolve(config.out);
     ui.result({ ...facts, out }, [

@@ -34,6 +34,9 @@ const builtIns: Readonly<Record<PluginKind, Readonly<Record<string, () => Promis
   },
   simulation: {
     dendrite: () => import('../../plugins/simulations/dendrite.js'),
+    grain_growth: () => import('../../plugins/simulations/grain-growth.js'),
+    plane_wave: () => import('../../plugins/simulations/plane-wave.js'),
+    spinodal: () => import('../../plugins/simulations/spinodal.js'),
   },
 };
 

@@ -133,7 +133,7 @@ export const simulateSeries = async (
       data: run.next(),
       sampleType: 'float32',
     }));
-    all.push(fromFields(`${name}-${seed}`, fields, { ...options, range: options.range ?? run.range }));
+    all.push(fromFields(`${name}-${seed}`, fields, options));
     progress(all.length);
     await new Promise((resume) => setImmediate(resume)); // long simulations must not keep signals waiting
   }

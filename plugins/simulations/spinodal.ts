@@ -1,0 +1,85 @@
+import { z } from 'zod';
+import { defineSimulation } from '../../src/pipeline/plugin.js';
+import { normalNumbers, streamSeed, uniformNumbers } from '../../src/pipeline/random.js';
+
+const options = z.strictObject({
+  height: z.number().int().min(8).default(64).describe('rows of the grid'),
+  width: z.number().int().min(8).default(64).describe('columns of the grid'),
+  seed: z
+    .number()
+    .int()
+    .default(0)
+    .describe('draws the initial noise, and the composition if it is not given'),
+  composition: z
+    .number()
+    .min(0.05)
+    .max(0.95)
+    .optional()
+    .describe('mean of c, 0 to 1; default: 0.35 to 0.65 by seed'),
+  noise: z.number().positive().default(0.02).describe('standard deviation of the initial noise'),
+  mobility: z.number().positive().default(1).describe('M, dimensionless'),
+  gradientEnergy: z.number().positive().default(1).describe('kappa, dimensionless'),
+  stepsBefore: z.number().int().nonnegative().default(500).describe('time steps before the first frame'),
+  stepsPerFrame: z.number().int().positive().default(150).describe('time steps between frames, of 0.02 each'),
+});
+
+/** Dimensionless; the grid spacing is 1. Stable while it is below 1 / (32 M kappa). */
+const TIME_STEP = 0.02;
+
+/**
+ * Spinodal decomposition of a binary mixture: J. W. Cahn and J. E. Hilliard, J. Chem. Phys. 28 (1958) 258-267, as
+ *   c_t = M laplace(f'(c) - kappa laplace c),   f = c^2 (1 - c)^2,   f' = 2 c (1 - c) (1 - 2 c)
+ * Frames are the composition c, [H, W, 1]; its mean is conserved. Periodic. Five-point Laplacian, explicit Euler, in
+ * double precision.
+ */
+export const spinodal = defineSimulation({
+  name: 'spinodal',
+  summary: 'spinodal decomposition (Cahn-Hilliard), composition 0 to 1, periodic',
+  options,
+  create: (settings) => {
+    const { height, width, seed, noise, mobility, gradientEnergy, stepsBefore, stepsPerFrame } = settings;
+    const random = uniformNumbers(streamSeed(seed, 0));
+    const normal = normalNumbers(random);
+    const composition = settings.composition ?? 0.35 + 0.3 * random();
+    const dt = Math.min(TIME_STEP, 0.8 / (32 * mobility * gradientEnergy));
+    const cells = height * width;
+    const c = Float64Array.from({ length: cells }, () => noise * normal());
+    const mean = c.reduce((a, b) => a + b, 0) / cells;
+    for (let k = 0; k < cells; k++) c[k] = composition + c[k]! - mean;
+    const potential = new Float64Array(cells);
+
+    /** Sum of the four neighbours minus four times the cell, around the edges. */
+    const laplace = (field: Float64Array, row: number, column: number): number => {
+      const here = row * width;
+      const up = (row === 0 ? height - 1 : row - 1) * width;
+      const down = (row === height - 1 ? 0 : row + 1) * width;
+      const left = column === 0 ? width - 1 : column - 1;
+      const right = column === width - 1 ? 0 : column + 1;
+      const around = field[up + column]! + field[down + column]! + field[here + left]! + field[here + right]!;
+      return around - 4 * field[here + column]!;
+    };
+    const step = (): void => {
+      for (let row = 0, k = 0; row < height; row++) {
+        for (let column = 0; column < width; column++, k++) {
+          const v = c[k]!;
+          potential[k] = 2 * v * (1 - v) * (1 - 2 * v) - gradientEnergy * laplace(c, row, column);
+        }
+      }
+      for (let row = 0, k = 0; row < height; row++) {
+        for (let column = 0; column < width; column++, k++)
+          c[k] = c[k]! + dt * mobility * laplace(potential, row, column);
+      }
+    };
+
+    let steps = stepsBefore;
+    return {
+      shape: [height, width, 1],
+      range: [0, 1],
+      next: () => {
+        for (let n = 0; n < steps; n++) step();
+        steps = stepsPerFrame;
+        return Float32Array.from(c);
+      },
+    };
+  },
+});
