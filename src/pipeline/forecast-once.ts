@@ -27,8 +27,24 @@ export type ForecastOnceOptions = Pick<
   readonly notice?: ((message: string) => void) | undefined;
 };
 
+interface Numbered {
+  readonly path: string;
+  readonly index: number;
+  /** Place among the files, missing numbers counted, from 0. */
+  readonly position: number;
+}
+
+/** Places by number where the numbers count up evenly (a few may be missing), else by order. */
+const placed = (files: readonly { readonly path: string; readonly index: number }[]): Numbered[] => {
+  const first = files[0]?.index ?? 0;
+  const steps = files.slice(1).map(({ index }, k) => index - (files[k]?.index ?? 0));
+  const increment = Math.min(...steps);
+  const even = files.every(({ index }) => Number.isInteger((index - first) / increment));
+  return files.map((file, k) => ({ ...file, position: even ? (file.index - first) / increment : k }));
+};
+
 /** The last `count` frame files of a folder, or up to a file. */
-const chooseFiles = async (path: string, count: number): Promise<string[]> => {
+const chooseFiles = async (path: string, count: number): Promise<Numbered[]> => {
   const found = await stat(path).catch((cause: unknown) => {
     throw new StartupError(
       codeOf(cause) === 'ENOENT' ? `there is no ${path}` : `cannot read ${path}: ${messageOf(cause)}`,
@@ -47,7 +63,11 @@ const chooseFiles = async (path: string, count: number): Promise<string[]> => {
   const last = found.isDirectory()
     ? files.length - 1
     : files.findIndex(({ name }) => name === basename(path));
-  if (files.length === 0 || last < 0)
+  if (files.length > 0 && last < 0)
+    throw new StartupError(`${path} is not a numbered PNG, TIFF or NPY file`, {
+      hint: `one of the frames beside it, such as ${files[0]?.name ?? ''}`,
+    });
+  if (files.length === 0)
     throw new StartupError(`there are no frames in ${folder}`, {
       hint: 'frames are numbered files like frame_0001.png, .tif or .npy',
     });
@@ -57,12 +77,18 @@ const chooseFiles = async (path: string, count: number): Promise<string[]> => {
       `a forecast stands on ${count} frames, but ${path} has only ${chosen.length} up to the last one`,
       { hint: 'wait for more, or give a smaller --context' },
     );
-  return chosen.map(({ name }) => join(folder, name));
+  const twice = chosen.findIndex(({ index }, k) => index === chosen[k - 1]?.index);
+  if (twice > 0)
+    throw new StartupError(
+      `${chosen[twice - 1]?.name ?? ''} and ${chosen[twice]?.name ?? ''} both have number ${chosen[twice]?.index ?? ''}`,
+      { hint: 'keep frames of one series in a folder of their own' },
+    );
+  return placed(chosen.map(({ name, index }) => ({ path: join(folder, name), index })));
 };
 
-const loadFrames = async (files: readonly string[], series: string, channels: number): Promise<Frame[]> => {
+const loadFrames = async (files: readonly Numbered[], series: string, channels: number): Promise<Frame[]> => {
   const frames: Frame[] = [];
-  for (const [position, path] of files.entries()) {
+  for (const { path, index, position } of files) {
     const codec = await codecForExtension(extname(path));
     const bytes = await readFile(path);
     let field;
@@ -78,7 +104,6 @@ const loadFrames = async (files: readonly string[], series: string, channels: nu
       );
     }
     if (!field.data.every(Number.isFinite)) throw new FrameError(`${path} holds NaN or infinite values`);
-    const index = frameNumber(basename(path)) ?? position;
     const entry = { series, index, path, revision: { size: bytes.length, mtimeNs: '0' } };
     frames.push({
       ...field,
@@ -93,17 +118,20 @@ const loadFrames = async (files: readonly string[], series: string, channels: nu
 };
 
 /** What `encode` needs to know of a series that is all in memory. */
-const memoryOf = (frames: readonly Frame[]): SeriesMemory => {
+const memoryOf = (frames: readonly Frame[], notice: (message: string) => void): SeriesMemory => {
   let normalisation: ReturnType<SeriesMemory['normalisation']>;
+  let origin = 0;
   return {
     normalisation: () => normalisation,
     fixNormalisation: (_series, fixed) => {
       normalisation = fixed;
     },
-    origin: () => 0,
-    setOrigin: () => undefined,
+    origin: () => origin,
+    setOrigin: (_series, position) => {
+      origin = position;
+    },
     recall: async (_series, from, to) => frames.filter(({ position }) => position >= from && position <= to),
-    notice: () => undefined,
+    notice,
   };
 };
 
@@ -118,7 +146,11 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
   const { network } = forecaster;
   const path = resolve(options.path);
   const files = await chooseFiles(path, context * stride);
-  const frames = await loadFrames(files, basename(dirname(files[0] as string)), network.shape.channels);
+  const frames = await loadFrames(
+    files,
+    basename(dirname((files[0] as Numbered).path)),
+    network.shape.channels,
+  );
   const out = resolve(options.out);
   const { notice: log = () => undefined } = options;
   const abort = new AbortController();
@@ -137,7 +169,7 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
       of([{ item: last, newest: true }]).pipe(
         encode({
           runner,
-          memory: memoryOf(frames),
+          memory: memoryOf(frames, log),
           latentStride,
           context,
           stride,
@@ -157,7 +189,10 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
         }),
       ),
     );
-    if (forecast === undefined) throw new FrameError('the frames do not make a context');
+    if (forecast === undefined)
+      throw new FrameError(`too many frames are missing before ${last.source.path}`, {
+        hint: 'a state cannot be carried over more than 3 missing frames',
+      });
     await openSinks(sinks, abort.signal, log);
     try {
       for (const { sink } of sinks) await sink.forecast(forecast, abort.signal);
