@@ -13,9 +13,9 @@ export interface SegmentOptions {
 export const segmentOf = (n: number, { context, length }: SegmentOptions): number =>
   Math.max(0, Math.floor((n - context + 1) / length)) * length;
 
-/** First steps of all stretches that step n goes into: the current one, and the one about to take over. */
+/** First steps of all stretches that step n goes into: the current one, and those about to take over. */
 export const segmentsAt = (n: number, options: SegmentOptions): readonly number[] => {
   const current = segmentOf(n, options);
-  const newest = Math.floor(n / options.length) * options.length;
-  return newest === current ? [current] : [current, newest];
+  const later = Math.max(0, Math.floor((n - current) / options.length));
+  return Array.from({ length: later + 1 }, (_, k) => current + k * options.length);
 };

@@ -124,6 +124,15 @@ test('forecasts stand on the current stretch: from 0, then from 20 once it has a
   expect(live).toBe(0);
 });
 
+test('a context that is longer than a stretch is kept whole', async () => {
+  const { states, live } = await life(singly(range(0, 110)), memoryOf([]), { context: 50 });
+  for (const t of range(49, 110)) {
+    const first = 20 * Math.floor((t - 49) / 20);
+    expect({ t, state: states.get(`s${t}`) }).toEqual({ t, state: walk(first, t) });
+  }
+  expect(live).toBe(0);
+});
+
 test('whenever it is stopped, what it rebuilds is what it had', async () => {
   const all = range(0, 48).map((t) => frame(t));
   const expected = (await life(singly(range(0, 48)), memoryOf([]))).states;
