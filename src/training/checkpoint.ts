@@ -40,7 +40,9 @@ export const loadCheckpoint = async (folder: string): Promise<Checkpoint | undef
   }
   try {
     const { tensors, metadata } = readSafetensors(bytes);
-    return { iteration: Number(metadata['iteration']), settings: metadata['settings'] ?? '', tensors };
+    const iteration = Number(metadata['iteration']);
+    if (!Number.isSafeInteger(iteration)) throw new Error('it does not say how many steps were done');
+    return { iteration, settings: metadata['settings'] ?? '', tensors };
   } catch (cause) {
     throw new StateError(`${join(folder, FILE)} is damaged: ${messageOf(cause)}`, {
       cause,

@@ -2,7 +2,6 @@ import { openEngine } from '../engine/index.js';
 import { loadForecaster } from '../forecaster/folder.js';
 import { createRunner } from '../forecaster/programs.js';
 import { UsageError } from '../pipeline/errors.js';
-import { fit, fittedShape } from '../pipeline/fit.js';
 import { scoreSeries, skills } from './score-series.js';
 import { loadSeries, type Series } from './series.js';
 
@@ -71,14 +70,8 @@ export const evaluate = async (
   try {
     const runner = await createRunner(forecaster, engine);
     const latentStride = forecaster.network.encoder.stride;
-    const ready = long
-      .flatMap((series) => strided(series, stride))
-      .map((series) => ({
-        ...series,
-        shape: fittedShape(series.shape, latentStride),
-        frames: series.frames.map((frame) => fit(frame, series.shape, latentStride)),
-      }));
-    const sums = await scoreSeries(runner, ready, { context, horizon, every }, progress);
+    const ready = long.flatMap((series) => strided(series, stride));
+    const sums = await scoreSeries(runner, ready, { context, horizon, every, latentStride }, progress);
     await runner.dispose();
     const mean = (values: readonly number[]): number[] => values.map((value) => value / sums.windows);
     const skill = skills(sums);

@@ -3,6 +3,7 @@ import { linearExtrapolation } from '../metrics/baselines.js';
 import { mse } from '../metrics/rmse.js';
 import { skillOf } from '../metrics/skill.js';
 import { ssim } from '../metrics/ssim.js';
+import { crop, fit, fittedShape } from '../pipeline/fit.js';
 import { sizeOf } from '../pipeline/frame.js';
 import type { Series } from './series.js';
 
@@ -12,6 +13,8 @@ export interface Windows {
   readonly horizon: number;
   /** Frames between the starts of windows. */
   readonly every: number;
+  /** Frame pixels per latent pixel: the network takes frames enlarged to multiples of it. Scores are of the frames. */
+  readonly latentStride: number;
 }
 
 /** Per lead, summed over all windows: divide by `windows` for means. */
@@ -52,14 +55,17 @@ const BATCH = 8;
 const forecastBatch = async (
   runner: Runner,
   batch: readonly Window[],
-  { context, horizon }: Windows,
+  { context, horizon, latentStride }: Windows,
 ): Promise<Float32Array[][]> => {
-  const shape = (batch[0] as Window).series.shape;
+  const own = (batch[0] as Window).series.shape;
+  const shape = fittedShape(own, latentStride);
+  const taken = (series: Series, at: number): Float32Array =>
+    fit(series.frames[at] as Float32Array, own, latentStride);
   let states: (StateHandles | undefined)[] = batch.map(() => undefined);
   const inputs = (t: number): SeriesInput[] =>
     batch.map(({ series, start }, k) => ({
-      frame: series.frames[start + t] as Float32Array,
-      previous: series.frames[start + Math.max(t - 1, 0)] as Float32Array,
+      frame: taken(series, start + t),
+      previous: taken(series, start + Math.max(t - 1, 0)),
       state: states[k],
     }));
   const release = (old: readonly (StateHandles | undefined)[]): void =>
@@ -76,7 +82,11 @@ const forecastBatch = async (
   const size = sizeOf(shape);
   return batch.map((_, k) =>
     Array.from({ length: horizon }, (_lead, l) =>
-      (data as Float32Array).subarray((k * horizon + l) * size, (k * horizon + l + 1) * size),
+      crop(
+        (data as Float32Array).subarray((k * horizon + l) * size, (k * horizon + l + 1) * size),
+        own,
+        latentStride,
+      ),
     ),
   );
 };

@@ -55,26 +55,34 @@ const frameFiles = async (folder: string): Promise<string[]> => {
     const index = frameNumber(name);
     if (index !== undefined && extensions.includes(extname(name).toLowerCase())) known.push({ name, index });
   }
-  return known.sort((a, b) => a.index - b.index).map(({ name }) => join(folder, name));
+  known.sort((a, b) => a.index - b.index);
+  const twice = known.findIndex(({ index }, k) => index === known[k - 1]?.index);
+  if (twice > 0)
+    throw new StartupError(
+      `${join(folder, known[twice - 1]?.name ?? '')} and ${known[twice]?.name ?? ''} both have number ${known[twice]?.index ?? ''}`,
+      { hint: 'keep frames of one series in a folder of their own' },
+    );
+  return known.map(({ name }) => join(folder, name));
 };
 
-/** The folder and all folders below it that hold frames. */
+/** The folder and all folders below it that hold frames, by name: which series are kept apart must not depend on the disk. */
 const framefolders = async (root: string): Promise<{ folder: string; files: string[] }[]> => {
   const below = (await readdir(root, { withFileTypes: true })).filter(
     (entry) => entry.isDirectory() && !entry.name.startsWith('.'),
   );
+  below.sort((a, b) => (a.name < b.name ? -1 : 1));
   const files = await frameFiles(root);
   const deeper = await Promise.all(below.map((entry) => framefolders(join(root, entry.name))));
   return [...(files.length === 0 ? [] : [{ folder: root, files }]), ...deeper.flat()];
 };
 
-const readFields = async (files: readonly string[]): Promise<Field[]> => {
+const readFields = async (files: readonly string[], channels: number): Promise<Field[]> => {
   const fields: Field[] = [];
   for (const file of files) {
     const codec = await codecForExtension(extname(file).toLowerCase());
     let field: Field;
     try {
-      field = await codec.decode(await readFile(file));
+      field = toChannels(await codec.decode(await readFile(file)), channels);
     } catch (cause) {
       throw new CodecError(`${file}: ${messageOf(cause)}`, { cause, hint: 'remove it, or write it again' });
     }
@@ -98,6 +106,7 @@ export const loadSeries = async (roots: readonly string[], options: SeriesOption
   const all: Series[] = [];
   for (const root of roots) {
     const found = await framefolders(root).catch((cause: unknown) => {
+      if (cause instanceof StartupError) throw cause;
       throw new StartupError(`${root} cannot be read: ${messageOf(cause)}`, { cause });
     });
     if (found.length === 0)
@@ -106,7 +115,7 @@ export const loadSeries = async (roots: readonly string[], options: SeriesOption
       });
     for (const { folder, files } of found) {
       const name = join(basename(resolve(root)), relative(root, folder));
-      all.push(fromFields(name, await readFields(files), options));
+      all.push(fromFields(name, await readFields(files, options.channels), options));
     }
   }
   return all;

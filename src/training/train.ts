@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises';
 import { z } from 'zod';
 import { openEngine, type Engine, type Handle, type Named, type Program } from '../engine/index.js';
 import {
@@ -12,10 +13,11 @@ import { saveForecaster } from '../forecaster/folder.js';
 import { createRunner } from '../forecaster/programs.js';
 import type { Network } from '../forecaster/network-functions.js';
 import type { Weight } from '../forecaster/safetensors.js';
-import { UsageError } from '../pipeline/errors.js';
+import { messageOf, StartupError, UsageError } from '../pipeline/errors.js';
+import { fit, fittedShape } from '../pipeline/fit.js';
 import { describeShape } from '../pipeline/frame.js';
 import { sampleClip } from './clips.js';
-import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
+import { loadCheckpoint, saveCheckpoint, type Checkpoint } from './checkpoint.js';
 import { scoreSeries, skills } from './score-series.js';
 import { loadSeries, simulateSeries, type Series } from './series.js';
 import { debiases, slotName, SLOTS, trainSpecs, trainStep, type ClipShape } from './train-step.js';
@@ -40,7 +42,7 @@ export const trainSchema = z.strictObject({
     .describe('seed of the first simulated series; the others follow'),
   validation: count.default(4).describe('series kept apart to judge by; the last ones'),
   out: z.string().describe('folder of the forecaster'),
-  name: z.string().default('forecaster').describe('what the forecaster is called'),
+  name: settingsSchema.shape.name.default('forecaster').describe('what the forecaster is called'),
   encoder: z.string().default('conv').describe('encoder plugin'),
   predictor: z.string().default('conv_lstm').describe('predictor plugin'),
   decoder: z.string().default('conv').describe('decoder plugin'),
@@ -142,10 +144,11 @@ const gather = async (options: TrainOptions, notice: (message: string) => void):
   });
 };
 
-/** Training and validation series. @throws UsageError when there are too few, or none is long enough, or sizes differ */
+/** Training series, as the network takes them, and validation series. @throws UsageError when there are too few, or none is long enough, or sizes differ */
 const divide = (
   all: readonly Series[],
   options: TrainOptions,
+  latentStride: number,
 ): { training: Series[]; validation: Series[] } => {
   const { validation, context, leads } = options;
   if (all.length <= validation) {
@@ -166,7 +169,14 @@ const divide = (
       { hint: 'lower --leads' },
     );
   }
-  return { training, validation: all.slice(-validation) };
+  return {
+    training: training.map((series) => ({
+      ...series,
+      shape: fittedShape(series.shape, latentStride),
+      frames: series.frames.map((frame) => fit(frame, series.shape, latentStride)),
+    })),
+    validation: all.slice(-validation),
+  };
 };
 
 const settingsOf = (options: TrainOptions, training: Record<string, unknown>): Settings =>
@@ -209,7 +219,8 @@ const optimiser = (engine: Engine, network: Network, options: TrainOptions, fram
   const load = async (tensors: Named<Weight>): Promise<void> => {
     names = Object.keys(tensors)
       .filter((name) => name.startsWith('weight.'))
-      .map((name) => name.slice('weight.'.length));
+      .map((name) => name.slice('weight.'.length))
+      .sort(); // sums over all weights must not depend on where the weights come from
     for (const [name, { shape, data }] of Object.entries(tensors))
       slots[name] = await engine.upload({ shape, data, dtype: 'float32' });
   };
@@ -281,6 +292,34 @@ const averaged = (slots: Named<Weight>, settings: Settings): Promise<Forecaster>
     ),
   );
 
+/** OUT's checkpoint, if this training can go on from it. Makes OUT. */
+const takeUp = async (
+  options: TrainOptions,
+  network: Network,
+  identity: string,
+): Promise<Checkpoint | undefined> => {
+  const { out, fresh } = options;
+  await mkdir(out, { recursive: true }).catch((cause: unknown) => {
+    throw new StartupError(`cannot write to ${out}: ${messageOf(cause)}`, { cause });
+  });
+  const checkpoint = fresh ? undefined : await loadCheckpoint(out);
+  if (checkpoint === undefined) return undefined;
+  const other = (why: string): UsageError =>
+    new UsageError(`${out} has a checkpoint of a training with ${why}`, {
+      hint: 'give the same options to go on with it, --fresh to begin anew, or another --out',
+    });
+  if (checkpoint.settings !== identity) throw other('other options');
+  const shapesOf = (tensors: Named<Weight>): string =>
+    JSON.stringify(
+      Object.entries(tensors)
+        .map(([name, { shape }]) => [name, ...shape])
+        .sort(),
+    );
+  if (shapesOf(checkpoint.tensors) !== shapesOf(initialSlots(initialWeights(network, options.seed))))
+    throw other('another network');
+  return checkpoint;
+};
+
 /**
  * Trains a forecaster and writes its folder, at every validation a usable one. Deterministic from the seed on one
  * device and number of threads; goes on from OUT's checkpoint if there is one. Aborting the signal ends it after the
@@ -293,17 +332,13 @@ export const train = async (
   signal: AbortSignal,
 ): Promise<TrainResult> => {
   const notice = (message: string): void => emit({ type: 'notice', message });
-  const { training, validation } = divide(await gather(options, notice), options);
+  // What can be wrong with the options is found before time is spent on the data.
   const network = await buildNetwork(settingsOf(options, {}));
+  const identity = identityOf(options);
+  const checkpoint = await takeUp(options, network, identity);
+  const { training, validation } = divide(await gather(options, notice), options, network.encoder.stride);
   const engine = await openEngine(options.device, options.threads);
   try {
-    const identity = identityOf(options);
-    const checkpoint = options.fresh ? undefined : await loadCheckpoint(options.out);
-    if (checkpoint !== undefined && checkpoint.settings !== identity) {
-      throw new UsageError(`${options.out} has a checkpoint of a training with other options`, {
-        hint: 'give the same options to go on with it, --fresh to begin anew, or another --out',
-      });
-    }
     const work = optimiser(engine, network, options, (training[0] as Series).shape);
     await work.load(checkpoint?.tensors ?? initialSlots(initialWeights(network, options.seed)));
     const first = checkpoint?.iteration ?? 0;
@@ -322,6 +357,7 @@ export const train = async (
         context: options.context,
         horizon: options.horizon,
         every: 10,
+        latentStride: network.encoder.stride,
       });
       await runner.dispose();
       if (sums.windows > 0) {

@@ -1,0 +1,137 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { FrameShape } from '../../src/pipeline/frame.js';
+import { evaluate } from '../../src/training/evaluate.js';
+import type { EvaluateOptions } from '../../src/training/evaluate.js';
+import { frameBytes, framePath, movingField, putFrames, saveTiny } from '../support/tiny.js';
+
+const [CONTEXT, HORIZON] = [4, 3];
+const files = { extension: '.npy', sampleType: 'float32' } as const;
+const odd: FrameShape = [10, 14, 1];
+let home: string;
+const at = (name: string): string => join(home, name);
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), 'mesocast-evaluate-'));
+  await saveTiny(at('silent'), 1, 0);
+  await saveTiny(at('loud'), 1, 10);
+  await putFrames(at('data/long'), 0, 30, files);
+  await putFrames(at('data/deep/er'), 3, 20, { ...files, seed: 2 });
+  await putFrames(at('data/short'), 0, 6, files);
+  await putFrames(at('odd'), 0, 17, { ...files, shape: odd });
+});
+afterAll(() => rm(home, { recursive: true }));
+const run = (more: Partial<EvaluateOptions> = {}) =>
+  evaluate({
+    forecaster: at('silent'),
+    data: [at('data')],
+    context: CONTEXT,
+    horizon: HORIZON,
+    stride: 1,
+    every: 10,
+    device: 'cpu',
+    threads: 1,
+    ...more,
+  });
+
+/** The numbers as the definition has them: windows from 0, 10, 20, ..., each series normalised by its first frames. */
+const persistenceByHand = (
+  series: readonly (readonly Float32Array[])[],
+): { windows: number; rmse: number[]; linear: number[] } => {
+  const sums = Array.from({ length: HORIZON }, () => ({ persistence: 0, linear: 0 }));
+  let windows = 0;
+  for (const frames of series) {
+    const values = frames.slice(0, CONTEXT).flatMap((frame) => [...frame]);
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    const scaled = frames.map((frame) => [...frame].map((value) => (value - low) / (high - low)));
+    for (let start = 0; start + CONTEXT + HORIZON <= scaled.length; start += 10) {
+      windows++;
+      const [before, last] = [scaled[start + CONTEXT - 2] ?? [], scaled[start + CONTEXT - 1] ?? []];
+      for (let lead = 1; lead <= HORIZON; lead++) {
+        const truth = scaled[start + CONTEXT - 1 + lead] ?? [];
+        const sum = sums[lead - 1]!;
+        const clipped = (value: number): number => Math.min(1, Math.max(0, value));
+        truth.forEach((value, k) => {
+          sum.persistence += (value - last[k]!) ** 2 / truth.length;
+          sum.linear += (value - clipped(last[k]! + lead * (last[k]! - before[k]!))) ** 2 / truth.length;
+        });
+      }
+    }
+  }
+  return {
+    windows,
+    rmse: sums.map(({ persistence }) => Math.sqrt(persistence / windows)),
+    linear: sums.map(({ linear }) => Math.sqrt(linear / windows)),
+  };
+};
+const expectClose = (actual: readonly number[], expected: readonly number[]): void => {
+  expect(actual).toHaveLength(expected.length);
+  actual.forEach((value, k) => expect(value).toBeCloseTo(expected[k]!, 5));
+};
+const fields = (from: number, to: number, shape: FrameShape, seed = 0): Float32Array[] =>
+  Array.from({ length: to - from }, (_, k) => movingField(from + k, shape, 1, seed));
+
+test('a forecaster that says "nothing changes" has persistence as its error, and no skill', async () => {
+  const shape: FrameShape = [16, 16, 1];
+  const expected = persistenceByHand([fields(0, 30, shape), fields(3, 20, shape, 2)]);
+  const { windows, series, rmse, persistence_rmse, linear_rmse, skill, ssim, mean_skill } = await run();
+  expect({ windows, series }).toEqual({ windows: 5, series: 2 });
+  expectClose(persistence_rmse, expected.rmse);
+  expectClose(linear_rmse, expected.linear);
+  expectClose(rmse, persistence_rmse);
+  expectClose(skill, [0, 0, 0]);
+  expect(mean_skill).toBeCloseTo(0, 5);
+  expect(ssim[0]).toBeLessThan(1);
+  expect(ssim[0]).toBeGreaterThan(ssim[2]!);
+  expect(persistence_rmse[0]).toBeGreaterThan(0.001);
+});
+
+test('another one has other errors, and its skill follows from them', async () => {
+  const { rmse, persistence_rmse, skill, mean_skill } = await run({ forecaster: at('loud') });
+  expectClose(
+    skill,
+    rmse.map((value, k) => 1 - value / persistence_rmse[k]!),
+  );
+  expect(mean_skill).toBeCloseTo(skill.reduce((a, b) => a + b, 0) / HORIZON, 10);
+  expect(Math.abs(skill[0]!)).toBeGreaterThan(0.01);
+});
+
+test('frames that the network must enlarge are scored as they are', async () => {
+  const { rmse, windows } = await run({ data: [at('odd')] });
+  const expected = persistenceByHand([fields(0, 17, odd)]);
+  expect(windows).toBe(expected.windows);
+  expectClose(rmse, expected.rmse);
+});
+
+test('with a stride every phase of a series is a series of its own', async () => {
+  const { windows, rmse } = await run({ data: [at('data/long')], stride: 2 });
+  const all = fields(0, 30, [16, 16, 1]);
+  expect(windows).toBe(2);
+  const range: [number, number] = [0, 1];
+  const strided = await run({ data: [at('data/long')], stride: 2, range });
+  const single = persistenceByHand([all.filter((_, k) => k % 2 === 0), all.filter((_, k) => k % 2 === 1)]);
+  expect(single.windows).toBe(2);
+  expect(rmse).toHaveLength(HORIZON);
+  // With a declared range the normalisation is the same for all; only that makes numbers comparable by a factor.
+  const factor = rmse.map((value, k) => value / strided.rmse[k]!);
+  factor.forEach((value) => expect(value).toBeCloseTo(factor[0]!, 4));
+});
+
+test('what cannot be scored is refused in words', async () => {
+  await expect(run({ data: [at('data/short')] })).rejects.toThrow('need 7 frames, the longest has 6');
+  await expect(run({ data: [at('nowhere')] })).rejects.toThrow(/nowhere cannot be read/);
+  await mkdir(at('empty'));
+  await expect(run({ data: [at('empty')] })).rejects.toThrow('there are no frames in');
+  await expect(run({ forecaster: at('nosuch') })).rejects.toThrow('there is no forecaster');
+  await putFrames(at('bad'), 0, 7, files);
+  await writeFile(framePath(at('bad'), 3, '.npy'), (await frameBytes(3, files)).subarray(0, -8));
+  await expect(run({ data: [at('bad')] })).rejects.toThrow(/frame_0003\.npy: /);
+  await writeFile(framePath(at('bad'), 3, '.npy'), await frameBytes(3, { ...files, shape: [16, 12, 1] }));
+  await expect(run({ data: [at('bad')] })).rejects.toThrow(
+    'frame_0003.npy is 16x12x1, the frames before it are 16x16x1',
+  );
+  await putFrames(at('bad'), 3, 4, files);
+  await putFrames(at('bad'), 5, 6);
+  await expect(run({ data: [at('bad')] })).rejects.toThrow('frame_0005.png both have number 5');
+});

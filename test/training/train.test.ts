@@ -1,0 +1,163 @@
+import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { loadForecaster } from '../../src/forecaster/folder.js';
+import { readSafetensors } from '../../src/forecaster/safetensors.js';
+import type { TrainEvent, TrainOptions, TrainResult } from '../../src/training/train.js';
+import { train, trainSchema } from '../../src/training/train.js';
+import { framePath, putFrames } from '../support/tiny.js';
+
+let home: string;
+let data: string;
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), 'mesocast-train-'));
+  data = join(home, 'data');
+  for (const seed of [0, 1, 2])
+    await putFrames(join(data, `run${seed}`), 0, 12, { seed, extension: '.npy', sampleType: 'float32' });
+});
+afterAll(() => rm(home, { recursive: true }));
+
+const settings = (out: string, more: Partial<TrainOptions> = {}): TrainOptions =>
+  trainSchema.parse({
+    data: [data],
+    out: join(home, out),
+    encoderOptions: { width: 4, latent: 4 },
+    predictorOptions: { layers: 1, hidden: 4 },
+    decoderOptions: { width: 4 },
+    validation: 1,
+    context: 3,
+    leads: 4,
+    horizon: 5,
+    iterations: 6,
+    batch: 2,
+    validateEvery: 3,
+    rate: 0.01,
+    device: 'cpu',
+    threads: 1,
+    ...more,
+  });
+interface Trained {
+  readonly result: TrainResult;
+  readonly losses: readonly number[];
+  readonly events: readonly TrainEvent[];
+}
+/** @param stopAfter the step after which it is told to stop */
+const run = async (options: TrainOptions, stopAfter = Infinity): Promise<Trained> => {
+  const stop = new AbortController();
+  const events: TrainEvent[] = [];
+  const result = await train(
+    options,
+    (event) => {
+      events.push(event);
+      if (event.type === 'step' && event.iteration >= stopAfter) stop.abort();
+    },
+    stop.signal,
+  );
+  return { result, events, losses: events.flatMap((event) => (event.type === 'step' ? [event.loss] : [])) };
+};
+const bytes = (out: string, file: string): Promise<Buffer> => readFile(join(home, out, file));
+const expectEqualWeights = async (a: string, b: string): Promise<void> => {
+  for (const file of ['weights.safetensors', 'checkpoint.safetensors'])
+    expect(readSafetensors(await bytes(a, file)).tensors).toEqual(
+      readSafetensors(await bytes(b, file)).tensors,
+    );
+};
+
+test('the same seed gives the same weights; what it writes is a forecaster', async () => {
+  const { result, losses, events } = await run(settings('a'));
+  expect(result).toMatchObject({ iterations: 6, interrupted: false });
+  expect(losses).toHaveLength(6);
+  expect(events.flatMap((event) => (event.type === 'validation' ? [event.iteration] : []))).toEqual([3, 6]);
+  // The curriculum: further and further.
+  expect(events.flatMap((event) => (event.type === 'step' ? [event.leads] : []))).toEqual([1, 1, 2, 4, 4, 4]);
+  expect((await run(settings('b'))).losses).toEqual(losses);
+  await expectEqualWeights('a', 'b');
+  expect((await run(settings('c', { seed: 2 }))).losses).not.toEqual(losses);
+  const { settings: written, id } = await loadForecaster(join(home, 'a'));
+  expect(written).toMatchObject({
+    name: 'forecaster',
+    context: 3,
+    training: { iterations: 6, validation: { skill: result.skill } },
+  });
+  expect(id.hash).toBe((await loadForecaster(join(home, 'b'))).id.hash);
+});
+
+test.each([1, 3, 4])(
+  'stopped after step %i and gone on with, it ends as if it had not been stopped',
+  async (stopAfter) => {
+    const out = `stopped-${stopAfter}`;
+    const first = await run(settings(out), stopAfter);
+    expect(first.result).toMatchObject({ iterations: stopAfter, interrupted: true });
+    await loadForecaster(join(home, out)); // usable as it is
+    const second = await run(settings(out));
+    expect(second.result).toMatchObject({ iterations: 6, interrupted: false });
+    const whole = await run(settings(`whole-${stopAfter}`));
+    expect([...first.losses, ...second.losses]).toEqual(whole.losses);
+    expect(second.result.skill).toEqual(whole.result.skill);
+    await expectEqualWeights(out, `whole-${stopAfter}`);
+  },
+);
+
+test('it learns: the loss of the last steps is below that of the first ones', async () => {
+  const { losses } = await run(
+    settings('longer', { iterations: 60, leads: 1, validateEvery: 60, rate: 0.02 }),
+  );
+  const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+  expect(mean(losses.slice(-10))).toBeLessThan(0.8 * mean(losses.slice(0, 10)));
+});
+
+test('a damaged checkpoint, and one of other options, are told before anything is read', async () => {
+  await run(settings('own'), 1);
+  await expect(run(settings('own', { rate: 0.02, data: ['nowhere'] }))).rejects.toThrow(
+    'a training with other options',
+  );
+  await expect(run(settings('own', { seed: 3 }))).rejects.toThrow('a training with other options');
+  await expect(run(settings('own', { fresh: true, seed: 3 }))).resolves.toMatchObject({
+    result: { iterations: 6 },
+  });
+  const file = join(home, 'own', 'checkpoint.safetensors');
+  await truncate(file, (await readFile(file)).length - 100);
+  await expect(run(settings('own', { seed: 3 }))).rejects.toThrow(
+    /checkpoint\.safetensors is damaged: .*truncated/,
+  );
+  await writeFile(file, 'something else');
+  await expect(run(settings('own', { seed: 3 }))).rejects.toThrow('is damaged');
+});
+
+test('frames whose size the network does not divide, and data that cannot be used', async () => {
+  const odd = join(home, 'odd');
+  for (const seed of [0, 1]) await putFrames(join(odd, `run${seed}`), 0, 9, { seed, shape: [13, 18, 1] });
+  const { result, losses } = await run(settings('odd-out', { data: [odd], iterations: 2 }));
+  expect(losses.every(Number.isFinite)).toBe(true);
+  expect(result.skill).toHaveLength(5);
+
+  const refusals: [more: Partial<TrainOptions>, says: RegExp][] = [
+    [{ data: [join(home, 'nowhere')] }, /nowhere cannot be read: ENOENT/],
+    [{ data: [] }, /give folders of frames, or a simulation by name/],
+    [{ data: [join(data, 'run0')] }, /1 series are too few to keep 1 apart/],
+    [{ data: [data, odd] }, /series odd\/run0 is 13x18x1, the others are 16x16x1/],
+    [{ leads: 40 }, /no series has the 43 frames that --context 3 and --leads 40 need/],
+    [{ out: framePath(join(odd, 'run0'), 0) }, /cannot write to .*frame_0000\.png/],
+    [{ encoder: 'nosuch' }, /there is no encoder "nosuch"/],
+    [{ encoderOptions: { widht: 3 } }, /widht is not known: did you mean "width"/],
+  ];
+  for (const [more, says] of refusals) await expect(run(settings('refused', more))).rejects.toThrow(says);
+});
+
+test('a simulation by name: as many series as asked for, the same each time', async () => {
+  const simulated = {
+    data: [],
+    simulation: 'dendrite',
+    simulationOptions: { height: 16, width: 16 },
+    series: 2,
+    frames: 8,
+    iterations: 1,
+  };
+  const { events, losses } = await run(settings('simulated', simulated));
+  expect(events[0]).toEqual({
+    type: 'notice',
+    message: 'simulating 3 series of 8 frames (dendrite, seeds 1000 to 1002)',
+  });
+  expect((await run(settings('simulated-again', simulated))).losses).toEqual(losses);
+});
