@@ -31,22 +31,8 @@ const geometry = (input: readonly number[], filter: readonly number[], a: ConvAt
   return { attributes, outShape: info.outShape };
 };
 
-/** How often nearest-neighbour enlargement repeats rows and columns. */
-const factors = (
-  small: readonly number[],
-  large: readonly number[],
-): { factors: readonly [number, number] } => {
-  const [fy, fx] = [(large[1] ?? 0) / (small[1] ?? 1), (large[2] ?? 0) / (small[2] ?? 1)];
-  if (!Number.isInteger(fy) || !Number.isInteger(fx)) {
-    throw new Error(
-      'nearest-neighbour resize is traced for whole factors only: enlarge by a whole factor, then crop',
-    );
-  }
-  return { factors: [fy, fx] };
-};
-
 /**
- * Convolutions (and enlargement, which stands between them in a decoder) are recorded as tfjs states them (NHWC images, HWIO filters) and lowered to ONNX afterwards
+ * Convolutions are recorded as tfjs states them (NHWC images, HWIO filters) and lowered to ONNX afterwards
  * (passes/lower-convolutions.ts), when what surrounds them is known.
  */
 export const convolution: Record<string, Rule> = {
@@ -69,22 +55,6 @@ export const convolution: Record<string, Rule> = {
     return graph.add('ConvFilterGradient', [x, dy], attributes.filterShape, {
       domain: 'mesocast',
       attributes: conv,
-    });
-  },
-  ResizeNearestNeighbor: (inputs, { size }: { size: [number, number] }, graph) => {
-    const images = inputs['images'] as Value;
-    const [n = 0, , , c = 0] = images.shape;
-    const shape = [n, size[0], size[1], c];
-    return graph.add('Enlarge', [images], shape, {
-      domain: 'mesocast',
-      attributes: factors(images.shape, shape),
-    });
-  },
-  ResizeNearestNeighborGrad: (inputs, _, graph) => {
-    const [dy, images] = [inputs['dy'] as Value, inputs['images'] as Value];
-    return graph.add('EnlargeGradient', [dy], images.shape, {
-      domain: 'mesocast',
-      attributes: factors(images.shape, dy.shape),
     });
   },
 };

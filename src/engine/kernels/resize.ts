@@ -91,7 +91,10 @@ const factors = (
   return alignCorners || !Number.isInteger(fy) || !Number.isInteger(fx) ? undefined : ([fy, fx] as const);
 };
 
-/** Images NHWC. Enlargement by whole factors repeats pixels; all else is two matrices, or rows taken by number. */
+/**
+ * Images NHWC. Enlargement by whole factors is lowered with the convolutions that it stands between
+ * (passes/lower-convolutions.ts); all else is two matrices, or rows taken by number.
+ */
 export const resize: Record<string, Rule> = {
   ResizeNearestNeighbor: (inputs, attributes: ResizeAttributes, graph) => {
     const images = operand(inputs, 'images');
@@ -99,13 +102,8 @@ export const resize: Record<string, Rule> = {
     const [height, width] = attributes.size;
     const whole = factors(images.shape, attributes.size, attributes.alignCorners);
     if (whole !== undefined) {
-      const blocks = [n, h, whole[0], w, whole[1], c];
-      const repeated = graph.add(
-        'Expand',
-        [reshape(graph, images, [n, h, 1, w, 1, c]), ints(blocks)],
-        blocks,
-      );
-      return reshape(graph, repeated, [n, height, width, c]);
+      const shape = [n, height, width, c];
+      return graph.add('Enlarge', [images], shape, { domain: 'mesocast', attributes: { factors: whole } });
     }
     const rows = graph.add('Gather', [images, ints(nearest(h, height, attributes))], [n, height, w, c], {
       attributes: { axis: 1 },
@@ -120,8 +118,8 @@ export const resize: Record<string, Rule> = {
     const [, height = 0, width = 0] = dy.shape;
     const whole = factors(images.shape, [height, width], attributes.alignCorners);
     if (whole !== undefined) {
-      const blocks = reshape(graph, dy, [n, h, whole[0], w, whole[1], c]);
-      return graph.add('ReduceSum', [blocks, ints([2, 4])], [n, h, w, c], { attributes: { keepdims: 0 } });
+      const options = { domain: 'mesocast', attributes: { factors: whole } } as const;
+      return graph.add('EnlargeGradient', [dy], [n, h, w, c], options);
     }
     const taken = (from: number, to: number): AxisMap =>
       axisMap(from, to, (add) => nearest(from, to, attributes).forEach((row, i) => add(row, i, 1)));
