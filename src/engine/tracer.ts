@@ -9,7 +9,6 @@ import {
   type Constant,
   type Graph,
   type Value,
-  type ValueType,
 } from './graph.js';
 import { kernels } from './kernels/index.js';
 import type { Rule } from './kernels/rule.js';

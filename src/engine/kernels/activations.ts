@@ -51,8 +51,4 @@ export const activations: Record<string, Rule> = {
     const logits = operand(inputs, 'logits');
     return graph.add('Softmax', [logits], logits.shape, { attributes: { axis: dim } });
   },
-  LogSoftmax: (inputs, { axis }: { axis: number }, graph) => {
-    const logits = operand(inputs, 'logits');
-    return graph.add('LogSoftmax', [logits], logits.shape, { attributes: { axis } });
-  },
 };

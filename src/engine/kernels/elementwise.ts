@@ -95,7 +95,8 @@ export const elementwise: Record<string, Rule> = {
   FloorDiv: (inputs, _, graph) => {
     const [a, b, shape] = pair(inputs);
     if (a.dtype !== 'float32') return wholeDivision(graph, a, b, shape);
-    return graph.add('Floor', [graph.add('Div', [a, b], shape)], shape);
+    // Whole numbers come out, whatever goes in.
+    return cast(graph, graph.add('Floor', [graph.add('Div', [a, b], shape)], shape), 'int32');
   },
   SquaredDifference: (inputs, _, graph) => {
     const [a, b, shape] = pair(inputs);

@@ -173,15 +173,25 @@ export const layout: Record<string, Rule> = {
     ];
     return reshape(graph, transpose(graph, reshape(graph, wide, blocks), perm), shape);
   },
-  BatchToSpaceND: (inputs, { blockShape, crops }: { blockShape: number[]; crops: number[][] }, graph) => {
+  BatchToSpaceND: (
+    inputs,
+    { blockShape, crops }: { blockShape: number[]; crops: [number, number][] },
+    graph,
+  ) => {
     const value = x(inputs);
     const size = util.sizeFromShape(blockShape);
     const blocks = backend_util.getReshaped([...value.shape], blockShape, size);
     const perm = backend_util.getPermuted(blocks.length, blockShape.length);
     const shape = backend_util.getReshapedPermuted([...value.shape], blockShape, size);
     const whole = reshape(graph, transpose(graph, reshape(graph, value, blocks), perm), shape);
-    const begin = backend_util.getSliceBeginCoords(crops, blockShape.length);
-    return slice(graph, whole, begin, backend_util.getSliceSize(shape, crops, blockShape.length));
+    const crop = (axis: number): [number, number] => (axis === 0 ? undefined : crops[axis - 1]) ?? [0, 0];
+    const begin = shape.map((_, axis) => crop(axis)[0]);
+    return slice(
+      graph,
+      whole,
+      begin,
+      shape.map((d, axis) => d - crop(axis)[0] - crop(axis)[1]),
+    );
   },
   DepthToSpace: (inputs, { blockSize: b, dataFormat }: { blockSize: number; dataFormat: string }, graph) => {
     if (dataFormat !== 'NHWC') throw new Error('depthToSpace is traced in NHWC only: transpose first');

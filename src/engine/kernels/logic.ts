@@ -43,7 +43,6 @@ export const logic: Record<string, Rule> = {
   },
   LogicalAnd: logical('And'),
   LogicalOr: logical('Or'),
-  LogicalXor: logical('Xor'),
   LogicalNot: (inputs, _, graph) => {
     const x = operand(inputs, 'x');
     return graph.add('Not', [x], x.shape);

@@ -22,6 +22,9 @@ interface Windows {
   readonly outputs: number;
 }
 
+/** Where a stride beyond the window leaves pixels out, tfjs's 3-D geometry speaks of negative padding; TensorFlow of none. */
+const start = (pad: number): number => (pad > 0 ? -pad : 0);
+
 /** Windows over the spatial axes of [N, H, W, C] or [N, D, H, W, C]: tfjs works them out. */
 const windowsOf = (shape: readonly number[], a: PoolAttributes): Windows[] => {
   if (a.dataFormat !== undefined && !a.dataFormat.endsWith('C'))
@@ -37,8 +40,8 @@ const windowsOf = (shape: readonly number[], a: PoolAttributes): Windows[] => {
       a.dimRoundingMode,
     );
     return [
-      { size: i.filterHeight, stride: i.strideHeight, begin: -i.padInfo.top, outputs: i.outHeight },
-      { size: i.filterWidth, stride: i.strideWidth, begin: -i.padInfo.left, outputs: i.outWidth },
+      { size: i.filterHeight, stride: i.strideHeight, begin: start(i.padInfo.top), outputs: i.outHeight },
+      { size: i.filterWidth, stride: i.strideWidth, begin: start(i.padInfo.left), outputs: i.outWidth },
     ];
   }
   const [filter, strides] = [a.filterSize, a.strides] as [number, number];
@@ -51,9 +54,9 @@ const windowsOf = (shape: readonly number[], a: PoolAttributes): Windows[] => {
     a.dimRoundingMode,
   );
   return [
-    { size: i.filterDepth, stride: i.strideDepth, begin: -i.padInfo.front, outputs: i.outDepth },
-    { size: i.filterHeight, stride: i.strideHeight, begin: -i.padInfo.top, outputs: i.outHeight },
-    { size: i.filterWidth, stride: i.strideWidth, begin: -i.padInfo.left, outputs: i.outWidth },
+    { size: i.filterDepth, stride: i.strideDepth, begin: start(i.padInfo.front), outputs: i.outDepth },
+    { size: i.filterHeight, stride: i.strideHeight, begin: start(i.padInfo.top), outputs: i.outHeight },
+    { size: i.filterWidth, stride: i.strideWidth, begin: start(i.padInfo.left), outputs: i.outWidth },
   ];
 };
 
@@ -121,7 +124,8 @@ const maximaOf = (graph: Builder, x: Value, attributes: PoolAttributes): Value =
     domain: '',
     inputs: [first],
     outputs: [{ shape, dtype: x.dtype }, found],
-    attributes: geometry,
+    // The default order, but said: this is another node than the pool of one output, not to be merged with it.
+    attributes: { ...geometry, storage_order: 0 },
   });
   return found;
 };
