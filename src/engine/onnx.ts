@@ -120,6 +120,8 @@ export const onnxEngine = ({ provider, threads = 0 }: OnnxOptions): Engine => {
         graphOptimizationLevel: 'all' as const,
         intraOpNumThreads: threads,
         logSeverityLevel: ERRORS_ONLY as 3,
+        // Threads of a session that has finished would go on spinning, and take a core from the session that runs next.
+        extra: { session: { force_spinning_stop: '1' } },
       };
       await ask({ kind: 'create', session, model: writeOnnx(graph), options });
       const outputs = Object.fromEntries(
