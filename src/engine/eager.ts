@@ -36,9 +36,15 @@ export const eagerEngine = async (backend: string, device: string): Promise<Engi
   const toTensor = ({ data, shape, dtype }: HostTensor): tf.Tensor =>
     tf.tensor(data.slice(), [...shape], dtype);
 
+  let disposed = false;
+  const alive = (): void => {
+    if (disposed) throw new EngineError('the engine was disposed');
+  };
+
   return {
     device,
     compile: async (fn, inputs) => {
+      alive();
       // The first call says what comes out, and fails as early as a compiler would.
       const outputs: Record<string, Spec> = {};
       withBackend(backend, () => {
@@ -54,6 +60,7 @@ export const eagerEngine = async (backend: string, device: string): Promise<Engi
         inputs,
         outputs,
         run: async (values: Named<Handle | HostTensor>) => {
+          alive();
           checkInputs(inputs, values);
           return withBackend(backend, () => {
             const results = tf.tidy(() => {
@@ -61,10 +68,16 @@ export const eagerEngine = async (backend: string, device: string): Promise<Engi
                 const input = values[name] as Handle | HostTensor;
                 return [name, isHandle(input) ? handles.valueOf(input) : toTensor(input)] as const;
               });
-              // An input handed through would be owned twice: give it a tensor of its own.
-              const given = new Set<tf.Tensor>(tensors.map(([, tensor]) => tensor));
+              // An input handed through, or one tensor under two names, would be owned twice: each gets its own.
+              const owned = new Set<tf.Tensor>(tensors.map(([, tensor]) => tensor));
               const out = Object.entries(fn(Object.fromEntries(tensors)));
-              return Object.fromEntries(out.map(([name, t]) => [name, given.has(t) ? tf.clone(t) : t]));
+              return Object.fromEntries(
+                out.map(([name, t]) => {
+                  const mine = owned.has(t) ? tf.clone(t) : t;
+                  owned.add(mine);
+                  return [name, mine];
+                }),
+              );
             });
             return Object.fromEntries(
               Object.entries(results).map(([name, tensor]) => [
@@ -77,8 +90,12 @@ export const eagerEngine = async (backend: string, device: string): Promise<Engi
         dispose: async () => undefined,
       };
     },
-    upload: async (tensor) => withBackend(backend, () => handles.make(tf.keep(toTensor(tensor)), tensor)),
+    upload: async (tensor) => {
+      alive();
+      return withBackend(backend, () => handles.make(tf.keep(toTensor(tensor)), tensor));
+    },
     read: async (handle) => {
+      alive();
       const tensor = handles.valueOf(handle);
       const data = (await tensor.data()).slice();
       return { ...specOf(tensor), data };
@@ -86,6 +103,8 @@ export const eagerEngine = async (backend: string, device: string): Promise<Engi
     get liveHandles() {
       return handles.live();
     },
-    dispose: async () => undefined,
+    dispose: async () => {
+      disposed = true;
+    },
   };
 };

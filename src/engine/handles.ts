@@ -1,4 +1,5 @@
 import { EngineError } from '../pipeline/errors.js';
+import { count } from './graph.js';
 import type { Handle, HostTensor, Named, Spec } from './types.js';
 
 /** A handle that knows whose it is. */
@@ -56,6 +57,11 @@ export const checkInputs = (specs: Named<Spec>, inputs: Named<Handle | HostTenso
       input.dtype === spec.dtype &&
       input.shape.length === spec.shape.length &&
       input.shape.every((d, i) => d === spec.shape[i]);
+    if (fits && 'data' in input && input.data.length !== count(spec.shape)) {
+      throw new EngineError(
+        `input "${name}" has ${input.data.length} values, but ${input.dtype}[${input.shape.join(', ')}] takes ${count(spec.shape)}`,
+      );
+    }
     if (!fits) {
       throw new EngineError(
         `input "${name}" is ${input.dtype}[${input.shape.join(', ')}], but the program was compiled for ${spec.dtype}[${spec.shape.join(', ')}]`,

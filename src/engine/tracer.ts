@@ -215,10 +215,17 @@ export const trace = (fn: TensorFunction, specs: Named<Spec>): Graph => {
         inputs[name] = value;
         tensors[name] = tf.engine().makeTensorFromTensorInfo(tensorInfo(trace, value), trace);
       }
-      for (const [name, tensor] of Object.entries(fn(tensors))) {
+      const results = fn(tensors);
+      if (results instanceof Promise) {
+        results.catch(() => undefined); // it may have read a value, which is the same mistake
+        throw new EngineError('the function is async', {
+          hint: 'a compiled function runs later, on other values: it cannot wait for them (await, data())',
+        });
+      }
+      for (const [name, tensor] of Object.entries(results)) {
         if (!(tensor instanceof tf.Tensor)) {
           throw new EngineError(`output "${name}" is not a tensor`, {
-            hint: 'return an object of tensors, and do not make the function async',
+            hint: 'return an object of tensors',
           });
         }
         outputs[name] = trace.lookup(tensor);
