@@ -3,6 +3,7 @@ import { attachSchema } from '../pipeline/config.js';
 import { optionsOf } from '../pipeline/options.js';
 import type { Command } from './command.js';
 import { declareOptions, given, parseFlags, texts } from './command.js';
+import type { Progress } from './ui.js';
 
 const { context, horizon, stride, device, threads, range } = attachSchema.shape;
 const schema = z.strictObject({
@@ -54,10 +55,11 @@ export const evaluateCommand: Command = {
     const flags = { ...given(args, options), forecaster: String(args.forecaster), data: texts(args, 'data') };
     const settings = parseFlags(schema, flags, ['forecaster', 'data']);
     const { evaluate } = await import('../training/evaluate.js');
-    const progress = ui.progress('windows', undefined);
-    const evaluation = await evaluate(settings, (done, of) => progress.update(done, `of ${of}`)).finally(() =>
-      progress.stop(),
-    );
+    let progress: Progress | undefined;
+    const evaluation = await evaluate(settings, (done, of) => {
+      progress ??= ui.progress('windows', of);
+      progress.update(done, '');
+    }).finally(() => progress?.stop());
     const column = (values: readonly number[], lead: number): string =>
       (values[lead - 1] ?? 0).toFixed(4).padStart(12);
     ui.result(evaluation, [

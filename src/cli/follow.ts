@@ -41,6 +41,9 @@ export const follow = async (
 ): Promise<Followed> => {
   const { attach } = await import('../pipeline/runner.js');
   const run = await attach(config);
+  ui.say(
+    `following ${resolve(config.directory)}: ${config.horizon} frames ahead from each frame, once ${config.context} are there (Ctrl-C ends it)`,
+  );
   const tally = createSkillTally(config.horizon);
   const rate = meter();
   const screen = ui.progress('frames', config.frames);

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import { EngineError, messageOf, UsageError } from '../pipeline/errors.js';
+import { EngineError, messageOf, StartupError, UsageError } from '../pipeline/errors.js';
 import { eagerEngine } from './eager.js';
 import { onnxEngine } from './onnx.js';
 import type { Engine } from './types.js';
@@ -94,7 +94,7 @@ const tryOut = async (engine: Engine): Promise<void> => {
 
 /**
  * An engine on the device, tried out. `auto` takes the first of DEVICES that works.
- * @throws UsageError for an unknown name, EngineError with reason and hint for a device that does not work here
+ * @throws UsageError for an unknown name, StartupError with reason and hint for a device that does not work here
  */
 export const openEngine = async (device = 'auto', threads?: number): Promise<Engine> => {
   if (device !== 'auto' && !DEVICES.includes(device as Device)) {
@@ -115,7 +115,7 @@ export const openEngine = async (device = 'auto', threads?: number): Promise<Eng
     }
   }
   const reason = messageOf(failure);
-  throw new EngineError(`device ${device} does not work here: ${reason}`, {
+  throw new StartupError(`device ${device} does not work here: ${reason}`, {
     cause: failure,
     hint: HOW_TO_GET[device as Device] ?? 'see `mesocast doctor`',
   });

@@ -323,6 +323,12 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     const finish = async (): Promise<Summary> => {
       try {
         if (ledger.notice !== undefined) notice(ledger.notice);
+        const before = ledger.note('forecaster');
+        if (before !== undefined && before !== forecaster.id.hash)
+          notice(
+            `the forecaster is not the one that this state began with: forecasts from now on are those of ${forecaster.id.name}`,
+          );
+        ledger.putNote('forecaster', forecaster.id.hash);
         await lastValueFrom(acknowledged$, { defaultValue: undefined });
         // The series is over (idle, or the frames that were asked for): what still waits for its truth will not get it.
         if (!stopping) {

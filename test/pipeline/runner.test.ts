@@ -192,3 +192,29 @@ test('what the first frames did not foresee is told: values far outside of their
   ).finished;
   expect(again.notices).toEqual([expect.stringMatching(/stay normalised from 0 \.\. 100/)]);
 });
+
+test('another forecaster takes over at the next frame, and says so', async () => {
+  const out = at('changed');
+  const other = at('other');
+  const { id } = await saveTiny(other, 7);
+  await (
+    await record(smallRun({ directory: frames, out, forecaster, frames: 10 }))
+  ).finished;
+  const { notices, forecasts } = await (
+    await record(smallRun({ directory: frames, out, forecaster: other, frames: 4 }))
+  ).finished;
+  expect(notices).toEqual([
+    expect.stringMatching(/the forecaster is not the one that this state began with/),
+  ]);
+  expect(forecasts.map((forecast) => [forecast.index, forecast.forecaster.hash])).toEqual(
+    [10, 11, 12, 13].map((index) => [index, id.hash]),
+  );
+  // Its state is its own, from the frames before the restart too.
+  await (
+    await record(smallRun({ directory: frames, out: at('unchanged'), forecaster: other, frames: 14 }))
+  ).finished;
+  const [changed, own] = [await forecastValues(out), await forecastValues(at('unchanged'))];
+  const later = (all: ReadonlyMap<string, Float32Array>) =>
+    new Map([...all].filter(([key]) => Number(key.split(' ')[1]) >= 10));
+  expect(difference(later(changed), later(own), FULL)).toBeLessThan(1e-5);
+});

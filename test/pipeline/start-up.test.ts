@@ -79,6 +79,12 @@ const mistakes: readonly (readonly [
     /sink "files": option format is "bmp"/,
   ],
   ['an unknown device', { device: 'abacus' }, 2, /abacus/],
+  [
+    'a device of another system',
+    { device: process.platform === 'win32' ? 'coreml' : 'dml' },
+    3,
+    /does not work here: this is not/,
+  ],
   ['output into the directory itself', { out: 'frames' }, 2, /cannot go into the watched directory itself/],
 ];
 test.each(mistakes)(
