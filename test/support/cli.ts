@@ -8,7 +8,10 @@ export interface Ran {
 }
 
 /** Runs the built command line to its end, as a shell would. */
-export const mesocast = (args: readonly string[], options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {}): Promise<Ran> =>
+export const mesocast = (
+  args: readonly string[],
+  options: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {},
+): Promise<Ran> =>
   new Promise((resolve, reject) => {
     const main = join(process.cwd(), 'dist/src/cli/main.js');
     const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'], ...options });
