@@ -5,8 +5,9 @@ import { declareOptions, given, parseFlags, parseSetting, texts } from './comman
 import { abortOnStopSignal } from './signals.js';
 import type { Ui } from './ui.js';
 
-/** The training's module, loaded when it is needed: other commands start faster without the engine. */
+/** Loaded when it is needed: other commands start faster without the engine. */
 const training = () => import('../training/train.js');
+const settings = () => import('../training/options.js');
 
 const PARTS = ['simulation', 'encoder', 'predictor', 'decoder'];
 
@@ -37,7 +38,8 @@ const skillLine = (skill: readonly number[]): string =>
     .join(', ');
 
 const run = async (args: Args, ui: Ui): Promise<number> => {
-  const { train, trainSchema } = await training();
+  const { trainSchema } = await settings();
+  const { train } = await training();
   const data = texts(args, 'data');
   const flags = {
     ...given(args, optionsOf(trainSchema)),
@@ -94,7 +96,7 @@ export const trainCommand: Command = {
     ],
   ],
   declare: async (yargs) => {
-    const { trainSchema } = await training();
+    const { trainSchema } = await settings();
     yargs
       .positional('data', {
         type: 'string',

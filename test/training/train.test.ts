@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { loadForecaster } from '../../src/forecaster/folder.js';
 import { readSafetensors } from '../../src/forecaster/safetensors.js';
-import type { TrainEvent, TrainOptions, TrainResult } from '../../src/training/train.js';
-import { train, trainSchema } from '../../src/training/train.js';
+import type { TrainEvent, TrainOptions, TrainResult } from '../../src/training/options.js';
+import { trainSchema } from '../../src/training/options.js';
+import { train } from '../../src/training/train.js';
 import { framePath, putFrames } from '../support/tiny.js';
 
 let home: string;

@@ -1,0 +1,110 @@
+import { z } from 'zod';
+import { settingsSchema, type Settings } from '../forecaster/forecaster.js';
+
+const count = z.number().int().positive();
+
+/** What `mesocast train` can be told, with its defaults. */
+export const trainSchema = z.strictObject({
+  data: z
+    .array(z.string())
+    .default([])
+    .describe('folders of frames; each folder with frames, at any depth, is a series'),
+  simulation: z.string().optional().describe('train on this simulation instead of folders'),
+  simulationOptions: z.record(z.string(), z.unknown()).default({}).describe('options of the simulation'),
+  series: count.default(64).describe('series to simulate'),
+  frames: count.default(70).describe('frames of each simulated series'),
+  firstSeed: z
+    .number()
+    .int()
+    .nonnegative()
+    .default(1000)
+    .describe('seed of the first simulated series; the others follow'),
+  validation: count.default(4).describe('series kept apart to judge by; the last ones'),
+  out: z.string().describe('folder of the forecaster'),
+  name: settingsSchema.shape.name.default('forecaster').describe('what the forecaster is called'),
+  encoder: z.string().default('conv').describe('encoder plugin'),
+  predictor: z.string().default('conv_lstm').describe('predictor plugin'),
+  decoder: z.string().default('conv').describe('decoder plugin'),
+  encoderOptions: z.record(z.string(), z.unknown()).default({}),
+  predictorOptions: z.record(z.string(), z.unknown()).default({}),
+  decoderOptions: z.record(z.string(), z.unknown()).default({}),
+  channels: count.default(1).describe('channels of a frame: 1 for grey, 3 for colour'),
+  boundary: z
+    .enum(['periodic', 'replicate', 'zero'])
+    .default('replicate')
+    .describe('what lies beyond the edge of a frame'),
+  range: z.tuple([z.number(), z.number()]).optional().describe('values that normalise to 0 and 1'),
+  context: z.number().int().min(2).default(10).describe('frames a forecast stands on'),
+  leads: count.default(20).describe('leads that the last part of training rolls out to'),
+  horizon: count.default(50).describe('leads that validation looks at'),
+  iterations: count.default(2000).describe('training steps'),
+  batch: count.default(4).describe('clips per step'),
+  rate: z
+    .number()
+    .positive()
+    .default(1e-3)
+    .describe('highest learning rate; it rises over the first 5 % and falls as a cosine'),
+  seed: z.number().int().default(1).describe('of the first weights and of the clips'),
+  validateEvery: count.default(200).describe('steps between validations and checkpoints'),
+  fresh: z.boolean().default(false).describe('begin anew even if OUT has a checkpoint'),
+  device: z
+    .string()
+    .default('auto')
+    .describe('auto, cpu, cuda, webgpu, ... (see `mesocast doctor`), reference, tensorflow'),
+  threads: count.optional().describe('CPU threads for the engine; default: all cores'),
+});
+export type TrainOptions = z.output<typeof trainSchema>;
+
+export type TrainEvent =
+  | { readonly type: 'notice'; readonly message: string }
+  | {
+      readonly type: 'step';
+      readonly iteration: number;
+      readonly iterations: number;
+      readonly leads: number;
+      readonly loss: number;
+      readonly stepsPerSecond: number;
+      readonly secondsLeft: number;
+    }
+  | {
+      readonly type: 'validation';
+      readonly iteration: number;
+      readonly skill: readonly number[];
+      readonly meanSkill: number;
+    };
+
+export interface TrainResult {
+  readonly out: string;
+  readonly iterations: number;
+  readonly seconds: number;
+  /** Last validation: skill per lead, and its mean. */
+  readonly skill: readonly number[];
+  readonly meanSkill: number;
+  /** True when the signal stopped it before the last step; the checkpoint has what was done. */
+  readonly interrupted: boolean;
+}
+
+/** forecaster.json of what these options make. `training` is for people. */
+export const settingsOf = (options: TrainOptions, training: Record<string, unknown>): Settings =>
+  settingsSchema.parse({
+    format: 1,
+    name: options.name,
+    encoder: { name: options.encoder, options: options.encoderOptions },
+    predictor: { name: options.predictor, options: options.predictorOptions },
+    decoder: { name: options.decoder, options: options.decoderOptions },
+    channels: options.channels,
+    boundary: options.boundary,
+    context: options.context,
+    training,
+  });
+
+/** What must be the same for a checkpoint to be gone on from: everything that decides the steps. */
+export const identityOf = ({
+  out: _o,
+  fresh: _f,
+  device: _d,
+  threads: _t,
+  validateEvery: _v,
+  horizon: _h,
+  ...rest
+}: TrainOptions): string => JSON.stringify(rest);
