@@ -9,13 +9,14 @@ import { decode } from '../stages/decode.js';
 import { encode, type SeriesMemory } from '../stages/encode.js';
 import { predict } from '../stages/predict.js';
 import type { AttachConfig } from './config.js';
-import { closeSinks, openSinks, type NamedSink } from './delivery.js';
+import { closeSinks, openSinks } from './delivery.js';
 import { CodecError, codeOf, FrameError, messageOf, StartupError } from './errors.js';
 import type { Forecast } from './forecast.js';
 import { frameNumber } from './frame-number.js';
 import { describeShape, sameShape, type Frame } from './frame.js';
 import { toChannels } from './normalisation.js';
-import { codecExtensions, codecForExtension, createPlugin } from './registry.js';
+import { codecExtensions, codecForExtension } from './registry.js';
+import { createSinks } from './sinks.js';
 
 export type ForecastOnceOptions = Pick<
   AttachConfig,
@@ -151,15 +152,9 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
     basename(dirname((files[0] as Numbered).path)),
     network.shape.channels,
   );
-  const out = resolve(options.out);
   const { notice: log = () => undefined } = options;
   const abort = new AbortController();
-  const sinks = await Promise.all(
-    options.sinks.map(async ({ name, options: settings, required }): Promise<NamedSink> => {
-      const sinkContext = { out, codec: (codec: string) => createPlugin('codec', codec, {}, undefined), log };
-      return { name, required, sink: await createPlugin('sink', name, settings, sinkContext) };
-    }),
-  );
+  const sinks = await createSinks(options.sinks, resolve(options.out), log);
   const engine = await openEngine(options.device, options.threads);
   try {
     const runner = await createRunner(forecaster, engine);

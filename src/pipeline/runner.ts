@@ -1,5 +1,4 @@
-import { lstat, open, stat } from 'node:fs/promises';
-import { extname, isAbsolute, join, relative, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import {
   concatMap,
   connect,
@@ -24,20 +23,22 @@ import { predict } from '../stages/predict.js';
 import { read, type Admitted } from '../stages/read.js';
 import { verify } from '../stages/verify.js';
 import { watch } from '../stages/watch.js';
+import { cleanup } from './cleanup.js';
 import type { AttachConfig } from './config.js';
 import { createCredits } from './credits.js';
-import { closeSinks, openSinks, targetsOf, type Delivery, type NamedSink } from './delivery.js';
-import { codeOf, messageOf, StartupError, UsageError } from './errors.js';
+import { closeSinks, openSinks, targetsOf, type Delivery } from './delivery.js';
+import { UsageError } from './errors.js';
 import type { Score } from './forecast.js';
 import type { Entry, Frame } from './frame.js';
-import { openLedger, type Ledger } from './ledger.js';
-import { toChannels } from './normalisation.js';
+import { codecsByExtension, ownOutput, requireDirectory, validator } from './input.js';
+import { openLedger } from './ledger.js';
 import { openOutstanding, scoreOf } from './outstanding.js';
-import type { Codec, Incomplete } from './plugin.js';
 import { createRecall } from './recall.js';
 import { createSeriesMemory } from './series-memory.js';
-import { codecExtensions, codecForExtension, createPlugin } from './registry.js';
+import { codecExtensions, createPlugin } from './registry.js';
+import { counting } from './run-counts.js';
 import type { Observation, Outcome, Run, RunEvent, Summary } from './run.js';
+import { createSinks } from './sinks.js';
 import { openStateFolder } from './state-folder.js';
 import { createTrust } from './trust.js';
 
@@ -46,100 +47,6 @@ const DRAIN = 20_000;
 
 const scoreDeliveries = (scores: readonly Score[]): Delivery[] =>
   scores.map((score) => ({ type: 'score', score }));
-
-/** @throws StartupError when the directory is not there */
-const requireDirectory = async (directory: string): Promise<void> => {
-  const found = await stat(directory).catch((error: unknown) => {
-    if (codeOf(error) === 'ENOENT')
-      throw new StartupError(`there is no directory ${directory}`, {
-        hint: 'name the folder that frames are written into; it must exist when mesocast starts',
-      });
-    throw new StartupError(`cannot read ${directory}: ${messageOf(error)}`, { cause: error });
-  });
-  if (!found.isDirectory()) throw new StartupError(`${directory} is not a directory`);
-};
-
-/** Our own output must not be taken for frames when it lies inside the directory. */
-const ownOutput = (directory: string, folders: readonly string[]): string[] =>
-  folders
-    .map((folder) => relative(directory, folder))
-    .filter((path) => path !== '' && !path.startsWith('..') && !isAbsolute(path))
-    .map((path) => path.replace(/[\\*?[\]{}()!+@]/g, '\\$&'))
-    .flatMap((path) => [path, `${path}/**`]);
-
-/** Codecs by file name, giving frames of the channels that the network takes: a series may have grey and coloured files. */
-const codecsByExtension = async (channels: number): Promise<(path: string) => Codec | undefined> => {
-  const extensions = await codecExtensions();
-  const fitting = (codec: Codec): Codec => ({
-    ...codec,
-    decode: async (bytes, signal) => toChannels(await codec.decode(bytes, signal), channels),
-  });
-  const codecs = new Map(
-    await Promise.all(
-      extensions.map(async (extension) => [extension, fitting(await codecForExtension(extension))] as const),
-    ),
-  );
-  return (path) => codecs.get(extname(path).toLowerCase());
-};
-
-const validator =
-  (codecFor: (path: string) => Codec | undefined) =>
-  async ({ path }: Entry): Promise<Incomplete> => {
-    const file = await open(path, 'r').catch(async (error: unknown) => {
-      const isLink = codeOf(error) === 'ENOENT' && (await lstat(path)).isSymbolicLink();
-      if (!isLink) throw error;
-      return undefined;
-    });
-    if (file === undefined) return 'it is a link that points nowhere';
-    try {
-      const { size } = await file.stat();
-      return await codecFor(path)?.validate({
-        size,
-        read: async (offset, length) => {
-          const { buffer, bytesRead } = await file.read(
-            Buffer.alloc(Math.max(0, Math.min(length, size - offset))),
-            { position: offset },
-          );
-          return buffer.subarray(0, bytesRead);
-        },
-      });
-    } finally {
-      await file.close();
-    }
-  };
-
-/** Counts of this run, for its summary. */
-const counting = (ledger: Ledger) => {
-  const frames: Record<Outcome, number> = { forecast: 0, observed: 0, 'warm-up': 0, rejected: 0, lost: 0 };
-  const scores = { final: 0, expired: 0 };
-  const [started, before] = [performance.now(), ledger.counts()];
-  const counts = { frames, scores, forecasts: 0 };
-  const summary = (): Summary => ({
-    ...counts,
-    revised: ledger.counts().revised - before.revised,
-    missing: ledger.counts().missing - before.missing,
-    seconds: (performance.now() - started) / 1000,
-  });
-  return { counts, summary };
-};
-
-/** Undoes what was done, last first; what cannot be undone does not keep the rest from being undone. */
-const cleanup = () => {
-  const steps: (() => unknown)[] = [];
-  return {
-    add: (step: () => unknown): void => void steps.push(step),
-    run: async (): Promise<void> => {
-      for (const step of steps.reverse()) {
-        try {
-          await step();
-        } catch {
-          // it was being shut down anyway
-        }
-      }
-      steps.length = 0;
-    },
-  };
-};
 
 /**
  * Attaches to a directory: resolves once everything is open and frames begin to flow. Sinks start first, the source
@@ -165,16 +72,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     const forecaster = await loadForecaster(config.forecaster);
     const codecFor = await codecsByExtension(forecaster.network.shape.channels);
     // What can be wrong with the options is found before anything is written.
-    const sinks = await Promise.all(
-      config.sinks.map(async ({ name, options, required }): Promise<NamedSink> => {
-        const context = {
-          out,
-          codec: (codec: string) => createPlugin('codec', codec, {}, undefined),
-          log: notice,
-        };
-        return { name, required, sink: await createPlugin('sink', name, options, context) };
-      }),
-    );
+    const sinks = await createSinks(config.sinks, out, notice);
     const engine = await openEngine(config.device, config.threads);
     undo.add(() => engine.dispose());
     const state = openStateFolder(statePath);
