@@ -193,7 +193,7 @@ describe('sink-transposes', () => {
 
   test('no transpose is left between two convolutions, whatever stands there', async () => {
     const fn: TensorFunction = ({ x, w1, w2, bias }) => {
-      const h = tf.add(tf.conv2d(x as Tensor4D, w1 as Tensor4D, 1, 'same'), bias as Tensor) as Tensor4D;
+      const h = tf.add<Tensor4D>(tf.conv2d(x as Tensor4D, w1 as Tensor4D, 1, 'same'), bias as Tensor);
       const [a, b] = tf.split(tf.leakyRelu(h, 0.2), 2, 3) as [Tensor4D, Tensor4D];
       const mixed = tf.concat([tf.mul(tf.sigmoid(a), b), tf.slice(h, [0, 0, 0, 1], [2, 4, 5, 2])], 3);
       const scaled = tf.sub(mixed, tf.mean(mixed, [1, 2], true));

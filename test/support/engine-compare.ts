@@ -40,14 +40,18 @@ export const runOnce = async (
   return outputs;
 };
 
-/** Largest difference, relative to the largest magnitude of the expected values (at least 1e-3). */
-export const relativeError = (actual: HostTensor, expected: HostTensor): number => {
-  let [difference, size] = [0, 1e-3];
+/**
+ * Largest difference, relative to the largest finite magnitude of the expected values (at least `floor`). Infinite for
+ * values that are undefined or infinite in one alone.
+ */
+export const relativeError = (actual: HostTensor, expected: HostTensor, floor = 1e-3): number => {
+  let [difference, size] = [0, floor];
   for (let i = 0; i < expected.data.length; i++) {
     const [a, e] = [actual.data[i] ?? Number.NaN, expected.data[i] ?? Number.NaN];
-    if (Number.isNaN(a) !== Number.isNaN(e)) return Infinity;
-    difference = Math.max(difference, Math.abs(a - e) || 0);
-    size = Math.max(size, Math.abs(e));
+    if (Number.isFinite(e)) size = Math.max(size, Math.abs(e));
+    if (Object.is(a, e)) continue;
+    if (!Number.isFinite(a) || !Number.isFinite(e)) return Infinity;
+    difference = Math.max(difference, Math.abs(a - e));
   }
   return actual.data.length === expected.data.length ? difference / size : Infinity;
 };

@@ -1,0 +1,107 @@
+import { expect, test } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
+import ort from 'onnxruntime-node';
+import { inputs, step } from '../../bench/reference-work.js';
+import { onnxEngine } from '../../src/engine/index.js';
+import { outputName, writeOnnx } from '../../src/engine/onnx-file.js';
+import { optimise } from '../../src/engine/passes/index.js';
+import { trace } from '../../src/engine/tracer.js';
+import type { HostTensor, Spec, TensorFunction } from '../../src/engine/types.js';
+import { randomTensor, runOnce } from '../support/engine-compare.js';
+import { runGraph } from '../support/run-graph.js';
+
+const float = (...shape: number[]): Spec => ({ shape, dtype: 'float32' });
+
+test('ONNX Runtime loads the bytes, with the names that the function gave', async () => {
+  const fn: TensorFunction = ({ state, 'x y': x }) => {
+    const next = tf.add(state as Tensor, x as Tensor);
+    return { state: next, 'total.of/all': tf.sum(next) };
+  };
+  const graph = optimise(trace(fn, { state: float(2, 3), 'x y': float(3) }));
+  const session = await ort.InferenceSession.create(writeOnnx(graph));
+  expect(session.inputNames).toEqual(['state', 'x y']);
+  expect(session.outputNames).toEqual(['state.next', 'total.of/all']);
+  expect(outputName(graph, 'state')).toBe('state.next');
+  expect(session.outputMetadata.map((each) => [each.name, 'shape' in each && each.shape])).toEqual([
+    ['state.next', [2, 3]],
+    ['total.of/all', []],
+  ]);
+  await session.release();
+});
+
+test('constants of every type, scalars, and outputs that are inputs or constants are written as they are', async () => {
+  const fn: TensorFunction = ({ x }) => ({
+    x: x as Tensor,
+    again: x as Tensor,
+    floats: tf.tensor2d([
+      [1.5, -2],
+      [NaN, Infinity],
+    ]),
+    wholes: tf.tensor1d([2 ** 31 - 1, -(2 ** 31)], 'int32'),
+    truths: tf.tensor1d([true, false], 'bool'),
+    scalar: tf.scalar(3),
+    uniform: tf.fill([2, 2], 7, 'int32'),
+    empty: tf.tensor2d([], [0, 3]),
+  });
+  const x = randomTensor([2], 1);
+  const results = await runGraph(optimise(trace(fn, { x: float(2) })), { x });
+  const plain = Object.fromEntries(
+    Object.entries(results).map(([name, { shape, dtype, data }]) => [
+      name,
+      [dtype, shape, Array.from(data, Number)],
+    ]),
+  );
+  expect(plain).toEqual({
+    x: ['float32', [2], Array.from(x.data)],
+    again: ['float32', [2], Array.from(x.data)],
+    floats: ['float32', [2, 2], [1.5, -2, NaN, Infinity]],
+    wholes: ['int32', [2], [2 ** 31 - 1, -(2 ** 31)]],
+    truths: ['bool', [2], [1, 0]],
+    scalar: ['float32', [], [3]],
+    uniform: ['int32', [2, 2], [7, 7, 7, 7]],
+    empty: ['float32', [0, 3], []],
+  });
+});
+
+test('a node of ours that no pass has lowered is not written', () => {
+  const fn: TensorFunction = ({ x, w }) => ({ y: tf.conv2d(x as Tensor4D, w as Tensor4D, 1, 'same') });
+  const graph = trace(fn, { x: float(1, 4, 4, 1), w: float(3, 3, 1, 1) });
+  expect(() => writeOnnx(graph)).toThrow(/Conv was not lowered/);
+});
+
+const SIZE = { n: 2, t: 4, size: 16, channels: 8, kernel: 3 };
+const specs = Object.fromEntries(
+  Object.entries(inputs(SIZE)).map(([name, { shape, dtype }]): [string, Spec] => [name, { shape, dtype }]),
+);
+
+test('the same function gives the same bytes', () => {
+  const bytes = (): Buffer => Buffer.from(writeOnnx(optimise(trace(step(SIZE), specs))));
+  expect(bytes().equals(bytes())).toBe(true);
+});
+
+test('a training step gives the same bits for the same inputs, run after run and session after session', async () => {
+  const engine = onnxEngine({ provider: 'cpu', threads: 2 });
+  const bits = (results: Record<string, HostTensor>): string[] =>
+    Object.entries(results).map(
+      ([name, { data }]) =>
+        `${name} ${Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64')}`,
+    );
+  const program = await engine.compile(step(SIZE), specs);
+  const runs: string[][] = [];
+  for (let i = 0; i < 3; i++) {
+    const handles = await program.run(inputs(SIZE));
+    const results: Record<string, HostTensor> = {};
+    for (const [name, handle] of Object.entries(handles)) {
+      results[name] = await engine.read(handle);
+      handle.release();
+    }
+    runs.push(bits(results));
+  }
+  await program.dispose();
+  runs.push(bits(await runOnce(engine, step(SIZE), inputs(SIZE))));
+  await engine.dispose();
+  expect(runs[1]).toEqual(runs[0]);
+  expect(runs[2]).toEqual(runs[0]);
+  expect(runs[3]).toEqual(runs[0]);
+});
