@@ -30,7 +30,7 @@ const anyForecaster = async () => {
 export const benchForecast = async (): Promise<{ rows: Row[]; figures: Record<string, number> }> => {
   const engine = await openEngine('cpu', THREADS);
   try {
-    const runner = await createRunner(await anyForecaster(), engine);
+    const runner = createRunner(await anyForecaster(), engine);
     const shape: FrameShape = [64, 64, 1];
     const frames = Array.from({ length: CONTEXT }, (_, t) =>
       Float32Array.from({ length: 64 * 64 }, (_value, k) => 0.5 + 0.5 * Math.sin(k / 9 + t / 5)),

@@ -18,7 +18,7 @@ export interface SeriesInput {
   readonly state: StateHandles | undefined;
 }
 
-/** A forecaster on an engine: compiles programs as shapes and batch sizes come up, keeps the weights on the device. */
+/** A forecaster on an engine: compiles programs as shapes and batch sizes come up, each with the weights in it. */
 export interface Runner {
   /** Takes one frame of each series into its state. The new states belong to the caller. */
   observe(shape: FrameShape, batch: readonly SeriesInput[]): Promise<StateHandles[]>;
@@ -28,31 +28,14 @@ export interface Runner {
   dispose(): Promise<void>;
 }
 
-const WEIGHT = 'weight.';
-
-export const weightSpecs = (weights: Named<Weight>): Record<string, Spec> =>
+/**
+ * The weights as constants of the program: ONNX Runtime then lays them out for its convolutions once, when it compiles,
+ * instead of in every run.
+ */
+const constants = (weights: Named<Weight>): Record<string, Tensor> =>
   Object.fromEntries(
-    Object.entries(weights).map(([name, { shape }]) => [WEIGHT + name, { shape, dtype: 'float32' }]),
+    Object.entries(weights).map(([name, { shape, data }]) => [name, tf.tensor(data, [...shape])]),
   );
-
-/** The weights among a program's inputs, by their own names. */
-export const weightInputs = (inputs: Named<Tensor>): Record<string, Tensor> =>
-  Object.fromEntries(
-    Object.entries(inputs)
-      .filter(([name]) => name.startsWith(WEIGHT))
-      .map(([name, tensor]) => [name.slice(WEIGHT.length), tensor]),
-  );
-
-export const uploadWeights = async (
-  engine: Engine,
-  weights: Named<Weight>,
-): Promise<Record<string, Handle>> => {
-  const entries = Object.entries(weights).map(
-    async ([name, { shape, data }]) =>
-      [WEIGHT + name, await engine.upload({ shape, data, dtype: 'float32' })] as const,
-  );
-  return Object.fromEntries(await Promise.all(entries));
-};
 
 const stateName = (series: number, k: number): string => `state.${series}.${k}`;
 
@@ -68,9 +51,8 @@ const stacked = (frames: readonly Float32Array[], shape: FrameShape): HostTensor
   return { shape: [frames.length, ...shape], dtype: 'float32', data };
 };
 
-export const createRunner = async (forecaster: Forecaster, engine: Engine): Promise<Runner> => {
+export const createRunner = (forecaster: Forecaster, engine: Engine): Runner => {
   const { network, weights } = forecaster;
-  const weightHandles = await uploadWeights(engine, weights);
   const programs = new Map<string, Promise<Program>>();
 
   const inputSpecs = (n: number, [h, w, c]: FrameShape): Record<string, Spec> => {
@@ -80,7 +62,7 @@ export const createRunner = async (forecaster: Forecaster, engine: Engine): Prom
         (shape, k) => [stateName(series, k), { shape, dtype: 'float32' }] as const,
       ),
     );
-    return { frame: frames, previous: frames, ...Object.fromEntries(states.flat()), ...weightSpecs(weights) };
+    return { frame: frames, previous: frames, ...Object.fromEntries(states.flat()) };
   };
 
   /** States come one by one, so that series can meet in any batch, and go through the network as one. */
@@ -105,7 +87,7 @@ export const createRunner = async (forecaster: Forecaster, engine: Engine): Prom
       program = engine.compile(
         (inputs) => {
           const [frame, previous] = [inputs['frame'], inputs['previous']] as [Tensor4D, Tensor4D];
-          const params = weightInputs(inputs);
+          const params = constants(weights);
           const state = joined(inputs, n, states);
           if (kind === 'rollOut') {
             return { frames: tf.stack(rollOut(network, params, frame, previous, state, horizon), 1) };
@@ -150,7 +132,6 @@ export const createRunner = async (forecaster: Forecaster, engine: Engine): Prom
         shape,
       ),
       ...Object.fromEntries(states),
-      ...weightHandles,
     };
   };
 
@@ -173,7 +154,6 @@ export const createRunner = async (forecaster: Forecaster, engine: Engine): Prom
       return frames as Handle;
     },
     dispose: async () => {
-      for (const handle of Object.values(weightHandles)) handle.release();
       for (const program of programs.values()) await (await program).dispose();
       programs.clear();
     },

@@ -157,7 +157,7 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
   const sinks = await createSinks(options.sinks, resolve(options.out), log);
   const engine = await openEngine(options.device, options.threads);
   try {
-    const runner = await createRunner(forecaster, engine);
+    const runner = createRunner(forecaster, engine);
     const latentStride = network.encoder.stride;
     const last = frames.at(-1) as Frame;
     const { forecast } = await lastValueFrom(

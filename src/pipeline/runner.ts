@@ -84,7 +84,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
       quotaBytes: config.outstandingBytes,
       store: ledger.forecasts,
     });
-    const runner = await createRunner(forecaster, engine);
+    const runner = createRunner(forecaster, engine);
     undo.add(() => runner.dispose());
     await openSinks(sinks, hard.signal, notice);
     undo.add(() => closeSinks(sinks, notice));

@@ -68,7 +68,7 @@ export const evaluate = async (
   }
   const engine = await openEngine(options.device, options.threads);
   try {
-    const runner = await createRunner(forecaster, engine);
+    const runner = createRunner(forecaster, engine);
     const latentStride = forecaster.network.encoder.stride;
     const ready = long.flatMap((series) => strided(series, stride));
     const sums = await scoreSeries(runner, ready, { context, horizon, every, latentStride }, progress);

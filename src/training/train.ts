@@ -79,7 +79,7 @@ export const train = async (
     const judge = async (iteration: number): Promise<void> => {
       const tensors = await work.read();
       await saveCheckpoint(options.out, { iteration, settings: identity, tensors });
-      const runner = await createRunner(await averaged(tensors, settingsOf(options, {})), engine);
+      const runner = createRunner(await averaged(tensors, settingsOf(options, {})), engine);
       const sums = await scoreSeries(runner, validation, {
         context: options.context,
         horizon: options.horizon,

@@ -124,8 +124,7 @@ const maximaOf = (graph: Builder, x: Value, attributes: PoolAttributes): Value =
     domain: '',
     inputs: [first],
     outputs: [{ shape, dtype: x.dtype }, found],
-    // The default order, but said: this is another node than the pool of one output, not to be merged with it.
-    attributes: { ...geometry, storage_order: 0 },
+    attributes: geometry,
   });
   return found;
 };

@@ -1,6 +1,7 @@
 import type { Graph } from '../graph.js';
 import { collapseTransposes } from './collapse-transposes.js';
 import { lowerConvolutions } from './lower-convolutions.js';
+import { mergeBoundary } from './merge-boundary.js';
 import { mergeEqual } from './merge-equal.js';
 import { mergeFilterGradients } from './merge-filter-gradients.js';
 import { mergePadding } from './merge-padding.js';
@@ -10,7 +11,7 @@ import { sinkTransposes } from './sink-transposes.js';
 
 const passes = [
   ...[removeDead, simplify],
-  ...[mergePadding, mergeFilterGradients, lowerConvolutions],
+  ...[mergeBoundary, mergePadding, mergeFilterGradients, lowerConvolutions],
   ...[mergeEqual, sinkTransposes, mergeEqual, collapseTransposes, removeDead],
 ];
 

@@ -20,7 +20,13 @@ export const mergeEqual = (graph: Graph): Graph => {
   };
   const seen = new Map<string, readonly Value[]>();
   return rewrite(graph, (node, inputs) => {
-    const key = [node.domain, node.op, JSON.stringify(node.attributes), ...inputs.map(nameOf)].join('|');
+    const key = [
+      node.domain,
+      node.op,
+      node.outputs.length,
+      JSON.stringify(node.attributes),
+      ...inputs.map(nameOf),
+    ].join('|');
     const earlier = seen.get(key);
     if (earlier === undefined) seen.set(key, node.outputs);
     return earlier;

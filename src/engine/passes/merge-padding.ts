@@ -6,7 +6,13 @@ type Pads = readonly [top: number, left: number, bottom: number, right: number];
 const zeroPadding = (node: Node | undefined): Pads | undefined => {
   const fill = node?.inputs[2]?.constant;
   const isZero = fill !== undefined && ('uniform' in fill ? fill.uniform === 0 : Number(fill.data[0]) === 0);
-  if (node?.op !== 'Pad' || !isZero || node.outputs[0]?.shape.length !== 4) return undefined;
+  if (
+    node?.op !== 'Pad' ||
+    node.attributes['mode'] !== undefined ||
+    !isZero ||
+    node.outputs[0]?.shape.length !== 4
+  )
+    return undefined;
   const [n0 = 0, top = 0, left = 0, c0 = 0, n1 = 0, bottom = 0, right = 0, c1 = 0] = numbersOf(
     node.inputs[1],
   );

@@ -27,39 +27,15 @@ const same = (a: readonly number[], b: readonly number[]): boolean =>
 const isChannelsLast = (perm: readonly number[]): boolean =>
   perm.length > 2 && same(perm, [0, ...perm.slice(2).map((_, i) => i + 2), 1]);
 
-const ELEMENTWISE = new Set([
-  ...[
-    'Add',
-    'Sub',
-    'Mul',
-    'Div',
-    'Max',
-    'Min',
-    'Pow',
-    'Sum',
-    'Where',
-    'Clip',
-    'Cast',
-    'And',
-    'Or',
-    'Not',
-    'Equal',
-  ],
-  ...[
-    'Greater',
-    'GreaterOrEqual',
-    'Less',
-    'LessOrEqual',
-    'Sigmoid',
-    'Tanh',
-    'Relu',
-    'LeakyRelu',
-    'Elu',
-    'Softplus',
-    'Erf',
-  ],
-  ...['Sqrt', 'Neg', 'Abs', 'Exp', 'Log', 'Sin', 'Cos', 'Floor', 'Ceil', 'Round', 'Sign', 'Reciprocal'],
-]);
+const ELEMENTWISE = new Set(
+  [
+    'Add Sub Mul Div Max Min Pow Mod Sum Where Clip Cast And Or Xor Not',
+    'Equal Greater GreaterOrEqual Less LessOrEqual IsNaN IsInf',
+    'Sigmoid Tanh Relu LeakyRelu Elu Selu Softplus Erf Gelu',
+    'Sqrt Neg Abs Exp Log Floor Ceil Round Sign Reciprocal',
+    'Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh',
+  ].flatMap((names) => names.split(' ')),
+);
 const REDUCTIONS = new Set(['ReduceSum', 'ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceProd']);
 
 /**
