@@ -21,7 +21,7 @@ const forecast = async (
   shape: FrameShape,
   frames: readonly Float32Array[],
 ): Promise<Float32Array[]> => {
-  const runner = await createRunner(forecaster, engine);
+  const runner = createRunner(forecaster, engine);
   let state: StateHandles | undefined;
   const input = (t: number) => ({
     frame: frames[t] as Float32Array,
