@@ -110,7 +110,7 @@ export const followedLines = (followed: Followed): string[] => {
   const skill = Object.entries(followed.skill).map(([lead, value]) => `lead ${lead}: ${value.toFixed(3)}`);
   return [
     `frames     ${total} in ${followed.seconds.toFixed(1)} s (${followed.framesPerSecond.toFixed(1)}/s)${counts.length > 0 ? `: ${counts.join(', ')}` : ''}`,
-    `forecasts  ${followed.forecasts}, scores ${followed.scores.final} final and ${followed.scores.expired} expired`,
+    `forecasts  ${followed.forecasts}, scores ${followed.scores.final} final and ${followed.scores.expired} expired${followed.missed > 0 ? `; sinks that are not required missed ${followed.missed}` : ''}`,
     `skill      ${skill.length > 0 ? `${skill.join(', ')}  (over persistence: 1 is perfect, 0 no better than "nothing changes")` : 'nothing was scored yet'}`,
     `output     ${followed.out}`,
   ];

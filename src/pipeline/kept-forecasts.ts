@@ -72,10 +72,12 @@ export const keptForecasts = (out: string, keep: Keep, log: (message: string) =>
       count.clear();
       total = 0;
       const found = await takeStock(out, keep !== undefined && 'bytes' in keep);
+      if (keep === undefined) return;
       for (const [path, kept] of [...found].sort(([, a], [, b]) => a.writtenMs - b.writtenMs))
         enter(path, kept);
     },
     add: async (path, bytes) => {
+      if (keep === undefined) return; // nothing will go: nothing to remember, for months
       enter(path, { bytes, writtenMs: Date.now() });
       for (let victim = excess(path); victim !== undefined; victim = excess(path)) {
         await removeForecast(join(out, victim));

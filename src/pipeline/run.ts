@@ -57,6 +57,8 @@ export interface Summary {
   readonly missing: number;
   readonly forecasts: number;
   readonly scores: { readonly final: number; readonly expired: number };
+  /** Forecasts and scores that sinks with `required: false` did not take. */
+  readonly missed: number;
   readonly seconds: number;
 }
 

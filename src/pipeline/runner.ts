@@ -58,7 +58,12 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
   const out = resolve(config.out);
   const statePath = resolve(config.state ?? join(out, 'state'));
   const events = new Subject<RunEvent>();
-  const notice = (message: string): void => events.next({ type: 'notice', message });
+  /** What was said before the caller could listen, while things were opened: told first when frames begin to flow. */
+  let unheard: string[] | undefined = [];
+  const notice = (message: string): void => {
+    if (unheard === undefined) events.next({ type: 'notice', message });
+    else unheard.push(message);
+  };
   const [intake, hard] = [new AbortController(), new AbortController()];
   const undo = cleanup();
 
@@ -140,7 +145,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     };
 
     const deliver = <T>(deliveries: (item: T) => readonly Delivery[]) =>
-      emit<T>({ targets, deliveries, signal: hard.signal, notice });
+      emit<T>({ targets, deliveries, signal: hard.signal, notice, dropped: () => counts.missed++ });
     const deliverScores = deliver(scoreDeliveries);
     const settle = async (scores: readonly Score[]): Promise<void> => {
       await outstanding.settle(scores.map(({ id }) => id));
@@ -220,6 +225,9 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     let stopping = false;
     const finish = async (): Promise<Summary> => {
       try {
+        const early = unheard ?? [];
+        unheard = undefined;
+        early.forEach(notice);
         if (ledger.notice !== undefined) notice(ledger.notice);
         const before = ledger.note('forecaster');
         if (before !== undefined && before !== forecaster.id.hash)

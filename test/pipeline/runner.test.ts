@@ -1,6 +1,7 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import {
   difference,
@@ -217,4 +218,38 @@ test('another forecaster takes over at the next frame, and says so', async () =>
   const later = (all: ReadonlyMap<string, Float32Array>) =>
     new Map([...all].filter(([key]) => Number(key.split(' ')[1]) >= 10));
   expect(difference(later(changed), later(own), FULL)).toBeLessThan(1e-5);
+});
+
+test('what is found while the run starts is told once it can be heard', async () => {
+  const out = at('cut');
+  await (
+    await record(smallRun({ directory: frames, out, forecaster, frames: 5 }))
+  ).finished;
+  await appendFile(join(out, 'forecasts.jsonl'), '{"id":"4');
+  const { notices } = await (
+    await record(smallRun({ directory: frames, out, forecaster, frames: 1 }))
+  ).finished;
+  expect(notices).toEqual([expect.stringMatching(/removed the last 8 bytes/)]);
+});
+
+test('what a sink that is not required misses is counted', async () => {
+  const sink = at('refusing.mjs');
+  await writeFile(
+    sink,
+    `import { z } from '${pathToFileURL(resolve('node_modules/zod/index.js')).href}';
+    export const refusing = {
+      api: 1, kind: 'sink', name: 'refusing', summary: '', options: z.strictObject({}),
+      create: () => ({
+        open: async () => {},
+        forecast: async () => { throw Object.assign(new Error('no'), { retryable: false }); },
+        close: async () => {},
+      }),
+    };`,
+  );
+  const sinks = ['jsonl', { name: sink, required: false }];
+  const { summary, notices } = await (
+    await record(smallRun({ directory: frames, out: at('missed'), forecaster, frames: 6, sinks }))
+  ).finished;
+  expect(summary).toMatchObject({ forecasts: 3, missed: 3 });
+  expect(notices).toEqual([expect.stringMatching(/missed a forecast of frames, frame 3: no/)]);
 });
