@@ -41,6 +41,7 @@ export const files = defineSink({
   }),
   create: (options, { out, codec, log }) => {
     const kept = keptForecasts(out, parseKeep(options.keep), log);
+    let told = false;
     return {
       open: async () => {
         await mkdir(join(out, 'forecasts'), { recursive: true });
@@ -48,7 +49,12 @@ export const files = defineSink({
       },
       forecast: async (forecast, signal) => {
         const leads = chosenLeads(options.leads, forecast.horizon);
-        if (leads.length === 0) return;
+        if (leads.length === 0) {
+          if (!told)
+            log(`no file is written: all leads asked for are beyond the horizon of ${forecast.horizon}`);
+          told = true;
+          return;
+        }
         const path = forecastPath(forecast.series, forecast.index);
         const format =
           options.format === 'auto' ? (forecast.sampleType === 'float32' ? 'npy' : 'png') : options.format;

@@ -71,6 +71,7 @@ export const directory = defineSource({
           continue;
         }
         const frame = included(path) ? frameOf(item.name) : undefined;
+        if (frame === undefined && !isTemporary(item.name.toLowerCase())) state.others.push(path);
         if (frame === 'no number') state.unnumbered.push(path);
         else if (frame !== undefined) files.push({ path: join(folder, item.name), index: frame.index });
       }
@@ -82,7 +83,7 @@ export const directory = defineSource({
     const scan = async (signal: AbortSignal): Promise<readonly Entry[]> => {
       try {
         const realRoot = await realpath(root);
-        const state: Scan = { signal, realRoot, visited: new Set(), entries: [], unnumbered: [] };
+        const state: Scan = { signal, realRoot, visited: new Set(), entries: [], unnumbered: [], others: [] };
         await collect(state, '', realRoot);
         if (gone) context.log(`${root} is back`);
         gone = false;
@@ -91,6 +92,13 @@ export const directory = defineSource({
           logOnce(
             '',
             `files without a number in their name are no frames: ${state.unnumbered.length}, such as ${example}`,
+          );
+        const [other] = state.others;
+        // A log file beside the frames is nobody's concern; a folder of nothing else is.
+        if (other !== undefined && state.entries.length === 0)
+          logOnce(
+            'others',
+            `no frames in ${root} so far: ${other} ${included(other) ? `is not one (${extensions.join(', ')} are read)` : 'is not among those that are included'}`,
           );
         return state.entries;
       } catch (error) {
@@ -152,6 +160,8 @@ interface Scan {
   readonly visited: Set<string>;
   readonly entries: Entry[];
   readonly unnumbered: string[];
+  /** Files that no codec reads, or that `include` leaves out. */
+  readonly others: string[];
 }
 interface Found {
   readonly path: string;

@@ -30,14 +30,14 @@ export interface Admitted {
   readonly release: () => void;
 }
 
-/** A file that is being rewritten under our hands gets so many tries, so many milliseconds apart. */
+/** A file that is being rewritten under our hands, or cannot be read, gets so many tries, so many milliseconds apart. */
 const TRIES = 4;
 const BETWEEN_TRIES = 250;
 const BYTES_PER_VALUE = 4;
 
 /**
  * Reads, hashes and decodes what is ready, a few files ahead, and emits in the order it came in. Takes a credit before it
- * reads. Files that went away are lost; files that do not decode, hold NaN or infinite values, or have another shape
+ * reads. Files that went away are lost; files that cannot be read at several tries, do not decode, hold NaN or infinite values, or have another shape
  * than their series are rejected; both go to `context.fail`. When `context.signal` aborts, frames that are being read are
  * still emitted; those that wait are dropped without an outcome, so that the next run takes them up.
  */
@@ -148,7 +148,12 @@ const load = async (entry: Entry, codec: Codec | undefined): Promise<Loaded> => 
   let expected = entry.revision;
   for (let attempt = 0; attempt < TRIES; attempt++) {
     if (attempt > 0) await delay(BETWEEN_TRIES);
-    const { bytes, before, after } = await readWhole(entry.path);
+    const found = await readWhole(entry.path).catch((error: unknown) => {
+      if (codeOf(error) === 'ENOENT' || attempt === TRIES - 1) throw error;
+      return undefined; // a network file system that hiccups, too many open files: it may pass
+    });
+    if (found === undefined) continue;
+    const { bytes, before, after } = found;
     if (sameRevision(before, expected) && sameRevision(after, expected)) {
       const field = await codec.decode(bytes);
       requireFinite(field);

@@ -60,6 +60,19 @@ test('files with a number are frames, folders are series, the rest is not there'
   expect(lines).toEqual([expect.stringMatching(/no frames: 3, such as/)]);
 });
 
+test('a folder of files that are all no frames is told of once, log files beside frames never', async () => {
+  await put('phi_0001.vtk', '.hidden', 'f_1.png.tmp');
+  const source = attach();
+  expect(await seen(source)).toEqual([]);
+  await seen(source);
+  expect(lines).toEqual([expect.stringMatching(/no frames in .*: phi_0001\.vtk is not one \(\.png, /)]);
+  await put('f_1.png');
+  expect(await seen(attach({ include: ['*.npy'] }))).toEqual([]);
+  expect(lines[1]).toMatch(/is not among those that are included/);
+  expect(await seen(attach())).toHaveLength(1);
+  expect(lines).toHaveLength(2);
+});
+
 test('a revision changes with the content', async () => {
   await put('f_1.png');
   const source = attach();

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Subject, from } from 'rxjs';
@@ -91,6 +91,19 @@ test('frames come in the order they were ready, with their values and the hash o
   );
   expect(ledger.series('s')).toMatchObject({ shape: [6, 5, 1], sampleType: 'uint16' });
   expect([credits.items, credits.bytes]).toEqual([0, 0]);
+});
+
+test('a file that cannot be opened for a moment is tried again', async () => {
+  const ready = await place('f0.png', field);
+  const path = join(home, 'f0.png');
+  await rename(path, `${path}.away`);
+  await symlink('f0.png', path); // a link to itself: ELOOP
+  const reading = readAll([ready]);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await rename(`${path}.away`, path);
+  const { came, failures } = await reading;
+  expect(failures).toEqual([]);
+  expect(came[0]?.frame.data).toEqual(field.data);
 });
 
 test('each kind of bad file is refused in its own words, and the next one comes', async () => {
