@@ -49,6 +49,8 @@ const usageError = async (
   if (error.message.startsWith('Not enough non-option arguments') && command) {
     return new UsageError(`something is missing: mesocast ${command.usage}`, { cause: error, hint });
   }
+  const [, valueless] = /^Not enough arguments following: (\S+)$/.exec(error.message) ?? [];
+  if (valueless !== undefined) return new UsageError(`--${valueless} lacks a value`, { cause: error, hint });
   const [, words] = /^Unknown (?:arguments?|commands?): (.*)$/s.exec(error.message) ?? [];
   const [word] = (words ?? '').split(', ');
   if (word === undefined || word === '')
@@ -139,6 +141,13 @@ const main = async (line: readonly string[]): Promise<number> => {
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
   throw error;
+});
+
+// A plugin that throws where nobody can catch it (in a timer, a forgotten promise) ends the run as any failure does. The
+// ledger takes it; the next start goes on.
+process.on('uncaughtException', (error) => {
+  report(error, process.argv.includes('--json'), process.argv.includes('--debug'));
+  process.exit(exitCodeOf(error));
 });
 
 process.exitCode = await main(hideBin(process.argv));

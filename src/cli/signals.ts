@@ -1,6 +1,3 @@
-/** Exit code after a second interrupt: 128 + SIGINT, as shells have it. */
-const INTERRUPTED = 130;
-
 /**
  * Calls `stop` at the first SIGINT or SIGTERM, so that a command can finish what it has begun. A second SIGINT ends the
  * process at once. Returns a function that gives the signals back.
@@ -8,17 +5,23 @@ const INTERRUPTED = 130;
 export const onStopSignal = (stop: (signal: string) => void): (() => void) => {
   let stopping = false;
   const handle = (signal: NodeJS.Signals): void => {
-    if (stopping && signal === 'SIGINT') process.exit(INTERRUPTED);
+    if (stopping && signal === 'SIGINT') {
+      // By the signal itself, which shells show as 130: process.exit would take the engine's thread down in the middle of
+      // a run, and ONNX Runtime then aborts the process.
+      release();
+      process.kill(process.pid, 'SIGINT');
+    }
     if (stopping) return;
     stopping = true;
     stop(signal);
   };
-  process.on('SIGINT', handle);
-  process.on('SIGTERM', handle);
-  return () => {
+  const release = (): void => {
     process.off('SIGINT', handle);
     process.off('SIGTERM', handle);
   };
+  process.on('SIGINT', handle);
+  process.on('SIGTERM', handle);
+  return release;
 };
 
 /** An abort signal that fires at the first SIGINT or SIGTERM; `release` gives the signals back. */

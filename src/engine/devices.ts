@@ -133,6 +133,8 @@ export const probeDevices = async (): Promise<readonly DeviceReport[]> => {
   const reports: DeviceReport[] = [];
   for (const name of DEVICES) {
     try {
+      // As `auto` does; trying would make the graphics library print its own complaints.
+      if (name === 'webgpu' && !hasGpuNode()) throw new EngineError('there is no GPU here');
       const engine = await openEngine(name);
       await engine.dispose();
       reports.push({ name, works: true });

@@ -47,8 +47,8 @@ const connect = () => {
     else waiter?.reject(new EngineError(`ONNX Runtime: ${withoutPlace(reply.error)}`));
   };
   const fail = (error: EngineError): void => {
-    dead = error;
-    for (const waiter of waiting.values()) waiter.reject(error);
+    dead ??= error; // an exit follows every failure: the first says why
+    for (const waiter of waiting.values()) waiter.reject(dead);
     waiting.clear();
     letGo();
   };

@@ -90,7 +90,10 @@ const load = async (kind: PluginKind, name: string): Promise<unknown> => {
         hint: `${didYouMean(name, builtInNames(kind))}; or give a file (./my-${kind}.mjs) or an installed npm package`,
       });
     }
-    throw new PluginError(`${kind} "${name}" cannot be loaded: ${messageOf(cause)}`, { cause });
+    const hint = messageOf(cause).includes("'mesocast'")
+      ? { hint: "`npm install mesocast` in the file's folder, or one above it" }
+      : {};
+    throw new PluginError(`${kind} "${name}" cannot be loaded: ${messageOf(cause)}`, { cause, ...hint });
   }
 };
 

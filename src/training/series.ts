@@ -66,13 +66,13 @@ const frameFiles = async (folder: string): Promise<string[]> => {
 };
 
 /** The folder and all folders below it that hold frames, by name: which series are kept apart must not depend on the disk. */
-const framefolders = async (root: string): Promise<{ folder: string; files: string[] }[]> => {
+const frameFolders = async (root: string): Promise<{ folder: string; files: string[] }[]> => {
   const below = (await readdir(root, { withFileTypes: true })).filter(
     (entry) => entry.isDirectory() && !entry.name.startsWith('.'),
   );
   below.sort((a, b) => (a.name < b.name ? -1 : 1));
   const files = await frameFiles(root);
-  const deeper = await Promise.all(below.map((entry) => framefolders(join(root, entry.name))));
+  const deeper = await Promise.all(below.map((entry) => frameFolders(join(root, entry.name))));
   return [...(files.length === 0 ? [] : [{ folder: root, files }]), ...deeper.flat()];
 };
 
@@ -105,7 +105,7 @@ const readFields = async (files: readonly string[], channels: number): Promise<F
 export const loadSeries = async (roots: readonly string[], options: SeriesOptions): Promise<Series[]> => {
   const all: Series[] = [];
   for (const root of roots) {
-    const found = await framefolders(root).catch((cause: unknown) => {
+    const found = await frameFolders(root).catch((cause: unknown) => {
       if (cause instanceof StartupError) throw cause;
       throw new StartupError(`${root} cannot be read: ${messageOf(cause)}`, { cause });
     });

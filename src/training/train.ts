@@ -51,7 +51,7 @@ const takeUp = async (
  * Trains a forecaster and writes its folder, at every validation a usable one. Deterministic from the seed on one
  * device and number of threads; goes on from OUT's checkpoint if there is one. Aborting the signal ends it after the
  * step in progress, with a checkpoint.
- * @throws UsageError for unusable options or data, StateError for a checkpoint of other options
+ * @throws UsageError for unusable options or data and for a checkpoint of other options, StateError for a damaged one
  */
 export const train = async (
   options: TrainOptions,

@@ -21,6 +21,7 @@ const mistakes: readonly (readonly [line: string, code: number, says: RegExp])[]
   ['attach frames --horizn 4', 2, /unknown option --horizn \(did you mean --horizon\?\)/],
   ['attach frames --horizon abc', 2, /--horizon is "abc": allowed is a whole number, at least 1/],
   ['attach frames --range 1 0', 2, /--range is \[1,0\]: the second must be larger/],
+  ['attach frames --range 1', 2, /--range lacks a value/],
   ['attach frames --config no.yaml', 2, /no\.yaml: there is no such file/],
   ['attach frames --set jsonl.rotate', 2, /not of the form/],
   ['attach', 2, /the directory to attach to is missing/],
