@@ -1,5 +1,4 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { openEngine, type Engine, type Handle } from '../src/engine/index.js';
 import { median, type Row } from './table.js';
@@ -9,8 +8,8 @@ const THREADS = 2;
 const ROUNDS = 4;
 const RUNS = 5;
 
-/** The same work in PyTorch; not part of the package, so the bench says when it is not there. */
-const PEER = fileURLToPath(new URL('../../../shared/peers/convlstm_torch.py', import.meta.url));
+/** The same work in PyTorch. */
+const PEER = fileURLToPath(new URL('../../bench/reference_work.py', import.meta.url));
 
 interface Timings {
   readonly forward: number[];
@@ -18,17 +17,8 @@ interface Timings {
 }
 
 const torch = (python: string, size: WorkSize): { forward: number; step: number } => {
-  const args = {
-    n: size.n,
-    t: size.t,
-    size: size.size,
-    channels: size.channels,
-    kernel: size.kernel,
-    threads: THREADS,
-    runs: RUNS,
-  };
-  const flags = Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const { status, stdout, stderr } = spawnSync(python, [PEER, ...flags], { encoding: 'utf8' });
+  const work = JSON.stringify({ ...size, threads: THREADS, runs: RUNS });
+  const { status, stdout, stderr } = spawnSync(python, [PEER, work], { encoding: 'utf8' });
   if (status !== 0) throw new Error(`${python} ${PEER} failed: ${stderr.trim().split('\n').at(-1) ?? ''}`);
   const result = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as {
     forward_ms: number;
@@ -103,12 +93,10 @@ export const benchEngine = async (
   note: (line: string) => void,
 ): Promise<{ rows: Row[]; figures: Record<string, number> }> => {
   const python = process.env['PEER_PYTHON'];
-  const there = existsSync(PEER);
   if (python === undefined) note('PyTorch: skipped, PEER_PYTHON names no Python that has torch');
-  else if (!there) note('PyTorch: skipped, its program is not beside the project');
   const engine = await openEngine('cpu', THREADS);
   try {
-    const rows = await bench(engine, 'reference work', REFERENCE, there ? python : undefined);
+    const rows = await bench(engine, 'reference work', REFERENCE, python);
     const [fwd, stp] = rows as [Row, Row];
     return {
       rows,

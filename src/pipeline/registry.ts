@@ -135,6 +135,12 @@ export const loadPlugin = async <K extends PluginKind>(kind: K, name: string): P
       },
     );
   }
+  const schema: unknown = plugin.options;
+  if (typeof schema !== 'object' || schema === null || !('safeParse' in schema)) {
+    throw new PluginError(`${kind} "${name}": its options are not a zod schema`, {
+      hint: "options: z.strictObject({ ... }), with z from 'mesocast'",
+    });
+  }
   return plugin;
 };
 

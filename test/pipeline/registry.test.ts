@@ -18,7 +18,7 @@ import {
 
 let folder: string;
 const plugin = (api: number, kind: string, name: string): string =>
-  `{ api: ${api}, kind: '${kind}', name: '${name}', summary: '', options: {}, create: () => ({}) }`;
+  `{ api: ${api}, kind: '${kind}', name: '${name}', summary: '', options: { safeParse: () => ({}) }, create: () => ({}) }`;
 const write = async (name: string, text: string): Promise<string> => {
   const path = join(folder, name);
   await writeFile(path, text);
@@ -72,6 +72,11 @@ test('what cannot be a plugin is refused with what was looked for and what there
   );
   const wrongKind = await write('kind.mjs', `export const c = ${plugin(1, 'codec', 'c')};`);
   expect(await refusal(loadPlugin('sink', wrongKind))).toContain('exports codec "c", not a sink');
+  const noSchema = await write(
+    'options.mjs',
+    `export const s = ${plugin(1, 'sink', 's').replace('safeParse', 'url')};`,
+  );
+  expect(await refusal(loadPlugin('sink', noSchema))).toContain('its options are not a zod schema');
   const future = await write('future.mjs', `export const s = ${plugin(99, 'sink', 's')};`);
   expect(await refusal(loadPlugin('sink', future))).toMatch(
     /plugin API 99, this mesocast has 1 \| update mesocast/,
