@@ -42,6 +42,8 @@ const stateName = (series: number, k: number): string => `state.${series}.${k}`;
 /** Batch sizes that programs are compiled for; a batch in between is filled up with copies of its last series. */
 const BUCKETS = [1, 2, 4, 8, 16];
 export const LARGEST_BATCH = 16;
+/** Two for each batch size of a shape: enough for three shapes at once. */
+const MOST_PROGRAMS = 30;
 const bucketFor = (n: number): number => BUCKETS.find((size) => size >= n) ?? LARGEST_BATCH;
 
 const stacked = (frames: readonly Float32Array[], shape: FrameShape): HostTensor => {
@@ -74,6 +76,18 @@ export const createRunner = (forecaster: Forecaster, engine: Engine): Runner => 
       ),
     );
 
+  /** Programs hold memory; of series that are no longer followed they would pile up. A run that was asked for is done first. */
+  const forgetOldest = (): void => {
+    for (const [key, program] of programs) {
+      if (programs.size <= MOST_PROGRAMS) return;
+      programs.delete(key);
+      void program.then(
+        (old) => old.dispose(),
+        () => undefined,
+      );
+    }
+  };
+
   const compile = (
     kind: 'observe' | 'rollOut',
     n: number,
@@ -82,6 +96,8 @@ export const createRunner = (forecaster: Forecaster, engine: Engine): Runner => 
   ): Promise<Program> => {
     const key = [kind, n, ...shape, horizon].join();
     let program = programs.get(key);
+    programs.delete(key);
+    if (program !== undefined) programs.set(key, program); // the last: it was used last
     if (program === undefined) {
       const states = stateShapes(network, 1, shape[0], shape[1]).length;
       program = engine.compile(
@@ -101,6 +117,7 @@ export const createRunner = (forecaster: Forecaster, engine: Engine): Runner => 
         inputSpecs(n, shape),
       );
       programs.set(key, program);
+      forgetOldest();
       // A shape that failed to compile is tried again rather than remembered.
       program.catch(() => programs.delete(key));
     }

@@ -67,6 +67,11 @@ export const attachSchema = z.strictObject({
   memoryBytes: count
     .default(512 * 2 ** 20)
     .describe('most bytes of frames in memory between read and delivery'),
+  stateBytes: count
+    .default(2 ** 30)
+    .describe(
+      'most bytes of recurrent states; series that were not seen for longest are rebuilt from their frames when they go on',
+    ),
   outstandingBytes: count
     .default(4 * 2 ** 30)
     .describe('disk quota of forecasts that wait for their truth; over it the oldest expire'),

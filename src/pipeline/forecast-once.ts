@@ -171,6 +171,7 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
           forecastEvery: 1,
           policy: 'every',
           range,
+          stateBytes: Infinity,
         }),
         predict({ runner, horizon, latentStride }),
         decode({

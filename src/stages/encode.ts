@@ -35,6 +35,8 @@ export interface EncodeOptions {
   readonly forecastEvery: number;
   readonly policy: 'every' | 'latest';
   readonly range?: readonly [number, number] | undefined;
+  /** Most bytes of states and frames to keep; series that were not seen for longest are rebuilt when they go on. */
+  readonly stateBytes: number;
 }
 
 /** Steps after which a new stretch of the state begins: about as long as sequences in training. */
@@ -68,6 +70,21 @@ interface Lane {
   lastFrame: Float32Array | undefined;
   lastRaw: Float32Array | undefined;
 }
+
+const BYTES_PER_VALUE = 4;
+const bytesOf = ({ segments, lastFrame, lastRaw }: Lane): number => {
+  const frames = [
+    lastFrame,
+    lastRaw,
+    ...[...segments.values()].flatMap(({ last, before }) => [last, before]),
+  ];
+  const states = [...segments.values()].flatMap(({ state = [] }) =>
+    state.map(({ shape }) => shape.reduce((a, b) => a * b, 1)),
+  );
+  return (
+    BYTES_PER_VALUE * [...frames.map((frame) => frame?.length ?? 0), ...states].reduce((a, b) => a + b, 0)
+  );
+};
 
 const release = (state: StateHandles | undefined): void => state?.forEach((handle) => handle.release());
 
@@ -213,8 +230,9 @@ export const encode = (
         startAnew('frames that its state stands on are gone');
         ({ lane, known, from } = await openLane(frame, 0, normalisation, []));
       }
-      lanes.set(name, lane);
     }
+    lanes.delete(name);
+    lanes.set(name, lane); // the last: it was used last
     const jobs = new Map<number, { segment: Segment; frames: Float32Array[] }>();
     const last = lane.step;
     const { step, data } = now();
@@ -229,7 +247,18 @@ export const encode = (
         job.frames.push(taken.data);
       }
     }
-    return { lane, step, data, jobs: [...jobs.values()] };
+    return { name, lane, step, data, jobs: [...jobs.values()] };
+  };
+
+  /** Forgets lanes until the rest fits, those first that were not used for longest; those in `used` stay. */
+  const evict = (used: ReadonlySet<string>): void => {
+    let bytes = [...lanes.values()].reduce((sum, lane) => sum + bytesOf(lane), 0);
+    for (const [name, lane] of lanes) {
+      if (bytes <= options.stateBytes) return;
+      if (used.has(name)) continue;
+      bytes -= bytesOf(lane);
+      forget(name);
+    }
   };
 
   /** The series' normalisation, once there are enough frames to fix it; then with the frames that fixed it. */
@@ -277,7 +306,7 @@ export const encode = (
       shape,
       plans.flatMap((entry) => entry.plan?.jobs ?? []),
     );
-    return plans.map(({ frame, newest, normalisation, plan: done }): Encoded => {
+    const encoded = plans.map(({ frame, newest, normalisation, plan: done }): Encoded => {
       if (done === undefined || normalisation === undefined) return { frame, outcome: 'warm-up' };
       const { lane, step, data } = done;
       checkRange(frame, data, normalisation);
@@ -311,6 +340,8 @@ export const encode = (
         },
       };
     });
+    evict(new Set(plans.flatMap(({ plan: done }) => done?.name ?? [])));
+    return encoded;
   };
 
   return (source$) =>

@@ -94,6 +94,7 @@ const life = async (
     forecastEvery: 1,
     policy: 'every',
     range: [0, 100],
+    stateBytes: Infinity,
     ...options,
   };
   const items = batches.map((batch) => batch.map((item) => ('item' in item ? item : { item, newest: true })));
@@ -150,6 +151,22 @@ test('whenever it is stopped, what it rebuilds is what it had', async () => {
       expect(last - first).toBeLessThan(28);
     }
   }
+});
+
+test('series that were not seen for longest make room, and are rebuilt as they were when they go on', async () => {
+  const turns = range(0, 6).flatMap((turn) =>
+    ['a', 'b'].map((series) => range(5 * turn, 5 * turn + 5).map((t) => frame(t, series))),
+  );
+  const files = turns.flat();
+  const batches = files.map((file) => [file]);
+  const roomy = memoryOf(files);
+  const expected = (await life(batches, roomy)).states;
+  const tight = memoryOf(files);
+  const { states, live } = await life(batches, tight, { stateBytes: 1 });
+  expect(states).toEqual(expected);
+  expect(live).toBe(0);
+  expect(roomy.recalled.length).toBeLessThan(3);
+  expect(tight.recalled.length).toBeGreaterThanOrEqual(10); // each of the later turns
 });
 
 test('missing frames are interpolated, in life and after a restart, at the border of a stretch too', async () => {
