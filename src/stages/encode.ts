@@ -1,8 +1,18 @@
 import { concatMap, finalize, type OperatorFunction } from 'rxjs';
-import { LARGEST_BATCH, type Runner, type SeriesInput, type StateHandles } from '../forecaster/programs.js';
+import { LARGEST_BATCH, type Runner, type SeriesInput } from '../forecaster/programs.js';
 import { fit, fittedShape } from '../pipeline/fit.js';
 import type { Normalisation } from '../pipeline/forecast.js';
 import { describeShape, type Frame, type FrameShape } from '../pipeline/frame.js';
+import {
+  bridged,
+  bytesOf,
+  isUnbroken,
+  LONGEST_BRIDGE,
+  release,
+  type Lane,
+  type Segment,
+  type Step,
+} from '../pipeline/lanes.js';
 import { fixNormalisation, normalise } from '../pipeline/normalisation.js';
 import { segmentOf, segmentsAt } from '../pipeline/segments.js';
 import type { Batched, Encoded } from '../pipeline/in-flight.js';
@@ -41,55 +51,8 @@ export interface EncodeOptions {
 
 /** Steps after which a new stretch of the state begins: about as long as sequences in training. */
 const SEGMENT = 20;
-/** Missing frames that are bridged by interpolation; after a longer gap the series warms up anew. */
-const LONGEST_BRIDGE = 3;
 /** Normalised values beyond these are clipped in roll-outs. */
 const WIDEST = [-0.5, 1.5] as const;
-
-/** The state over one stretch of one lane, with the last two frames it took in. */
-interface Segment {
-  state: StateHandles | undefined;
-  last: Float32Array | undefined;
-  before: Float32Array | undefined;
-}
-
-/** A normalised frame at a step of its lane. */
-interface Step {
-  readonly step: number;
-  readonly data: Float32Array;
-}
-
-/** The frames of a series that are `stride` apart from each other: one recurrent state walks along each lane. */
-interface Lane {
-  /** Position that its steps are counted from. */
-  readonly origin: number;
-  /** Last step taken in. */
-  step: number;
-  readonly segments: Map<number, Segment>;
-  /** The frame of that step, normalised, and in physical values for the baselines of `verify`. */
-  lastFrame: Float32Array | undefined;
-  lastRaw: Float32Array | undefined;
-}
-
-const BYTES_PER_VALUE = 4;
-const bytesOf = ({ segments, lastFrame, lastRaw }: Lane): number => {
-  const frames = [
-    lastFrame,
-    lastRaw,
-    ...[...segments.values()].flatMap(({ last, before }) => [last, before]),
-  ];
-  const states = [...segments.values()].flatMap(({ state = [] }) =>
-    state.map(({ shape }) => shape.reduce((a, b) => a * b, 1)),
-  );
-  return (
-    BYTES_PER_VALUE * [...frames.map((frame) => frame?.length ?? 0), ...states].reduce((a, b) => a + b, 0)
-  );
-};
-
-const release = (state: StateHandles | undefined): void => state?.forEach((handle) => handle.release());
-
-const between = (a: Float32Array, b: Float32Array, share: number): Float32Array =>
-  a.map((value, k) => value + share * ((b[k] as number) - value));
 
 /**
  * Takes each frame into the recurrent state of its series: normalise, encode, one step. Batches go through the network
@@ -146,21 +109,6 @@ export const encode = (
       }
     }
   };
-
-  /** Frames by step, missing ones interpolated between their neighbours. */
-  const bridged = (known: readonly Step[]): Step[] =>
-    known.flatMap((frame, k) => {
-      const last = known[k - 1];
-      const gap = last === undefined ? 0 : frame.step - last.step - 1;
-      const filled = Array.from({ length: gap }, (_, i) => ({
-        step: frame.step - gap + i,
-        data: between((last as Step).data, frame.data, (i + 1) / (gap + 1)),
-      }));
-      return [...filled, frame];
-    });
-
-  const isUnbroken = (known: readonly Step[], from: number): boolean =>
-    known.every(({ step }, k) => step - (known[k - 1]?.step ?? from - 1) - 1 <= LONGEST_BRIDGE);
 
   const forget = (name: string): void => {
     for (const segment of lanes.get(name)?.segments.values() ?? []) release(segment.state);
