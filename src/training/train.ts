@@ -73,6 +73,13 @@ export const train = async (
       `${first > 0 ? `going on from step ${first} ` : ''}on ${engine.device}, ${training.length} series, ${validation.length} kept apart`,
     );
 
+    const needed = options.context + options.horizon;
+    if (validation.every(({ frames }) => frames.length < needed)) {
+      notice(
+        `the series kept apart have fewer than the ${needed} frames of context and horizon: there will be no validation (a smaller --horizon gives one)`,
+      );
+    }
+
     const started = performance.now();
     const seconds = (): number => (performance.now() - started) / 1000;
     let judged: { skill: number[]; meanSkill: number } = { skill: [], meanSkill: 0 };
@@ -92,15 +99,11 @@ export const train = async (
         judged = { skill, meanSkill: skill.reduce((a, b) => a + b, 0) / skill.length };
         emit({ type: 'validation', iteration, ...judged });
         await appendFile(join(options.out, CURVE), `${JSON.stringify({ iteration, ...judged })}\n`);
-      } else {
-        notice(
-          `validation series are shorter than context + horizon (${options.context} + ${options.horizon}): nothing to judge by`,
-        );
       }
       const record = {
         iterations: iteration,
         options: JSON.parse(identity) as unknown,
-        validation: { meanSkill: judged.meanSkill, skill: judged.skill },
+        ...(sums.windows > 0 && { validation: { meanSkill: judged.meanSkill, skill: judged.skill } }),
       };
       await saveForecaster(options.out, await averaged(tensors, settingsOf(options, record)));
     };
