@@ -1,5 +1,4 @@
 import { openEngine } from '../src/engine/index.js';
-import { assemble, buildNetwork, initialWeights, settingsSchema } from '../src/forecaster/forecaster.js';
 import { loadForecaster } from '../src/forecaster/folder.js';
 import { createRunner, type StateHandles } from '../src/forecaster/programs.js';
 import type { FrameShape } from '../src/pipeline/frame.js';
@@ -9,28 +8,11 @@ const THREADS = 2;
 const RUNS = 15;
 const [CONTEXT, HORIZON] = [10, 50];
 
-/** The forecaster that ships; where there is none, one of its kind with random weights, which takes as long. */
-const anyForecaster = async () => {
-  try {
-    return await loadForecaster('dendrite');
-  } catch {
-    const stage = (name: string) => ({ name, options: {} });
-    const settings = settingsSchema.parse({
-      format: 1,
-      name: 'random',
-      encoder: stage('conv'),
-      predictor: stage('conv_lstm'),
-      decoder: stage('conv'),
-    });
-    return assemble(settings, initialWeights(await buildNetwork(settings), 1));
-  }
-};
-
 /** From ten frames of one 64 x 64 series to fifty forecast frames on the host, from nothing: 10 observations, one roll-out. */
 export const benchForecast = async (): Promise<{ rows: Row[]; figures: Record<string, number> }> => {
   const engine = await openEngine('cpu', THREADS);
   try {
-    const runner = createRunner(await anyForecaster(), engine);
+    const runner = createRunner(await loadForecaster('dendrite'), engine);
     const shape: FrameShape = [64, 64, 1];
     const frames = Array.from({ length: CONTEXT }, (_, t) =>
       Float32Array.from({ length: 64 * 64 }, (_value, k) => 0.5 + 0.5 * Math.sin(k / 9 + t / 5)),

@@ -86,7 +86,7 @@ export const demoCommand: Command = {
     'Start a dendritic-growth simulation, attach to its frames, forecast them while it runs, and show how good that was',
   examples: [
     ['mesocast demo', 'about a minute; everything is written to ./demo'],
-    ['mesocast demo --dir /tmp/dendrite --json', 'elsewhere, with the numbers as JSON'],
+    ['mesocast demo --dir dendrite --json', 'elsewhere, with the numbers as JSON'],
   ],
   declare: (yargs) =>
     yargs.option('dir', {

@@ -3,21 +3,10 @@ import { join } from 'node:path';
 import { isTemporary } from './atomic.js';
 import type { LeadSlice } from './forecast-file.js';
 import { forecastFileSize, readLeadSlice, writeForecastFile } from './forecast-file.js';
-import type { Forecast, ForecasterId, LeadScore, Normalisation, Score } from './forecast.js';
-import type { FrameShape } from './frame.js';
+import type { Forecast, LeadScore, Score } from './forecast.js';
 
 /** What the ledger keeps of a forecast until its score was delivered. */
-export interface ForecastRecord {
-  readonly id: string;
-  readonly series: string;
-  readonly index: number;
-  readonly position: number;
-  readonly issuedAt: string;
-  readonly horizon: number;
-  readonly stride: number;
-  readonly shape: FrameShape;
-  readonly normalisation: Normalisation;
-  readonly forecaster: ForecasterId;
+export interface ForecastRecord extends Omit<Forecast, 'frames' | 'sampleType' | 'trustedLeads'> {
   /** Leads scored so far, in the order their frames came. */
   readonly leads: readonly LeadScore[];
   /** Set when nothing more can come; the record stays until its score was delivered. */

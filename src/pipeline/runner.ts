@@ -8,7 +8,6 @@ import {
   map,
   of,
   Subject,
-  tap,
   zip,
   type Observable,
 } from 'rxjs';
@@ -65,7 +64,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     else unheard.push(message);
   };
   const [intake, hard] = [new AbortController(), new AbortController()];
-  const undo = cleanup();
+  const undo = cleanup(notice);
 
   await requireDirectory(directory);
   if (out === directory || statePath === directory) {
@@ -263,7 +262,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     const finished = new Promise((resolve) => setImmediate(resolve)).then(finish);
     finished.catch(() => undefined); // the caller awaits it; until then it is not "unhandled"
     return {
-      events$: events.pipe(tap()),
+      events$: events.asObservable(),
       stop: () => {
         if (stopping) return;
         stopping = true;
