@@ -1,0 +1,140 @@
+import { Worker, type WorkerOptions } from 'node:worker_threads';
+import { EngineError } from '../pipeline/errors.js';
+import { checkInputs, handleFactory, isHandle } from './handles.js';
+import type { Engine, Handle, HostTensor, Named, Program, Spec, TensorFunction } from './types.js';
+import type { Reply, Request } from './worker-loop.js';
+
+/** A tensor function made ready for the worker's runtime. */
+export interface Compiled<Source> {
+  readonly source: Source;
+  readonly outputs: Named<Spec>;
+  /** The runtime's names of the outputs, by ours. */
+  readonly names: Named<string>;
+}
+
+export interface WorkerEngineOptions<Source> {
+  readonly device: string;
+  readonly worker: URL;
+  readonly workerOptions?: WorkerOptions;
+  readonly compile: (fn: TensorFunction, inputs: Named<Spec>) => Compiled<Source>;
+  /** What a message of the runtime is to people. */
+  readonly explain: (error: string) => string;
+}
+
+const LONG = 2 ** 30;
+
+/** Sends requests to the worker thread and matches replies. The thread keeps the process alive only while it owes one. */
+const connect = <Source>({
+  worker: url,
+  workerOptions,
+  explain,
+}: Pick<WorkerEngineOptions<Source>, 'worker' | 'workerOptions' | 'explain'>) => {
+  const worker = new Worker(url, workerOptions);
+  worker.unref();
+  // A timer holds the process while replies are owed; ref and unref of the worker itself can lose count.
+  let hold: NodeJS.Timeout | undefined;
+  const waiting = new Map<number, { resolve: (reply: Reply) => void; reject: (error: Error) => void }>();
+  let sent = 0;
+  let dead: EngineError | undefined;
+  const letGo = (): void => {
+    clearInterval(hold);
+    hold = undefined;
+  };
+  const settle = (reply: Reply): void => {
+    const waiter = waiting.get(reply.request);
+    waiting.delete(reply.request);
+    if (waiting.size === 0) letGo();
+    if (reply.error === undefined) waiter?.resolve(reply);
+    else waiter?.reject(new EngineError(explain(reply.error)));
+  };
+  const fail = (error: EngineError): void => {
+    dead ??= error; // an exit follows every failure: the first says why
+    for (const waiter of waiting.values()) waiter.reject(dead);
+    waiting.clear();
+    letGo();
+  };
+  worker.on('message', settle);
+  worker.on('error', (error) =>
+    fail(new EngineError(`the engine's thread failed: ${error.message}`, { cause: error })),
+  );
+  worker.on('exit', () => fail(new EngineError('the engine was disposed')));
+  const ask = (message: Request<Source>): Promise<Reply> =>
+    new Promise((resolve, reject) => {
+      if (dead !== undefined) return reject(dead);
+      const request = sent++;
+      waiting.set(request, { resolve, reject });
+      hold ??= setInterval(() => undefined, LONG);
+      worker.postMessage({ request, message });
+    });
+  return { ask, terminate: () => worker.terminate() };
+};
+
+/** An engine whose runtime lives in a worker thread: computing never blocks the event loop. */
+export const workerEngine = <Source>(options: WorkerEngineOptions<Source>): Engine => {
+  const { ask, terminate } = connect(options);
+  let numbers = 0;
+  // A release that fails was asked of a dead worker, which has released everything.
+  const forget = (request: Promise<unknown>): void => void request.catch(() => undefined);
+  const handles = handleFactory<number>((handle) => forget(ask({ kind: 'free', handle })));
+
+  const program = (
+    session: number,
+    inputs: Named<Spec>,
+    outputs: Named<Spec>,
+    names: Named<string>,
+  ): Program => ({
+    inputs,
+    outputs,
+    run: async (values) => {
+      checkInputs(inputs, values);
+      const feeds = Object.fromEntries(
+        Object.keys(inputs).map((name) => {
+          const input = values[name] as Handle | HostTensor;
+          return [
+            name,
+            isHandle(input)
+              ? handles.valueOf(input)
+              : { shape: input.shape, dtype: input.dtype, data: input.data },
+          ];
+        }),
+      );
+      const results = Object.entries(outputs).map(([name, spec]) => ({ name, spec, handle: ++numbers }));
+      const wanted = Object.fromEntries(results.map(({ name, handle }) => [names[name] as string, handle]));
+      await ask({ kind: 'run', session, inputs: feeds, outputs: wanted });
+      return Object.fromEntries(results.map(({ name, spec, handle }) => [name, handles.make(handle, spec)]));
+    },
+    dispose: async () => {
+      await ask({ kind: 'release', session }).catch(() => undefined);
+    },
+  });
+
+  return {
+    device: options.device,
+    compile: async (fn, inputs) => {
+      const { source, outputs, names } = options.compile(fn, inputs);
+      const session = ++numbers;
+      await ask({ kind: 'create', session, source });
+      return program(session, inputs, outputs, names);
+    },
+    upload: async (tensor) => {
+      const handle = ++numbers;
+      await ask({
+        kind: 'upload',
+        handle,
+        tensor: { shape: tensor.shape, dtype: tensor.dtype, data: tensor.data },
+      });
+      return handles.make(handle, tensor);
+    },
+    read: async (handle) => {
+      const { tensor } = await ask({ kind: 'read', handle: handles.valueOf(handle) });
+      if (tensor === undefined) throw new EngineError('the engine returned no values');
+      return tensor;
+    },
+    get liveHandles() {
+      return handles.live();
+    },
+    dispose: async () => {
+      await terminate();
+    },
+  };
+};
