@@ -1,0 +1,98 @@
+import type { Runner, SeriesInput, StateHandles } from '../forecaster/programs.js';
+import { crop, fit, fittedShape } from '../pipeline/fit.js';
+import { sizeOf } from '../pipeline/frame.js';
+import { rolledOut } from '../uncertainty/ensemble.js';
+import type { Series } from './series.js';
+
+/** Which windows of a series are forecast. */
+export interface Windows {
+  readonly context: number;
+  readonly horizon: number;
+  /** Frames between the starts of windows. */
+  readonly every: number;
+  /** Frame pixels per latent pixel: the network takes frames enlarged to multiples of it. Forecasts have the frames' size. */
+  readonly latentStride: number;
+}
+
+/** A stretch of a series: `context` frames from `start` on that are given, then `horizon` that are forecast. */
+export interface Window {
+  readonly series: Series;
+  readonly start: number;
+}
+
+/** Normalised frames [H, W, C] at leads 1..horizon. */
+export interface WindowForecast extends Window {
+  readonly frames: readonly Float32Array[];
+  /** Standard deviation over the members of an ensemble. */
+  readonly spread?: readonly Float32Array[];
+}
+
+/** The windows of a series; none when it is shorter than context + horizon. */
+export const windowsOf = (series: Series, { context, horizon, every }: Windows): Window[] => {
+  const last = series.frames.length - context - horizon;
+  const starts = last < 0 ? [] : Array.from({ length: Math.floor(last / every) + 1 }, (_, k) => k * every);
+  return starts.map((start) => ({ series, start }));
+};
+
+/** Windows of one shape that go through the network as one batch. */
+const inBatches = (windows: readonly Window[], size: number): Window[][] => {
+  const byShape = new Map<string, Window[]>();
+  for (const window of windows) {
+    const key = window.series.shape.join();
+    byShape.set(key, [...(byShape.get(key) ?? []), window]);
+  }
+  return [...byShape.values()].flatMap((group) =>
+    Array.from({ length: Math.ceil(group.length / size) }, (_, k) => group.slice(k * size, (k + 1) * size)),
+  );
+};
+
+const BATCH = 8;
+
+/** Takes each context of a batch in from nothing, then rolls out. */
+const forecastBatch = async (
+  runner: Runner,
+  batch: readonly Window[],
+  { context, horizon, latentStride }: Windows,
+): Promise<WindowForecast[]> => {
+  const own = (batch[0] as Window).series.shape;
+  const shape = fittedShape(own, latentStride);
+  const taken = (series: Series, at: number): Float32Array =>
+    fit(series.frames[at] as Float32Array, own, latentStride);
+  let states: (StateHandles | undefined)[] = batch.map(() => undefined);
+  const inputs = (t: number): SeriesInput[] =>
+    batch.map(({ series, start }, k) => ({
+      frame: taken(series, start + t),
+      previous: taken(series, start + Math.max(t - 1, 0)),
+      state: states[k],
+    }));
+  const release = (old: readonly (StateHandles | undefined)[]): void =>
+    old.forEach((state) => state?.forEach((h) => h.release()));
+  for (let t = 0; t < context; t++) {
+    const next = await runner.observe(shape, inputs(t));
+    release(states);
+    states = next;
+  }
+  const rolled = await runner.rollOut(shape, inputs(context - 1), horizon);
+  release(states);
+  const data = (await runner.engine.read(rolled)).data as Float32Array;
+  rolled.release();
+  const size = sizeOf(shape);
+  const byLead = (values: Float32Array): Float32Array[] =>
+    Array.from({ length: horizon }, (_, l) =>
+      crop(values.subarray(l * size, (l + 1) * size), own, latentStride),
+    );
+  return batch.map((window, k) => {
+    const { frames, spread } = rolledOut(rolled, data, k);
+    return { ...window, frames: byLead(frames), ...(spread && { spread: byLead(spread) }) };
+  });
+};
+
+/** Forecasts every window of the series, a batch at a time. */
+export const forecastWindows = async function* (
+  runner: Runner,
+  all: readonly Series[],
+  windows: Windows,
+): AsyncGenerator<readonly WindowForecast[]> {
+  const list = all.flatMap((series) => windowsOf(series, windows));
+  for (const batch of inBatches(list, BATCH)) yield await forecastBatch(runner, batch, windows);
+};
