@@ -1,10 +1,10 @@
 // Installs the dependencies of a checkout when they are missing or older than package-lock.json.
-// CI=true installs always. MESOCAST_SYSTEM_PACKAGES=1 allows a test run to install the system packages that some
-// tests want; none does so far, so nothing but npm's registry is asked here.
+// CI=true installs always. MESOCAST_SYSTEM_PACKAGES=1 allows to install the system packages that some tests want.
 import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { installVulkanDriver } from './system-packages.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const modified = (file) => statSync(join(root, file), { throwIfNoEntry: false })?.mtimeMs ?? 0;
@@ -20,6 +20,8 @@ if (major < 20 || (major === 20 && minor < 19)) {
     'see https://nodejs.org/en/download',
   );
 }
+
+installVulkanDriver();
 
 // npm writes node_modules/.package-lock.json last: it is there only after an install that ran to its end.
 const current = modified('node_modules/.package-lock.json') >= modified('package-lock.json');
