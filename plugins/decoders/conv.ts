@@ -9,6 +9,7 @@ import {
   filterSpec,
   weight,
 } from '../../src/forecaster/layers.js';
+import { checkOutput, nextFrame, outputChannels, outputOptions } from '../../src/forecaster/outputs.js';
 import { defineDecoder } from '../../src/pipeline/plugin.js';
 
 /**
@@ -20,27 +21,33 @@ export const conv = defineDecoder({
   summary: 'convolutions of latent and skip to the change over the last frame',
   options: z.strictObject({
     width: z.number().int().positive().default(32).describe('channels at half resolution'),
-    base: z
-      .enum(['frame', 'velocity'])
-      .default('frame')
-      .describe('what the change is added to: the last frame, or its linear extrapolation'),
+    ...outputOptions,
   }),
-  create: ({ width, base }) => ({
-    params: ({ channels }, { skips, latentChannels }) => ({
-      'half.weight': filterSpec(3, latentChannels + (skips[0]?.channels ?? 0), width),
-      'half.bias': biasSpec(width),
-      'frame.weight': filterSpec(3, width, 4 * channels, 0.02),
-      'frame.bias': biasSpec(4 * channels),
-    }),
-    decode: (params, latent, skips, frame, previous, { boundary }) => {
-      const joined = tf.concat<tf.Tensor4D>([enlarge(latent, 2), ...skips], 3); // [N, H/2, W/2, latent + skip]
-      const half = activate(
-        convolve(joined, weight(params, 'half.weight'), weight(params, 'half.bias'), boundary),
-      );
-      const blocks = convolve(half, weight(params, 'frame.weight'), weight(params, 'frame.bias'), boundary); // [N, H/2, W/2, 4C]
-      const change = channelsToPixels(blocks, 2); // [N, H, W, C]
-      const start = base === 'frame' ? frame : tf.sub(tf.mul(frame, 2), previous);
-      return tf.add(start, change);
-    },
-  }),
+  create: ({ width, ...output }) => {
+    checkOutput(output);
+    return {
+      params: ({ channels }, { stride, skips, latentChannels }) => {
+        const [skip] = skips;
+        if (stride !== 4 || skip?.stride !== 2)
+          throw new Error(
+            'decoder "conv" needs an encoder of stride 4 with a skip at stride 2, such as "conv"',
+          );
+        const outputs = 4 * outputChannels(channels, output);
+        return {
+          'half.weight': filterSpec(3, latentChannels + skip.channels, width),
+          'half.bias': biasSpec(width),
+          'frame.weight': filterSpec(3, width, outputs, 0.02),
+          'frame.bias': biasSpec(outputs),
+        };
+      },
+      decode: (params, latent, skips, frame, previous, { boundary }) => {
+        const joined = tf.concat<tf.Tensor4D>([enlarge(latent, 2), ...skips], 3); // [N, H/2, W/2, latent + skip]
+        const half = activate(
+          convolve(joined, weight(params, 'half.weight'), weight(params, 'half.bias'), boundary),
+        );
+        const blocks = convolve(half, weight(params, 'frame.weight'), weight(params, 'frame.bias'), boundary); // [N, H/2, W/2, 4C or 8C]
+        return nextFrame(channelsToPixels(blocks, 2), frame, previous, boundary, output);
+      },
+    };
+  },
 });

@@ -17,7 +17,7 @@ export const conv = defineEncoder({
   }),
   create: ({ width, latent, velocityScale }) => ({
     stride: 4,
-    latentChannels: latent,
+    latentChannels: () => latent,
     skips: [{ channels: width, stride: 2 }],
     params: ({ channels }) => ({
       'half.weight': filterSpec(3, 2 * channels, width),

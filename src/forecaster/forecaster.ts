@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Named } from '../engine/types.js';
-import { ForecasterError, messageOf } from '../pipeline/errors.js';
+import { ForecasterError, MesocastError, messageOf } from '../pipeline/errors.js';
 import type { ForecasterId } from '../pipeline/forecast.js';
 import { normalNumbers, uniformNumbers } from '../pipeline/random.js';
 import { createPlugin } from '../pipeline/registry.js';
@@ -33,14 +33,27 @@ export interface Forecaster {
   readonly id: ForecasterId;
 }
 
-/** The network that settings describe. @throws PluginError for a stage that does not exist or is set wrongly */
-export const buildNetwork = async (settings: Settings): Promise<Network> => ({
-  encoder: await createPlugin('encoder', settings.encoder.name, settings.encoder.options, undefined),
-  predictor: await createPlugin('predictor', settings.predictor.name, settings.predictor.options, undefined),
-  decoder: await createPlugin('decoder', settings.decoder.name, settings.decoder.options, undefined),
-  shape: { channels: settings.channels, boundary: settings.boundary },
-  feedback: settings.feedback,
-});
+/**
+ * The network that settings describe.
+ * @throws PluginError for a stage that does not exist or is set wrongly, ForecasterError for stages that do not fit
+ */
+export const buildNetwork = async (settings: Settings): Promise<Network> => {
+  const { encoder, predictor, decoder, channels, boundary, feedback } = settings;
+  try {
+    const network = {
+      encoder: await createPlugin('encoder', encoder.name, encoder.options, undefined),
+      predictor: await createPlugin('predictor', predictor.name, predictor.options, undefined),
+      decoder: await createPlugin('decoder', decoder.name, decoder.options, undefined),
+      shape: { channels, boundary },
+      feedback,
+    };
+    networkParams(network); // stages that do not fit say so
+    return network;
+  } catch (cause) {
+    if (cause instanceof MesocastError) throw cause;
+    throw new ForecasterError(messageOf(cause), { cause });
+  }
+};
 
 /** Fresh weights, the same for the same seed. */
 export const initialWeights = (network: Network, seed: number): Record<string, Weight> => {

@@ -4,15 +4,20 @@ export {
   biasSpec,
   channelsToPixels,
   convolve,
+  convolveEach,
   enlarge,
   filterSpec,
+  gelu,
+  normaliseChannels,
   padBoundary,
   pixelsToChannels,
   weight,
 } from './layers.js';
+export { checkOutput, inflow, nextFrame, outputChannels, outputOptions, type Output } from './outputs.js';
 export type {
   Boundary,
   Decoder,
+  DecoderInputs,
   Encoded,
   Encoder,
   NetworkShape,

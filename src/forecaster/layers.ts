@@ -53,12 +53,41 @@ export const convolve = (
   return bias === undefined ? y : tf.add(y, bias);
 };
 
+/**
+ * Each channel convolved with a kernel of its own (depthwise), [N, H, W, C] -> [N, H, W, C]. `weight` is [k, k, C]. Written
+ * as a sum of shifted images: ONNX Runtime's grouped convolutions, one for each channel, are slower on a CPU.
+ */
+export const convolveEach = (x: Tensor4D, weight: Tensor, bias: Tensor, boundary: Boundary): Tensor4D => {
+  const [k = 1, , channels = 1] = weight.shape;
+  const padded = padBoundary(x, (k - 1) / 2, boundary);
+  const kernels = tf.split(tf.reshape(weight, [k * k, channels]), k * k, 0);
+  const terms = kernels.map((kernel, at) =>
+    tf.mul<Tensor4D>(tf.slice(padded, [0, Math.floor(at / k), at % k, 0], x.shape), kernel),
+  );
+  return terms.reduce((sum, term) => tf.add(sum, term), bias as Tensor4D);
+};
+
+const NORM_EPSILON = 1e-5;
+
+/** Layer normalisation over the channels of each pixel (Ba et al. 2016), so of any size; `gain` and `shift` are [C]. */
+export const normaliseChannels = (x: Tensor4D, gain: Tensor, shift: Tensor): Tensor4D => {
+  const centred = tf.sub<Tensor4D>(x, tf.mean(x, 3, true));
+  const variance = tf.mean<Tensor4D>(tf.square(centred), 3, true);
+  const scaled = tf.mul<Tensor4D>(centred, tf.rsqrt(tf.add(variance, NORM_EPSILON)));
+  return tf.add(tf.mul(scaled, gain), shift);
+};
+
+/** x P(X < x) of a standard normal X (Hendrycks & Gimpel 2016). */
+export const gelu = (x: Tensor4D): Tensor4D =>
+  tf.mul(tf.mul(x, 0.5), tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1));
+
 /** Nearest-neighbour enlargement, [N, H, W, C] -> [N, f H, f W, C]. */
 export const enlarge = (x: Tensor4D, factor: number): Tensor4D =>
   tf.image.resizeNearestNeighbor(x, [x.shape[1] * factor, x.shape[2] * factor]);
 
 /** Groups of channels become blocks of pixels, [N, H, W, b b C] -> [N, b H, b W, C] (sub-pixel convolution, Shi et al. 2016). */
 export const channelsToPixels = (x: Tensor4D, block: number): Tensor4D => {
+  if (block === 1) return x;
   const [n, h, w, channels] = x.shape;
   const c = channels / block ** 2;
   const blocks = tf.transpose(tf.reshape(x, [n, h, w, block, block, c]), [0, 1, 3, 2, 4, 5]);
@@ -67,6 +96,7 @@ export const channelsToPixels = (x: Tensor4D, block: number): Tensor4D => {
 
 /** Blocks of pixels become channels, the inverse of channelsToPixels: [N, b H, b W, C] -> [N, H, W, b b C]. */
 export const pixelsToChannels = (x: Tensor4D, block: number): Tensor4D => {
+  if (block === 1) return x;
   const [n, h, w, c] = x.shape;
   const blocks = tf.reshape(x, [n, h / block, block, w / block, block, c]);
   return tf.reshape(tf.transpose(blocks, [0, 1, 3, 2, 4, 5]), [n, h / block, w / block, c * block ** 2]);

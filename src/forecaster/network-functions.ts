@@ -17,10 +17,10 @@ type Stage = 'encoder' | 'predictor' | 'decoder';
 
 /** Every weight of the network, prefixed by its stage: `encoder.half.weight`, ... */
 export const networkParams = ({ encoder, predictor, decoder, shape }: Network): Params<ParamSpec> => {
-  const inputs = { latentChannels: predictor.latentChannels, skips: encoder.skips };
+  const inputs = { stride: encoder.stride, skips: encoder.skips, latentChannels: predictor.latentChannels };
   const stages: [Stage, Params<ParamSpec>][] = [
     ['encoder', encoder.params(shape)],
-    ['predictor', predictor.params(shape, encoder.latentChannels)],
+    ['predictor', predictor.params(shape, encoder.latentChannels(shape))],
     ['decoder', decoder.params(shape, inputs)],
   ];
   return Object.fromEntries(
@@ -42,14 +42,14 @@ export type State = readonly Tensor4D[];
 
 /** Shapes of that state for frames [n, height, width, channels]. */
 export const stateShapes = (
-  { encoder, predictor }: Network,
+  { encoder, predictor, shape }: Network,
   n: number,
   height: number,
   width: number,
 ): number[][] => {
   const [h, w] = [height / encoder.stride, width / encoder.stride];
-  const own = predictor.stateShapes(n, h, w, encoder.latentChannels);
-  return [...own.map((shape) => [...shape]), [n, h, w, predictor.latentChannels]];
+  const own = predictor.stateShapes(n, h, w, encoder.latentChannels(shape));
+  return [...own.map((dims) => [...dims]), [n, h, w, predictor.latentChannels]];
 };
 
 /** The three stages bound to their weights. Everything below works on normalised frames [N, H, W, C]. */

@@ -25,7 +25,8 @@ export interface NetworkShape {
 export interface Encoder {
   /** Frame pixels per latent pixel along each axis: H and W must be multiples of it. */
   readonly stride: number;
-  readonly latentChannels: number;
+  /** L, the channels of its latents. */
+  latentChannels(net: NetworkShape): number;
   /** Channels of each skip tensor, finest first, with its stride. */
   readonly skips: readonly { channels: number; stride: number }[];
   params(net: NetworkShape): Params<ParamSpec>;
@@ -51,9 +52,16 @@ export interface Stepped {
   readonly state: readonly Tensor4D[];
 }
 
+/** What a decoder is given, known when the network is put together. */
+export interface DecoderInputs extends Pick<Encoder, 'stride' | 'skips'> {
+  /** Channels of the predictor's latents. */
+  readonly latentChannels: number;
+}
+
 /** Latents to the next frame. */
 export interface Decoder {
-  params(net: NetworkShape, inputs: Pick<Encoder, 'skips' | 'latentChannels'>): Params<ParamSpec>;
+  /** @throws Error for an encoder that it does not fit */
+  params(net: NetworkShape, inputs: DecoderInputs): Params<ParamSpec>;
   /** The frame that follows `frame` [N, H, W, C], which followed `previous`. */
   decode(
     params: Params<Tensor>,

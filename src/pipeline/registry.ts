@@ -21,12 +21,16 @@ const builtIns: Readonly<Record<PluginKind, Readonly<Record<string, () => Promis
   },
   encoder: {
     conv: () => import('../../plugins/encoders/conv.js'),
+    patch: () => import('../../plugins/encoders/patch.js'),
   },
   predictor: {
     conv_lstm: () => import('../../plugins/predictors/conv-lstm.js'),
+    convnext: () => import('../../plugins/predictors/convnext.js'),
+    resnet: () => import('../../plugins/predictors/resnet.js'),
   },
   decoder: {
     conv: () => import('../../plugins/decoders/conv.js'),
+    patch: () => import('../../plugins/decoders/patch.js'),
   },
   sink: {
     files: () => import('../../plugins/sinks/files.js'),

@@ -1,0 +1,52 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { z } from 'zod';
+import { activate, biasSpec, convolve, filterSpec, weight } from '../../src/forecaster/layers.js';
+import type { ParamSpec } from '../../src/forecaster/network.js';
+import { definePredictor } from '../../src/pipeline/plugin.js';
+
+/**
+ * An isotropic residual network (He et al. 2016, pre-activation, without normalisation): every block adds
+ *   x + W2 * a(W1 * a(x))
+ * at one resolution and width. It has no memory: the latent of the frame and its velocity is all it stands on, as in
+ * Lan 2025 (arXiv 2511.10171), where a minimal one is enough for phase-field models. The second convolution of a block
+ * starts small (Zhang et al. 2019, Fixup), which stands in for normalisation.
+ */
+export const resnet = definePredictor({
+  name: 'resnet',
+  summary: 'isotropic residual network without memory (He et al. 2016; Lan 2025)',
+  options: z.strictObject({
+    blocks: z.number().int().positive().default(3).describe('residual blocks, of two convolutions each'),
+    channels: z.number().int().positive().default(48).describe('width of the network'),
+    kernel: z
+      .union([z.literal(3), z.literal(5), z.literal(7)])
+      .default(3)
+      .describe('side of the convolution kernels'),
+  }),
+  create: ({ blocks, channels, kernel }) => ({
+    latentChannels: channels,
+    params: (_, latentChannels) => {
+      const specs: Record<string, ParamSpec> = {
+        'in.weight': filterSpec(kernel, latentChannels, channels),
+        'in.bias': biasSpec(channels),
+      };
+      for (let b = 0; b < blocks; b++) {
+        specs[`block${b}.first.weight`] = filterSpec(kernel, channels, channels);
+        specs[`block${b}.first.bias`] = biasSpec(channels);
+        specs[`block${b}.second.weight`] = filterSpec(kernel, channels, channels, 0.2);
+        specs[`block${b}.second.bias`] = biasSpec(channels);
+      }
+      return specs;
+    },
+    stateShapes: () => [],
+    step: (params, latent, _state, { boundary }) => {
+      const layer = (x: tf.Tensor4D, name: string): tf.Tensor4D =>
+        convolve(x, weight(params, `${name}.weight`), weight(params, `${name}.bias`), boundary);
+      let x = layer(latent, 'in'); // [N, h, w, channels], as every x below
+      for (let b = 0; b < blocks; b++) {
+        const inner = layer(activate(x), `block${b}.first`);
+        x = tf.add(x, layer(activate(inner), `block${b}.second`));
+      }
+      return { latent: activate(x), state: [] };
+    },
+  }),
+});
