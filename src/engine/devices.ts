@@ -2,9 +2,10 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import { EngineError, messageOf, StartupError, UsageError } from '../pipeline/errors.js';
+import { EngineError, MesocastError, messageOf, StartupError, UsageError } from '../pipeline/errors.js';
 import { eagerEngine } from './eager.js';
 import { onnxEngine } from './onnx.js';
+import { tensorflowEngine } from './tensorflow.js';
 import type { Engine } from './types.js';
 
 /** What `--device` takes besides `auto`. Providers first, fastest first: the order in which `auto` tries them. */
@@ -26,7 +27,6 @@ const HOW_TO_GET: Partial<Record<Device, string>> = {
   webgpu: 'needs a Vulkan, Metal or Direct3D 12 driver',
   coreml: 'macOS only',
   dml: 'Windows only',
-  tensorflow: 'npm install @tensorflow/tfjs-node-gpu@4.22.0 (or @tensorflow/tfjs-node)',
 };
 
 /** Where ONNX Runtime's script puts the CUDA libraries. */
@@ -53,30 +53,17 @@ const known = (device: Device): string | undefined => {
   return undefined;
 };
 
-const startTensorflow = async (): Promise<Engine> => {
-  // Names in variables: these packages are optional, and must not be needed to compile or bundle mesocast.
-  for (const name of ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node']) {
-    try {
-      await import(name);
-      return await eagerEngine('tensorflow', `tensorflow (${name})`);
-    } catch (error) {
-      if (!messageOf(error).includes(`Cannot find package '${name}'`)) {
-        throw new EngineError(`${name} is installed but does not load: ${messageOf(error).split('\n')[0]}`, {
-          cause: error,
-        });
-      }
-    }
-  }
-  throw new EngineError('@tensorflow/tfjs-node-gpu is not installed', { hint: HOW_TO_GET.tensorflow ?? '' });
-};
-
 const start = async (device: Device, threads: number | undefined): Promise<Engine> => {
   const reason = known(device);
   if (reason !== undefined) throw new EngineError(reason);
   if (device === 'reference') return eagerEngine('cpu', 'reference (tfjs cpu)');
-  if (device === 'tensorflow') return startTensorflow();
+  if (device === 'tensorflow') return tensorflowEngine(threads);
   return onnxEngine({ provider: device, ...(threads === undefined ? {} : { threads }) });
 };
+
+/** What the failure itself says to do. */
+const hintOf = (failure: unknown): string | undefined =>
+  failure instanceof MesocastError ? failure.hint : undefined;
 
 /** A matrix product on the device. @throws EngineError with the reason when the device does not work */
 const tryOut = async (engine: Engine): Promise<void> => {
@@ -117,7 +104,7 @@ export const openEngine = async (device = 'auto', threads?: number): Promise<Eng
   const reason = messageOf(failure);
   throw new StartupError(`device ${device} does not work here: ${reason}`, {
     cause: failure,
-    hint: HOW_TO_GET[device as Device] ?? 'see `mesocast doctor`',
+    hint: hintOf(failure) ?? HOW_TO_GET[device as Device] ?? 'see `mesocast doctor`',
   });
 };
 
@@ -139,8 +126,8 @@ export const probeDevices = async (): Promise<readonly DeviceReport[]> => {
       await engine.dispose();
       reports.push({ name, works: true });
     } catch (error) {
-      const hint = HOW_TO_GET[name];
       const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+      const hint = hintOf(cause) ?? HOW_TO_GET[name];
       reports.push({
         name,
         works: false,

@@ -15,8 +15,8 @@ const withBackend = <T>(backend: string, work: () => T): T => {
 };
 
 /**
- * TensorFlow.js functions one operation at a time, on a tfjs backend: `cpu` is the reference that tests compare with,
- * `tensorflow` is tfjs-node(-gpu). Computes on the calling thread.
+ * TensorFlow.js functions one operation at a time, on a tfjs backend of this thread: `cpu` is the reference that tests
+ * compare with. Computes on the calling thread.
  */
 export const eagerEngine = async (backend: string, device: string): Promise<Engine> => {
   const before = tf.getBackend() as string | undefined;

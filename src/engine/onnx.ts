@@ -2,8 +2,8 @@ import { outputName, writeOnnx } from './onnx-file.js';
 import type { OnnxSource } from './onnx-worker.js';
 import { optimise } from './passes/index.js';
 import { trace } from './tracer.js';
-import type { Engine, Spec } from './types.js';
-import { workerEngine } from './worker-engine.js';
+import type { Engine } from './types.js';
+import { connect, specsOf, workerEngine } from './worker-engine.js';
 
 export interface OnnxOptions {
   /** ONNX Runtime's name of an execution provider: cpu, cuda, tensorrt, webgpu, coreml, dml. */
@@ -27,11 +27,13 @@ const ERRORS_ONLY = 3;
 
 /** TensorFlow.js functions as ONNX graphs on ONNX Runtime, in a thread of its own. */
 export const onnxEngine = ({ provider, threads = 0 }: OnnxOptions): Engine =>
-  workerEngine<OnnxSource>({
-    device: provider === 'cpu' ? `onnx cpu (${threads === 0 ? 'all' : threads} threads)` : `onnx ${provider}`,
-    worker: new URL('./onnx-worker.js', import.meta.url),
-    explain: (error) => `ONNX Runtime: ${withoutPlace(error)}`,
-    compile: (fn, inputs) => {
+  workerEngine<OnnxSource>(
+    provider === 'cpu' ? `onnx cpu (${threads === 0 ? 'all' : threads} threads)` : `onnx ${provider}`,
+    connect({
+      worker: new URL('./onnx-worker.js', import.meta.url),
+      explain: (error) => `ONNX Runtime: ${withoutPlace(error)}`,
+    }),
+    (fn, inputs) => {
       const graph = optimise(trace(fn, inputs));
       const options = {
         executionProviders: [provider],
@@ -43,10 +45,8 @@ export const onnxEngine = ({ provider, threads = 0 }: OnnxOptions): Engine =>
       };
       return {
         source: { model: writeOnnx(graph), options },
-        outputs: Object.fromEntries(
-          Object.entries(graph.outputs).map(([name, { shape, dtype }]) => [name, { shape, dtype } as Spec]),
-        ),
+        outputs: specsOf(graph.outputs),
         names: Object.fromEntries(Object.keys(graph.outputs).map((name) => [name, outputName(graph, name)])),
       };
     },
-  });
+  );

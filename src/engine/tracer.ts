@@ -14,6 +14,20 @@ import { kernels } from './kernels/index.js';
 import type { Rule } from './kernels/rule.js';
 import type { DType, Named, Spec, TensorFunction } from './types.js';
 
+/** One kernel as tfjs called it, for a runtime that has kernels of its own. */
+export interface Call {
+  readonly kernel: string;
+  /** By tfjs's names; a list where tfjs hands over one. */
+  readonly inputs: Named<Value> | readonly Value[];
+  readonly attributes: object;
+  readonly outputs: readonly Value[];
+}
+
+/** What a function does, twice: as a graph, and as the kernel calls that it was made of. */
+export interface Trace extends Graph {
+  readonly calls: readonly Call[];
+}
+
 /** A tensor's data while tracing: where it is in the graph. */
 interface Traced {
   value: Value;
@@ -59,6 +73,7 @@ const valuesOf = (
  */
 class TraceBackend extends tf.KernelBackend {
   graph: Builder = builder();
+  calls: Call[] = [];
   private data = new tf.DataStorage<Traced>(this, tf.engine());
 
   override write(values: tf.backend_util.BackendValues | null, shape: number[], dtype: tf.DataType): object {
@@ -167,9 +182,11 @@ const registerRule = (trace: TraceBackend, kernelName: string, rule: Rule): void
         if (tensor !== null && tensor !== undefined) values[name] = trace.lookup(tensor);
       }
       const result = applied(kernelName, rule, values, attrs ?? {}, trace.graph);
-      return Array.isArray(result)
-        ? result.map((value: Value) => tensorInfo(trace, value))
-        : tensorInfo(trace, result);
+      const outputs = Array.isArray(result) ? result : [result];
+      const given = Array.isArray(inputs) ? Object.values(values) : values;
+      trace.calls.push({ kernel: kernelName, inputs: given, attributes: attrs ?? {}, outputs });
+      const infos = outputs.map((value) => tensorInfo(trace, value));
+      return Array.isArray(result) ? infos : (infos[0] as tf.TensorInfo);
     },
   });
 };
@@ -199,11 +216,12 @@ const explain = (error: unknown): unknown => {
  * Records what `fn` does to inputs of these shapes as a graph. The function runs once, on tensors without values.
  * @throws EngineError for a kernel without a rule, and when the function reads a value
  */
-export const trace = (fn: TensorFunction, specs: Named<Spec>): Graph => {
+export const trace = (fn: TensorFunction, specs: Named<Spec>): Trace => {
   const trace = traceBackend();
   // Nothing was chosen yet: tfjs would go on with ours.
   const previous = (tf.getBackend() as string | undefined) ?? 'cpu';
   trace.graph = builder();
+  trace.calls = [];
   void tf.setBackend(BACKEND); // resolves at once for a backend that is made synchronously
   try {
     const inputs: Record<string, Value> = {};
@@ -231,11 +249,12 @@ export const trace = (fn: TensorFunction, specs: Named<Spec>): Graph => {
         outputs[name] = trace.lookup(tensor);
       }
     });
-    return { inputs, outputs, nodes: trace.graph.nodes };
+    return { inputs, outputs, nodes: trace.graph.nodes, calls: trace.calls };
   } catch (error) {
     throw explain(error);
   } finally {
     trace.graph = builder();
+    trace.calls = [];
     void tf.setBackend(previous);
   }
 };

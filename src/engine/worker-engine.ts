@@ -1,7 +1,8 @@
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 import { EngineError } from '../pipeline/errors.js';
+import type { Value } from './graph.js';
 import { checkInputs, handleFactory, isHandle } from './handles.js';
-import type { Engine, Handle, HostTensor, Named, Program, Spec, TensorFunction } from './types.js';
+import type { DType, Engine, Handle, HostTensor, Named, Program, Spec, TensorFunction } from './types.js';
 import type { Reply, Request } from './worker-loop.js';
 
 /** A tensor function made ready for the worker's runtime. */
@@ -12,23 +13,34 @@ export interface Compiled<Source> {
   readonly names: Named<string>;
 }
 
-export interface WorkerEngineOptions<Source> {
-  readonly device: string;
+export interface ConnectOptions {
   readonly worker: URL;
   readonly workerOptions?: WorkerOptions;
-  readonly compile: (fn: TensorFunction, inputs: Named<Spec>) => Compiled<Source>;
   /** What a message of the runtime is to people. */
   readonly explain: (error: string) => string;
+}
+
+/** Shapes and types of a graph's values, without what else is known of them. */
+export const specsOf = (values: Named<Value>): Record<string, Spec> =>
+  Object.fromEntries(
+    Object.entries(values).map(([name, { shape, dtype }]) => [name, { shape, dtype: dtype as DType }]),
+  );
+
+/** The thread that an engine's runtime lives in. */
+export interface Connection<Source> {
+  /** @throws EngineError with what the runtime says */
+  readonly ask: (message: Request<Source>) => Promise<Reply>;
+  readonly terminate: () => Promise<unknown>;
 }
 
 const LONG = 2 ** 30;
 
 /** Sends requests to the worker thread and matches replies. The thread keeps the process alive only while it owes one. */
-const connect = <Source>({
+export const connect = <Source>({
   worker: url,
   workerOptions,
   explain,
-}: Pick<WorkerEngineOptions<Source>, 'worker' | 'workerOptions' | 'explain'>) => {
+}: ConnectOptions): Connection<Source> => {
   const worker = new Worker(url, workerOptions);
   worker.unref();
   // A timer holds the process while replies are owed; ref and unref of the worker itself can lose count.
@@ -70,8 +82,11 @@ const connect = <Source>({
 };
 
 /** An engine whose runtime lives in a worker thread: computing never blocks the event loop. */
-export const workerEngine = <Source>(options: WorkerEngineOptions<Source>): Engine => {
-  const { ask, terminate } = connect(options);
+export const workerEngine = <Source>(
+  device: string,
+  { ask, terminate }: Connection<Source>,
+  prepare: (fn: TensorFunction, inputs: Named<Spec>) => Compiled<Source>,
+): Engine => {
   let numbers = 0;
   // A release that fails was asked of a dead worker, which has released everything.
   const forget = (request: Promise<unknown>): void => void request.catch(() => undefined);
@@ -109,9 +124,9 @@ export const workerEngine = <Source>(options: WorkerEngineOptions<Source>): Engi
   });
 
   return {
-    device: options.device,
+    device,
     compile: async (fn, inputs) => {
-      const { source, outputs, names } = options.compile(fn, inputs);
+      const { source, outputs, names } = prepare(fn, inputs);
       const session = ++numbers;
       await ask({ kind: 'create', session, source });
       return program(session, inputs, outputs, names);

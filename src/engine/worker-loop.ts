@@ -3,6 +3,7 @@ import type { HostTensor, Named } from './types.js';
 
 /** What an engine asks its worker thread. Tensors and sessions are known by numbers that the engine hands out. */
 export type Request<Source> =
+  | { readonly kind: 'describe' }
   | { readonly kind: 'create'; readonly session: number; readonly source: Source }
   | {
       readonly kind: 'run';
@@ -19,10 +20,13 @@ export interface Reply {
   readonly request: number;
   readonly error?: string;
   readonly tensor?: HostTensor;
+  readonly text?: string;
 }
 
 /** A runtime as the worker thread sees it: makes sessions of what was compiled, and tensors of type T. */
 export interface Runtime<Source, Session, T> {
+  /** What people call it, where only the loaded library knows. */
+  readonly description?: string;
   create(source: Source): Promise<Session>;
   /** New tensors under the wanted names; the inputs stay the caller's. */
   run(session: Session, inputs: Named<T>, wanted: readonly string[]): Promise<Named<T>>;
@@ -64,30 +68,32 @@ export const serve = <Source, Session, T>(runtime: Runtime<Source, Session, T>):
     }
   };
 
-  const answer = async (message: Request<Source>): Promise<HostTensor | undefined> => {
+  const answer = async (message: Request<Source>): Promise<Omit<Reply, 'request'>> => {
     switch (message.kind) {
+      case 'describe':
+        return { text: runtime.description ?? '' };
       case 'create':
         sessions.set(message.session, await runtime.create(message.source));
-        return undefined;
+        return {};
       case 'run':
         await run(message);
-        return undefined;
+        return {};
       case 'upload':
         tensors.set(message.handle, runtime.toTensor(message.tensor));
-        return undefined;
+        return {};
       case 'read':
-        return runtime.read(found(tensors, message.handle, 'the tensor'));
+        return { tensor: await runtime.read(found(tensors, message.handle, 'the tensor')) };
       case 'free': {
         const tensor = tensors.get(message.handle);
         tensors.delete(message.handle);
         if (tensor !== undefined) runtime.free(tensor);
-        return undefined;
+        return {};
       }
       case 'release': {
         const session = sessions.get(message.session);
         sessions.delete(message.session);
         if (session !== undefined) await runtime.release(session);
-        return undefined;
+        return {};
       }
     }
   };
@@ -97,8 +103,7 @@ export const serve = <Source, Session, T>(runtime: Runtime<Source, Session, T>):
     last = last.then(async () => {
       let reply: Reply;
       try {
-        const tensor = await answer(message);
-        reply = tensor === undefined ? { request } : { request, tensor };
+        reply = { request, ...(await answer(message)) };
       } catch (error) {
         reply = { request, error: error instanceof Error ? error.message : String(error) };
       }
