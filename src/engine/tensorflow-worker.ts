@@ -79,10 +79,14 @@ const play = ({ tape, constants }: Session, given: Named<Tensor>): Record<string
 
 serve<Tape, Session, Tensor>({
   description: `TensorFlow ${binding?.TF_Version ?? ''} on the ${isUsingGpuDevice === true ? 'GPU' : 'CPU'}`,
-  create: async (tape) => ({
-    tape,
-    constants: new Map(tape.constants.map(([slot, constant]) => [slot, fromConstant(constant)])),
-  }),
+  create: async (tape) => {
+    const unknown = tape.steps.find(({ kernel }) => tf.getKernel(kernel, tf.getBackend()) === undefined);
+    if (unknown !== undefined) throw new Error(`tfjs-node has no kernel ${unknown.kernel}`);
+    return {
+      tape,
+      constants: new Map(tape.constants.map(([slot, constant]) => [slot, fromConstant(constant)])),
+    };
+  },
   run: async (session, inputs) => play(session, inputs),
   release: async ({ constants }) => constants.forEach((tensor) => tensor.dispose()),
   toTensor,
