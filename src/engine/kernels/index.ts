@@ -1,6 +1,8 @@
 import { activations } from './activations.js';
 import { constants } from './constants.js';
 import { convolution } from './convolution.js';
+import { convolution3d } from './convolution-3d.js';
+import { depthwise } from './depthwise.js';
 import { elementwise } from './elementwise.js';
 import { fusedKernels } from './fused.js';
 import { indexing } from './indexing.js';
@@ -23,6 +25,8 @@ export const kernels: Record<string, Rule> = {
   ...reductions,
   ...products,
   ...convolution,
+  ...depthwise,
+  ...convolution3d,
   ...pooling,
   ...resize,
   ...fusedKernels,

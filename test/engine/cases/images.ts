@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
+import { ACTIVATIONS } from './activations.js';
 import { at, at3, at4, at5, cases, type Case, type Draw } from './case.js';
 
 const { backend_util } = tf;
@@ -280,8 +281,6 @@ export const resizing = cases({
   ),
   'ResizeNearestNeighbor as tfjs does it': asTfjs(tf.image.resizeNearestNeighbor),
 });
-
-const ACTIVATIONS = ['linear', 'relu', 'relu6', 'elu', 'sigmoid', 'prelu', 'leakyrelu'] as const;
 
 export const fused = cases({
   FusedConv2D: (d) => {

@@ -1,4 +1,5 @@
 import type { Case } from './case.js';
+import { depthwise, volumes } from './depthwise.js';
 import { activations, constants, elementwise, logic } from './elementwise.js';
 import { convolutions, fused, pooling, resizing } from './images.js';
 import { indexing, layout } from './layout.js';
@@ -16,6 +17,8 @@ export const families: Record<string, readonly Case[]> = {
   reductions,
   products,
   convolutions,
+  depthwise,
+  volumes,
   pooling,
   resizing,
   fused,

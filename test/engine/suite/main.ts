@@ -1,0 +1,74 @@
+/**
+ * Runs tfjs-core's own operator tests on compiled programs, in a process of its own:
+ * `node dist/test/engine/suite/main.js outcomes.json [provider] [files]`.
+ */
+import { readdirSync, writeFileSync } from 'node:fs';
+import { createRequire, register } from 'node:module';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { onnxEngine } from '../../../src/engine/index.js';
+import { BACKEND, registerRecording } from './backend.js';
+import type { Outcome } from './outcome.js';
+
+interface Spec {
+  readonly fullName: string;
+  readonly failedExpectations: readonly { readonly message: string }[];
+}
+interface Reporter {
+  readonly specStarted: () => void;
+  readonly specDone: (spec: Spec) => void;
+}
+interface Environment {
+  configure(options: object): void;
+  addReporter(reporter: Reporter): void;
+  execute(): Promise<unknown>;
+}
+
+const [, , file = 'outcomes.json', provider = 'cpu', wanted = ''] = process.argv;
+const require = createRequire(import.meta.url);
+const dist = join(require.resolve('@tensorflow/tfjs-core'), '..');
+const load = (path: string): Promise<unknown> => import(pathToFileURL(join(dist, path)).href);
+const testsIn = (folder: string): string[] =>
+  readdirSync(join(dist, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('_test.js'))
+    .map((name) => join(folder, name))
+    .sort();
+
+// The tests are written for jasmine's global functions, and for CommonJS's `require`.
+const { boot } = require('jasmine-core') as { boot: () => { getEnv(): Environment } };
+const environment = boot().getEnv();
+environment.configure({ random: false, forbidDuplicateNames: false });
+Object.assign(globalThis, { require });
+register('./loader.js', import.meta.url);
+
+const engine = onnxEngine({ provider, threads: 1 });
+const programs = registerRecording(engine);
+const { setTestEnvs } = (await load('jasmine_util.js')) as { setTestEnvs: (all: object[]) => void };
+setTestEnvs([{ name: BACKEND, backendName: BACKEND, isDataSync: false }]);
+for (const path of [...testsIn('ops'), ...testsIn('optimizers'), 'gradients_test.js']) {
+  if (path.includes(wanted)) await load(path);
+}
+Error.stackTraceLimit = 5; // the tests' helpers lift it
+
+/** A suite is called "conv2d mesocast {}": those without the backend's name compute nothing (shapes, arguments). */
+const MARK = ` ${BACKEND} {} `;
+const outcomes: Outcome[] = [];
+let before = 0;
+environment.addReporter({
+  specStarted: () => {
+    before = programs();
+  },
+  specDone: ({ fullName, failedExpectations: [failure] }) => {
+    const at = fullName.indexOf(MARK);
+    if (at < 0) return;
+    outcomes.push({
+      suite: fullName.slice(0, at),
+      test: fullName.slice(at + MARK.length),
+      ...(failure === undefined ? {} : { error: failure.message }),
+      programs: programs() - before,
+    });
+  },
+});
+await environment.execute();
+await engine.dispose();
+writeFileSync(file, JSON.stringify(outcomes));
