@@ -78,7 +78,11 @@ const install = ({ codename, version }) => {
       'DPkg::Lock::Timeout': '60',
     };
     const apt = (seconds, ...args) =>
-      run('apt-get', [...Object.entries(settings).flatMap((pair) => ['-o', pair.join('=')]), ...args], seconds);
+      run(
+        'apt-get',
+        [...Object.entries(settings).flatMap((pair) => ['-o', pair.join('=')]), ...args],
+        seconds,
+      );
     const wanted = [
       ...['-y', '--no-install-recommends', '--no-remove', ...(backports ? ['-t', backports] : [])],
       ...['install', ...PACKAGES],

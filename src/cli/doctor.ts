@@ -59,10 +59,9 @@ export const doctorCommand: Command = {
   ],
   declare: (yargs) => yargs,
   run: async (_args, ui) => {
-    const { probeDevices } = await import('../engine/devices.js');
+    const { milliseconds, PROBE_WORK, probeDevices } = await import('../engine/devices.js');
     const packages = await Promise.all(NATIVE.map(probePackage));
-    const devices = await probeDevices();
-    const auto = devices.find(({ works }) => works)?.name;
+    const { devices, auto } = await probeDevices();
     const healthy = packages.every(({ works }) => works) && auto !== undefined;
     const machine = {
       mesocast: version(),
@@ -80,9 +79,9 @@ export const doctorCommand: Command = {
           `  ${works ? 'ok ' : 'NO '} ${name} ${found ?? ''}${reason === undefined ? '' : `: ${reason}`}`,
       ),
       '',
-      'devices',
-      ...devices.flatMap(({ name, works, reason, hint }) => [
-        `  ${works ? 'ok ' : 'no '} ${name}${name === auto ? '  <- what auto takes' : ''}${reason === undefined ? '' : `: ${reason}`}`,
+      `devices, with the time of ${PROBE_WORK}`,
+      ...devices.flatMap(({ name, works, ms, reason, hint }) => [
+        `  ${works ? 'ok ' : 'no '} ${name}${ms === undefined ? '' : `  ${milliseconds(ms)}`}${name === auto ? '  <- what auto takes' : ''}${reason === undefined ? '' : `: ${reason}`}`,
         ...(!works && hint !== undefined ? [`        ${hint}`] : []),
       ]),
       ...(healthy

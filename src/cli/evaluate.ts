@@ -56,7 +56,7 @@ export const evaluateCommand: Command = {
     const settings = parseFlags(schema, flags, ['forecaster', 'data']);
     const { evaluate } = await import('../training/evaluate.js');
     let progress: Progress | undefined;
-    const evaluation = await evaluate(settings, (done, of) => {
+    const evaluation = await evaluate({ ...settings, notice: ui.warn }, (done, of) => {
       progress ??= ui.progress('windows', of);
       progress.update(done, '');
     }).finally(() => progress?.stop());

@@ -1,69 +1,10 @@
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { EngineError, MesocastError, messageOf, StartupError, UsageError } from '../pipeline/errors.js';
-import { eagerEngine } from './eager.js';
-import { onnxEngine } from './onnx.js';
-import { tensorflowEngine } from './tensorflow.js';
+import { DEVICES, howToGet, isDevice, isPlausible, usesDriver, type Device } from './device-needs.js';
+import { PROBE_WORK } from './probe-work.js';
+import { probe, type Probe } from './probe.js';
+import { startDevice } from './start-device.js';
 import type { Engine } from './types.js';
-
-/** What `--device` takes besides `auto`. Providers first, fastest first: the order in which `auto` tries them. */
-export const DEVICES = [
-  'tensorrt',
-  'cuda',
-  'coreml',
-  'dml',
-  'webgpu',
-  'cpu',
-  'tensorflow',
-  'reference',
-] as const;
-export type Device = (typeof DEVICES)[number];
-
-const HOW_TO_GET: Partial<Record<Device, string>> = {
-  cuda: 'needs an NVIDIA GPU with CUDA 12 and cuDNN 9: run `node node_modules/onnxruntime-node/script/install` with network access',
-  tensorrt: 'comes with the CUDA libraries (see cuda), and needs TensorRT 10',
-  webgpu: 'needs a Vulkan, Metal or Direct3D 12 driver',
-  coreml: 'macOS only',
-  dml: 'Windows only',
-};
-
-/** Where ONNX Runtime's script puts the CUDA libraries. */
-const hasCudaLibraries = (): boolean => {
-  const folder = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
-  const libraries = join(folder, 'bin', 'napi-v6', process.platform, process.arch);
-  return (
-    existsSync(join(libraries, 'libonnxruntime_providers_shared.so')) ||
-    existsSync(join(libraries, 'onnxruntime_providers_shared.dll'))
-  );
-};
-
-/** A GPU that Vulkan could drive. Without one, a software driver would be slower than the cpu provider. */
-const hasGpuNode = (): boolean =>
-  process.platform !== 'linux' ||
-  ['/dev/dri/renderD128', '/dev/nvidiactl', '/dev/dxg'].some((path) => existsSync(path));
-
-/** Why a device cannot work here, as far as that is known without loading native code (which prints its own errors). */
-const known = (device: Device): string | undefined => {
-  if (device === 'coreml' && process.platform !== 'darwin') return 'this is not macOS';
-  if (device === 'dml' && process.platform !== 'win32') return 'this is not Windows';
-  if ((device === 'cuda' || device === 'tensorrt') && !hasCudaLibraries())
-    return "ONNX Runtime's CUDA libraries are not installed";
-  return undefined;
-};
-
-const start = async (device: Device, threads: number | undefined): Promise<Engine> => {
-  const reason = known(device);
-  if (reason !== undefined) throw new EngineError(reason);
-  if (device === 'reference') return eagerEngine('cpu', 'reference (tfjs cpu)');
-  if (device === 'tensorflow') return tensorflowEngine(threads);
-  return onnxEngine({ provider: device, ...(threads === undefined ? {} : { threads }) });
-};
-
-/** What the failure itself says to do. */
-const hintOf = (failure: unknown): string | undefined =>
-  failure instanceof MesocastError ? failure.hint : undefined;
 
 /** A matrix product on the device. @throws EngineError with the reason when the device does not work */
 const tryOut = async (engine: Engine): Promise<void> => {
@@ -79,62 +20,108 @@ const tryOut = async (engine: Engine): Promise<void> => {
   if (data[3] !== 22) throw new EngineError('wrong results');
 };
 
-/**
- * An engine on the device, tried out. `auto` takes the first of DEVICES that works.
- * @throws UsageError for an unknown name, StartupError with reason and hint for a device that does not work here
- */
-export const openEngine = async (device = 'auto', threads?: number): Promise<Engine> => {
-  if (device !== 'auto' && !DEVICES.includes(device as Device)) {
-    throw new UsageError(`unknown device "${device}"`, { hint: `choose one of auto, ${DEVICES.join(', ')}` });
-  }
-  const wanted =
-    device === 'auto' ? DEVICES.filter((name) => name !== 'webgpu' || hasGpuNode()) : [device as Device];
-  let failure: unknown;
-  for (const name of wanted) {
-    let engine: Engine | undefined;
-    try {
-      engine = await start(name, threads);
-      await tryOut(engine);
-      return engine;
-    } catch (error) {
-      failure ??= error;
-      await engine?.dispose();
+/** A device that works but that `auto` has no reason to take: Vulkan in software, say. */
+const isSlow = (result: Probe): boolean => result.works && result.ms > result.cpuMs;
+
+/** For people. */
+export const milliseconds = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+
+/** @throws EngineError with the reason, and what to do if that is known */
+const open = async (device: Device, threads: number | undefined, isAuto: boolean): Promise<Engine> => {
+  if (usesDriver(device)) {
+    const result = await probe(device, threads);
+    if (!result.works) {
+      const hint = result.hint ?? howToGet(device);
+      throw new EngineError(result.reason, hint === undefined ? {} : { hint });
     }
+    if (isAuto && isSlow(result))
+      throw new EngineError(
+        `it takes ${milliseconds(result.ms)} for what the CPU does in ${milliseconds(result.cpuMs)}`,
+      );
+    return startDevice(device, threads);
   }
-  const reason = messageOf(failure);
-  throw new StartupError(`device ${device} does not work here: ${reason}`, {
-    cause: failure,
-    hint: hintOf(failure) ?? HOW_TO_GET[device as Device] ?? 'see `mesocast doctor`',
+  const engine = await startDevice(device, threads);
+  try {
+    await tryOut(engine);
+    return engine;
+  } catch (error) {
+    await engine.dispose();
+    throw error;
+  }
+};
+
+/** @throws UsageError for a name that is no device */
+const parse = (preference: string): readonly Device[] => {
+  if (preference === 'auto') return DEVICES.filter(isPlausible);
+  return preference.split(',').map((part) => {
+    const name = part.trim();
+    if (isDevice(name)) return name;
+    throw new UsageError(`unknown device "${name}"`, {
+      hint: `choose auto, or one or more (webgpu,cpu) of ${DEVICES.join(', ')}`,
+    });
   });
 };
+
+/**
+ * An engine on the first device that works.
+ * @param preference `auto`, a device, or several in order of preference, with commas. `auto` goes through DEVICES and
+ * leaves out what is slower than the CPU provider.
+ * @param threads of the CPU; default: all cores
+ * @param notice told once when a device that came first is not the one taken, with the reason
+ * @throws UsageError for an unknown name, StartupError with reason and hint when none works
+ */
+export const openEngine = async (
+  preference = 'auto',
+  threads?: number,
+  notice: (message: string) => void = () => undefined,
+): Promise<Engine> => {
+  const failures: { device: Device; error: unknown }[] = [];
+  const reasons = (): string =>
+    failures.map(({ device, error }) => `${device}: ${messageOf(error)}`).join('; ');
+  for (const device of parse(preference)) {
+    try {
+      const engine = await open(device, threads, preference === 'auto');
+      if (failures.length > 0) notice(`computing on ${engine.device}, not on ${reasons()}`);
+      return engine;
+    } catch (error) {
+      failures.push({ device, error });
+    }
+  }
+  const { error } = failures[0] as (typeof failures)[number];
+  const single = failures.length === 1 ? messageOf(error) : reasons();
+  throw new StartupError(`device ${preference} does not work here: ${single}`, {
+    cause: error,
+    hint: (error instanceof MesocastError ? error.hint : undefined) ?? 'see `mesocast doctor`',
+  });
+};
+
+export { PROBE_WORK };
 
 export interface DeviceReport {
   readonly name: Device;
   readonly works: boolean;
+  /** Of a device that works: milliseconds of PROBE_WORK. */
+  readonly ms?: number;
+  /** Of one that does not: why, and how to get it. */
   readonly reason?: string;
   readonly hint?: string;
 }
 
-/** Tries every device, for `mesocast doctor`. The first that works is what `auto` takes. */
-export const probeDevices = async (): Promise<readonly DeviceReport[]> => {
-  const reports: DeviceReport[] = [];
+/** Tries every device with a small roll-out, for `mesocast doctor`, and says which one `auto` takes, if any. */
+export const probeDevices = async (
+  threads?: number,
+): Promise<{ readonly devices: readonly DeviceReport[]; readonly auto: Device | undefined }> => {
+  const devices: DeviceReport[] = [];
+  let auto: Device | undefined;
   for (const name of DEVICES) {
-    try {
-      // As `auto` does; trying would make the graphics library print its own complaints.
-      if (name === 'webgpu' && !hasGpuNode()) throw new EngineError('there is no GPU here');
-      const engine = await openEngine(name);
-      await engine.dispose();
-      reports.push({ name, works: true });
-    } catch (error) {
-      const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-      const hint = hintOf(cause) ?? HOW_TO_GET[name];
-      reports.push({
-        name,
-        works: false,
-        reason: messageOf(cause).split('\n')[0] ?? '',
-        ...(hint === undefined ? {} : { hint }),
-      });
+    const result = await probe(name, threads);
+    if (result.works) {
+      devices.push({ name, works: true, ms: result.ms });
+      if (auto === undefined && isPlausible(name) && (!usesDriver(name) || !isSlow(result))) auto = name;
+      continue;
     }
+    const hint = result.hint ?? howToGet(name);
+    devices.push({ name, works: false, reason: result.reason, ...(hint !== undefined && { hint }) });
   }
-  return reports;
+  return { devices, auto };
 };

@@ -1,5 +1,6 @@
 export type { DType, Engine, Handle, HostTensor, Named, Program, Spec, TensorFunction } from './types.js';
-export { DEVICES, openEngine, probeDevices, type Device, type DeviceReport } from './devices.js';
+export { DEVICES, type Device } from './device-needs.js';
+export { openEngine, probeDevices, type DeviceReport } from './devices.js';
 export { onnxEngine, type OnnxOptions } from './onnx.js';
 export { tensorflowEngine } from './tensorflow.js';
 export { eagerEngine } from './eager.js';

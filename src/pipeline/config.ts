@@ -29,7 +29,9 @@ export const attachSchema = z.strictObject({
   device: z
     .string()
     .default('auto')
-    .describe('auto, cpu, cuda, webgpu, ... (see `mesocast doctor`), reference, tensorflow'),
+    .describe(
+      'auto, cpu, cuda, webgpu, tensorflow, ... (see `mesocast doctor`), or several in order of preference: webgpu,cpu',
+    ),
   threads: count.optional().describe('CPU threads for the engine; default: all cores'),
   context: z.number().int().min(2).default(10).describe('frames a forecast stands on'),
   horizon: count.default(50).describe('leads to forecast'),

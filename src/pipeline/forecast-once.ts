@@ -155,7 +155,7 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
   const { notice: log = () => undefined } = options;
   const abort = new AbortController();
   const sinks = await createSinks(options.sinks, resolve(options.out), log);
-  const engine = await openEngine(options.device, options.threads);
+  const engine = await openEngine(options.device, options.threads, log);
   try {
     const runner = createRunner(forecaster, engine);
     const latentStride = network.encoder.stride;

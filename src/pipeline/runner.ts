@@ -77,7 +77,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     const codecFor = await codecsByExtension(forecaster.network.shape.channels);
     // What can be wrong with the options is found before anything is written.
     const sinks = await createSinks(config.sinks, out, notice);
-    const engine = await openEngine(config.device, config.threads);
+    const engine = await openEngine(config.device, config.threads, notice);
     undo.add(() => engine.dispose());
     const state = openStateFolder(statePath);
     undo.add(() => state.release());

@@ -19,6 +19,7 @@ export interface EvaluateOptions {
   readonly range?: readonly [number, number] | undefined;
   readonly device: string;
   readonly threads?: number | undefined;
+  readonly notice?: ((message: string) => void) | undefined;
 }
 
 /** Scores per lead (index 0 is lead 1), on normalised frames, over all windows of all series. */
@@ -66,7 +67,7 @@ export const evaluate = async (
       },
     );
   }
-  const engine = await openEngine(options.device, options.threads);
+  const engine = await openEngine(options.device, options.threads, options.notice);
   try {
     const runner = createRunner(forecaster, engine);
     const latentStride = forecaster.network.encoder.stride;

@@ -50,7 +50,9 @@ export const trainSchema = z.strictObject({
   device: z
     .string()
     .default('auto')
-    .describe('auto, cpu, cuda, webgpu, ... (see `mesocast doctor`), reference, tensorflow'),
+    .describe(
+      'auto, cpu, cuda, webgpu, tensorflow, ... (see `mesocast doctor`), or several in order of preference: webgpu,cpu',
+    ),
   threads: count.optional().describe('CPU threads for the engine; default: all cores'),
 });
 export type TrainOptions = z.output<typeof trainSchema>;
