@@ -26,6 +26,7 @@ const builtIns: Readonly<Record<PluginKind, Readonly<Record<string, () => Promis
   predictor: {
     conv_lstm: () => import('../../plugins/predictors/conv-lstm.js'),
     convnext: () => import('../../plugins/predictors/convnext.js'),
+    e3d_lstm: () => import('../../plugins/predictors/e3d-lstm.js'),
     resnet: () => import('../../plugins/predictors/resnet.js'),
   },
   decoder: {
