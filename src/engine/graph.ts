@@ -1,3 +1,4 @@
+import type { OnnxModel } from './onnx-model.js';
 import type { Named, Spec } from './types.js';
 
 /** What a traced function computes: static single assignment, shapes known everywhere. */
@@ -31,6 +32,8 @@ export interface Node {
   readonly inputs: readonly Value[];
   readonly outputs: readonly Value[];
   readonly attributes: Named<Attribute>;
+  /** Of an "OnnxModel": what the writer puts in its place. */
+  readonly model?: OnnxModel;
 }
 
 export const count = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);

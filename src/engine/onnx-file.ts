@@ -8,6 +8,9 @@ import {
   type Value,
   type ValueType,
 } from './graph.js';
+import type { OnnxModel } from './onnx-model.js';
+import { placedNodes, placedWeights } from './onnx-placed.js';
+import type { Named } from './types.js';
 
 /** Newest pair that ONNX Runtime 1.22 and later load. */
 const IR_VERSION = 10;
@@ -70,7 +73,9 @@ const writeNode = (w: BinaryWriter, node: Node, nameOf: (value: Value) => string
   for (const value of node.inputs) text(w, 1, nameOf(value));
   for (const value of node.outputs) text(w, 2, nameOf(value));
   text(w, 4, node.op);
-  for (const [name, value] of Object.entries(node.attributes))
+  // A 0 in the shape to come would mean "as it was".
+  const empty = node.op === 'Reshape' && node.outputs[0]?.shape.includes(0) === true;
+  for (const [name, value] of Object.entries(empty ? { ...node.attributes, allowzero: 1 } : node.attributes))
     message(w, 5, (a) => writeAttribute(a, name, value));
   if (node.domain !== '') text(w, 7, node.domain);
 };
@@ -106,17 +111,50 @@ const naming = (graph: Graph) => {
 export const outputName = ({ inputs }: Graph, name: string): string =>
   name in inputs ? `${name}.next` : name;
 
+/** What a file can have besides its graph. */
+export interface FileOptions {
+  /** Inputs of the graph that are no inputs of the file: it holds their values, under their names. */
+  readonly weights?: Named<Float32Array>;
+  /** What tools show of the file. */
+  readonly metadata?: Named<string>;
+}
+
+/** A model's own nodes in the place of the one that stands for it. */
+const writeModel = (
+  g: BinaryWriter,
+  node: Node,
+  model: OnnxModel,
+  place: string,
+  nameOf: (value: Value) => string,
+): void => {
+  const { nodes, outputs } = placedNodes(model, node.inputs.map(nameOf), place);
+  for (const bytes of nodes) g.tag(1, WireType.LengthDelimited).bytes(bytes);
+  node.outputs.forEach((value, k) => {
+    message(g, 1, (n) => {
+      text(n, 1, outputs[k] as string);
+      text(n, 2, nameOf(value));
+      text(n, 4, 'Identity');
+    });
+  });
+};
+
 /**
  * A graph of ONNX operations as the bytes of an .onnx file (ModelProto).
  * @throws Error for a node that was not lowered, which is a mistake in the passes
  */
-export const writeOnnx = (graph: Graph): Uint8Array => {
+export const writeOnnx = (graph: Graph, { weights = {}, metadata = {} }: FileOptions = {}): Uint8Array => {
   const { nameOf, constants } = naming(graph);
+  const models = new Map<string, OnnxModel>();
   const w = new BinaryWriter();
   int64(w, 1, IR_VERSION);
   text(w, 2, 'mesocast');
   message(w, 7, (g) => {
-    for (const node of graph.nodes) {
+    for (const [k, node] of graph.nodes.entries()) {
+      if (node.model !== undefined) {
+        writeModel(g, node, node.model, `p${k}`, nameOf);
+        models.set(node.model.hash, node.model);
+        continue;
+      }
       if (node.domain === 'mesocast') throw new Error(`${node.op} was not lowered to ONNX`);
       message(g, 1, (n) => writeNode(n, node, nameOf));
     }
@@ -131,8 +169,13 @@ export const writeOnnx = (graph: Graph): Uint8Array => {
     text(g, 2, 'graph');
     for (const value of constants)
       message(g, 5, (t) => writeTensor(t, nameOf(value), value, value.constant as Constant));
-    for (const [name, value] of Object.entries(graph.inputs))
-      message(g, 11, (i) => writeInfo(i, name, value));
+    for (const model of models.values())
+      for (const tensor of placedWeights(model)) g.tag(5, WireType.LengthDelimited).bytes(tensor);
+    for (const [name, value] of Object.entries(graph.inputs)) {
+      const data = weights[name];
+      if (data === undefined) message(g, 11, (i) => writeInfo(i, name, value));
+      else message(g, 5, (t) => writeTensor(t, name, value, { data }));
+    }
     for (const [name, value] of Object.entries(graph.outputs))
       message(g, 12, (o) => writeInfo(o, outputName(graph, name), value));
   });
@@ -143,6 +186,12 @@ export const writeOnnx = (graph: Graph): Uint8Array => {
     message(w, 8, (o) => {
       text(o, 1, domain);
       int64(o, 2, version);
+    });
+  }
+  for (const [key, value] of Object.entries(metadata)) {
+    message(w, 14, (entry) => {
+      text(entry, 1, key);
+      text(entry, 2, value);
     });
   }
   return w.finish();

@@ -1,11 +1,13 @@
 import { mkdir, readFile, readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { codeOf, ForecasterError, messageOf } from '../pipeline/errors.js';
+import type { Named } from '../engine/types.js';
+import { codeOf, ForecasterError, MesocastError, messageOf } from '../pipeline/errors.js';
 import { writeAtomically } from '../pipeline/atomic.js';
 import { explain } from '../pipeline/options.js';
-import { assemble, settingsSchema, type Forecaster } from './forecaster.js';
-import { readSafetensors, writeSafetensors } from './safetensors.js';
+import { buildNetwork, settingsSchema, withWeights, type Forecaster } from './forecaster.js';
+import { networkParams } from './network-functions.js';
+import { readSafetensors, writeSafetensors, type Weight } from './safetensors.js';
 
 const SETTINGS = 'forecaster.json';
 const WEIGHTS = 'weights.safetensors';
@@ -23,7 +25,7 @@ const isFolder = async (path: string): Promise<boolean> =>
   (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
 
 /** The folder of a forecaster given by path, or by the name of one that ships. */
-const locate = async (where: string): Promise<string> => {
+export const locateForecaster = async (where: string): Promise<string> => {
   if (await isFolder(where)) return resolve(where);
   const shipped = await shippedForecasters();
   if (shipped.includes(where)) return join(SHIPPED, where);
@@ -49,7 +51,7 @@ const read = async (folder: string, file: string): Promise<Buffer> => {
  * @throws ForecasterError saying which file is missing or damaged, and how
  */
 export const loadForecaster = async (where: string): Promise<Forecaster> => {
-  const folder = await locate(where);
+  const folder = await locateForecaster(where);
   const text = (await read(folder, SETTINGS)).toString('utf8');
   let json: unknown;
   try {
@@ -65,18 +67,31 @@ export const loadForecaster = async (where: string): Promise<Forecaster> => {
       `forecaster folder ${folder}: ${SETTINGS}: ${explain(settings.error.issues, settingsSchema, json).join('; ')}`,
     );
   }
-  const bytes = await read(folder, WEIGHTS);
-  try {
-    return await assemble(settings.data, readSafetensors(bytes).tensors);
-  } catch (cause) {
-    if (cause instanceof ForecasterError)
-      throw new ForecasterError(`forecaster folder ${folder}: ${cause.message}`, {
-        cause,
-        hint: 'its two files must be of one training',
-      });
-    throw new ForecasterError(`forecaster folder ${folder}: ${WEIGHTS} is damaged: ${messageOf(cause)}`, {
+  const named = (cause: unknown, hint?: string): ForecasterError =>
+    new ForecasterError(`forecaster folder ${folder}: ${messageOf(cause)}`, {
       cause,
+      ...(hint !== undefined && { hint }),
     });
+  const network = await buildNetwork(settings.data, folder).catch((cause: unknown) => {
+    throw named(cause, cause instanceof MesocastError ? cause.hint : undefined);
+  });
+  // Stages that are files of their own have nothing in it.
+  const hasWeights = Object.keys(networkParams(network)).length > 0;
+  let weights: Named<Weight> = {};
+  if (hasWeights) {
+    const bytes = await read(folder, WEIGHTS);
+    try {
+      weights = readSafetensors(bytes).tensors;
+    } catch (cause) {
+      throw new ForecasterError(`forecaster folder ${folder}: ${WEIGHTS} is damaged: ${messageOf(cause)}`, {
+        cause,
+      });
+    }
+  }
+  try {
+    return withWeights(settings.data, network, weights);
+  } catch (cause) {
+    throw named(cause, 'its two files must be of one training');
   }
 };
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { resolve } from 'node:path';
 import { z } from 'zod';
 import type { Named } from '../engine/types.js';
 import { ForecasterError, MesocastError, messageOf } from '../pipeline/errors.js';
@@ -6,6 +7,7 @@ import type { ForecasterId } from '../pipeline/forecast.js';
 import { normalNumbers, uniformNumbers } from '../pipeline/random.js';
 import { createPlugin } from '../pipeline/registry.js';
 import { networkParams, type Network } from './network-functions.js';
+import { onnxDecoder, onnxEncoder, onnxPredictor } from './onnx-stages.js';
 import { writeSafetensors, type Weight } from './safetensors.js';
 
 const stage = z.strictObject({ name: z.string(), options: z.record(z.string(), z.unknown()).default({}) });
@@ -33,20 +35,38 @@ export interface Forecaster {
   readonly id: ForecasterId;
 }
 
+/** The file of a stage that is one: `"name": "encoder.onnx"`. */
+const onnxFile = ({ name, options }: z.output<typeof stage>, folder: string): string | undefined => {
+  if (!name.endsWith('.onnx')) return undefined;
+  if (Object.keys(options).length > 0) throw new ForecasterError(`${name}: an .onnx file takes no options`);
+  return resolve(folder, name);
+};
+
 /**
- * The network that settings describe.
+ * The network that settings describe; paths of .onnx files are relative to `folder`.
  * @throws PluginError for a stage that does not exist or is set wrongly, ForecasterError for stages that do not fit
  */
-export const buildNetwork = async (settings: Settings): Promise<Network> => {
-  const { encoder, predictor, decoder, channels, boundary, feedback } = settings;
+export const buildNetwork = async (settings: Settings, folder = process.cwd()): Promise<Network> => {
+  const { channels, boundary, feedback } = settings;
+  const shape = { channels, boundary };
+  const files = {
+    encoder: onnxFile(settings.encoder, folder),
+    predictor: onnxFile(settings.predictor, folder),
+    decoder: onnxFile(settings.decoder, folder),
+  };
+  const plugin = <K extends 'encoder' | 'predictor' | 'decoder'>(kind: K) =>
+    createPlugin(kind, settings[kind].name, settings[kind].options, undefined);
   try {
-    const network = {
-      encoder: await createPlugin('encoder', encoder.name, encoder.options, undefined),
-      predictor: await createPlugin('predictor', predictor.name, predictor.options, undefined),
-      decoder: await createPlugin('decoder', decoder.name, decoder.options, undefined),
-      shape: { channels, boundary },
-      feedback,
-    };
+    const encoder = await (files.encoder === undefined
+      ? plugin('encoder')
+      : onnxEncoder(files.encoder, shape));
+    const predictor = await (files.predictor === undefined
+      ? plugin('predictor')
+      : onnxPredictor(files.predictor, shape, encoder));
+    const decoder = await (files.decoder === undefined
+      ? plugin('decoder')
+      : onnxDecoder(files.decoder, shape, encoder, predictor));
+    const network = { encoder, predictor, decoder, shape, feedback };
     networkParams(network); // stages that do not fit say so
     return network;
   } catch (cause) {
@@ -54,6 +74,10 @@ export const buildNetwork = async (settings: Settings): Promise<Network> => {
     throw new ForecasterError(messageOf(cause), { cause });
   }
 };
+
+/** Hashes of the stages that bring their own weights, which cannot be trained. */
+export const sealedStages = ({ encoder, predictor, decoder }: Network): string[] =>
+  [encoder, predictor, decoder].flatMap(({ sealed }) => sealed ?? []);
 
 /** Fresh weights, the same for the same seed. */
 export const initialWeights = (network: Network, seed: number): Record<string, Weight> => {
@@ -70,8 +94,16 @@ export const initialWeights = (network: Network, seed: number): Record<string, W
 };
 
 /** What the hash covers: everything that a forecast depends on. */
-const hashOf = ({ training: _training, ...settings }: Settings, weights: Named<Weight>): string =>
-  createHash('sha256').update(JSON.stringify(settings)).update(writeSafetensors(weights)).digest('hex');
+const hashOf = (
+  { training: _training, ...settings }: Settings,
+  network: Network,
+  weights: Named<Weight>,
+): string =>
+  createHash('sha256')
+    .update(JSON.stringify(settings))
+    .update(writeSafetensors(weights))
+    .update(sealedStages(network).join())
+    .digest('hex');
 
 /**
  * Puts settings and weights together.
@@ -81,6 +113,11 @@ export const assemble = async (settings: Settings, weights: Named<Weight>): Prom
   const network = await buildNetwork(settings).catch((cause: unknown) => {
     throw new ForecasterError(`forecaster "${settings.name}": ${messageOf(cause)}`, { cause });
   });
+  return withWeights(settings, network, weights);
+};
+
+/** The same with a network that was built already. */
+export const withWeights = (settings: Settings, network: Network, weights: Named<Weight>): Forecaster => {
   const specs = networkParams(network);
   for (const [name, { shape }] of Object.entries(specs)) {
     const weight = weights[name];
@@ -97,5 +134,10 @@ export const assemble = async (settings: Settings, weights: Named<Weight>): Prom
   const extra = Object.keys(weights).find((name) => !(name in specs));
   if (extra !== undefined)
     throw new ForecasterError(`forecaster "${settings.name}": weight "${extra}" belongs to no stage`);
-  return { settings, network, weights, id: { name: settings.name, hash: hashOf(settings, weights) } };
+  return {
+    settings,
+    network,
+    weights,
+    id: { name: settings.name, hash: hashOf(settings, network, weights) },
+  };
 };

@@ -21,8 +21,14 @@ export interface NetworkShape {
   readonly boundary: Boundary;
 }
 
+/** What stages of every kind may say. */
+export interface Stage {
+  /** Of a stage that brings weights of its own, which cannot be trained: a hash of them. */
+  readonly sealed?: string;
+}
+
 /** Frames to latents. All tensors NHWC, float32, frames normalised to about 0..1. */
-export interface Encoder {
+export interface Encoder extends Stage {
   /** Frame pixels per latent pixel along each axis: H and W must be multiples of it. */
   readonly stride: number;
   /** L, the channels of its latents. */
@@ -39,7 +45,7 @@ export interface Encoded {
 }
 
 /** One step forward in latent space. */
-export interface Predictor {
+export interface Predictor extends Stage {
   /** Channels of the latents it makes: what the decoder gets. */
   readonly latentChannels: number;
   params(net: NetworkShape, latentChannels: number): Params<ParamSpec>;
@@ -59,7 +65,7 @@ export interface DecoderInputs extends Pick<Encoder, 'stride' | 'skips'> {
 }
 
 /** Latents to the next frame. */
-export interface Decoder {
+export interface Decoder extends Stage {
   /** @throws Error for an encoder that it does not fit */
   params(net: NetworkShape, inputs: DecoderInputs): Params<ParamSpec>;
   /** The frame that follows `frame` [N, H, W, C], which followed `previous`. */

@@ -1,7 +1,7 @@
 import { appendFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openEngine, type Named } from '../engine/index.js';
-import { buildNetwork, initialWeights } from '../forecaster/forecaster.js';
+import { buildNetwork, initialWeights, sealedStages } from '../forecaster/forecaster.js';
 import { saveForecaster } from '../forecaster/folder.js';
 import { createRunner } from '../forecaster/programs.js';
 import type { Network } from '../forecaster/network-functions.js';
@@ -61,6 +61,10 @@ export const train = async (
   const notice = (message: string): void => emit({ type: 'notice', message });
   // What can be wrong with the options is found before time is spent on the data.
   const network = await buildNetwork(settingsOf(options, {}));
+  if (sealedStages(network).length > 0)
+    throw new UsageError('a stage that is an .onnx file cannot be trained', {
+      hint: 'train it where it was made: attach, forecast and evaluate take it as it is (docs/onnx.md)',
+    });
   const identity = identityOf(options);
   const checkpoint = await takeUp(options, network, identity);
   const { training, validation } = divide(await gather(options, notice), options, network.encoder.stride);

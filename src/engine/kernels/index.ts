@@ -8,6 +8,7 @@ import { fusedKernels } from './fused.js';
 import { indexing } from './indexing.js';
 import { layout } from './layout.js';
 import { logic } from './logic.js';
+import { onnxModels } from './onnx-model.js';
 import { pooling } from './pooling.js';
 import { products } from './products.js';
 import { reductions } from './reductions.js';
@@ -30,4 +31,5 @@ export const kernels: Record<string, Rule> = {
   ...pooling,
   ...resize,
   ...fusedKernels,
+  ...onnxModels,
 };
