@@ -13,8 +13,8 @@ export interface Step {
   readonly kernel: string;
   readonly inputs: Named<Slot> | readonly Slot[];
   readonly attributes: object;
-  /** Undefined for what nobody uses. */
-  readonly outputs: readonly (Slot | undefined)[];
+  /** What should come out; undefined for what nobody uses. */
+  readonly outputs: readonly ((Spec & { readonly slot: Slot }) | undefined)[];
   /** Used here for the last time. */
   readonly done: readonly Slot[];
 }
@@ -27,13 +27,16 @@ export interface Tape {
   readonly steps: readonly Step[];
 }
 
-const constantOf = ({ constant, shape, dtype }: Value & { constant: Constant }): TapeConstant => {
-  if (dtype === 'int64' || ('data' in constant && constant.data instanceof BigInt64Array))
-    throw new EngineError('an index constant is not a tensor of tfjs');
-  return 'uniform' in constant
-    ? { shape, dtype, uniform: constant.uniform }
-    : { shape, dtype, data: constant.data as HostTensor['data'] };
+/** Tensors of tfjs have no int64. */
+const specOf = ({ shape, dtype }: Value): Spec => {
+  if (dtype === 'int64') throw new EngineError('an index of the graph is not a tensor of tfjs');
+  return { shape, dtype };
 };
+
+const constantOf = (value: Value, constant: Constant): TapeConstant =>
+  'uniform' in constant
+    ? { ...specOf(value), uniform: constant.uniform }
+    : { ...specOf(value), data: constant.data as HostTensor['data'] };
 
 /** TensorFlow pads by itself in two ways; its gradients too. */
 const checkPadding = ({ kernel, attributes }: Call): void => {
@@ -58,7 +61,7 @@ export const tapeOf = ({ inputs, outputs, calls }: Trace): Tape => {
     const slot = slots.size;
     slots.set(value, slot);
     const { constant } = value;
-    if (constant !== undefined) constants.push([slot, constantOf({ ...value, constant })]);
+    if (constant !== undefined) constants.push([slot, constantOf(value, constant)]);
     return slot;
   };
   const slotsOf = (values: Named<Value>): Record<string, Slot> =>
@@ -87,7 +90,9 @@ export const tapeOf = ({ inputs, outputs, calls }: Trace): Tape => {
       kernel: call.kernel,
       inputs: Array.isArray(call.inputs) ? used.map(slotOf) : slotsOf(call.inputs as Named<Value>),
       attributes: call.attributes,
-      outputs: call.outputs.map((value, k) => (made[k] === true ? slotOf(value) : undefined)),
+      outputs: call.outputs.map((value, k) =>
+        made[k] === true ? { ...specOf(value), slot: slotOf(value) } : undefined,
+      ),
       done: [...done].map(slotOf),
     });
   }

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { workerData } from 'node:worker_threads';
 import type * as TensorFlow from '@tensorflow/tfjs';
 import type { Tape, TapeConstant } from './tape.js';
-import type { DType, HostTensor, Named } from './types.js';
+import type { DType, HostTensor, Named, Spec } from './types.js';
 import { serve } from './worker-loop.js';
 
 type Tensor = TensorFlow.Tensor;
@@ -35,6 +35,15 @@ interface Session {
   readonly constants: ReadonlyMap<number, Tensor>;
 }
 
+/** Where TensorFlow sees a kernel otherwise than TensorFlow.js: another type is mended, another shape refused. */
+const asPromised = (kernel: string, tensor: Tensor, { shape, dtype }: Spec): Tensor => {
+  if (tensor.shape.join() !== shape.join())
+    throw new Error(
+      `${kernel} has the shape [${tensor.shape.join(', ')}] in TensorFlow, but [${shape.join(', ')}] in TensorFlow.js`,
+    );
+  return tensor.dtype === dtype ? tensor : tf.cast(tensor, dtype);
+};
+
 /** Plays a tape. Inputs and constants stay; of what it makes, only the outputs do. */
 const play = ({ tape, constants }: Session, given: Named<Tensor>): Record<string, Tensor> => {
   const slots = new Map(constants);
@@ -51,22 +60,23 @@ const play = ({ tape, constants }: Session, given: Named<Tensor>): Record<string
         ? inputs.map(at)
         : Object.fromEntries(Object.entries(inputs).map(([name, slot]) => [name, at(slot)]));
       // Kernels leave temporaries behind; the tidy takes them.
-      const results = [
-        tf.tidy(() =>
-          tf
-            .engine()
-            .runKernel<Tensor | Tensor[]>(
-              kernel,
-              tensors as TensorFlow.NamedTensorMap,
-              attributes as TensorFlow.NamedAttrMap,
-            ),
-        ),
-      ].flat();
-      results.forEach((tensor, k) => {
-        const slot = outputs[k];
-        if (slot === undefined) return tensor.dispose();
-        slots.set(slot, tensor);
-        made.add(slot);
+      const results = tf.tidy(() => {
+        const made = tf
+          .engine()
+          .runKernel<Tensor | Tensor[]>(
+            kernel,
+            tensors as TensorFlow.NamedTensorMap,
+            attributes as TensorFlow.NamedAttrMap,
+          );
+        return [made].flat().map((tensor, k) => {
+          const expected = outputs[k];
+          return expected === undefined ? undefined : asPromised(kernel, tensor, expected);
+        });
+      });
+      outputs.forEach((output, k) => {
+        if (output === undefined) return;
+        slots.set(output.slot, results[k] as Tensor);
+        made.add(output.slot);
       });
       done.forEach(drop);
     }
