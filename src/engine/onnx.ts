@@ -1,9 +1,11 @@
 import { outputName, writeOnnx } from './onnx-file.js';
-import type { OnnxSource } from './onnx-worker.js';
+import type { OnnxSource } from './onnx-runtime.js';
 import { optimise } from './passes/index.js';
+import { explainRuntimeError } from './runtime-errors.js';
 import { trace } from './tracer.js';
-import type { Engine } from './types.js';
-import { connect, specsOf, workerEngine } from './worker-engine.js';
+import { inTurn } from './turns.js';
+import type { Engine, Named, Spec, TensorFunction } from './types.js';
+import { connect, specsOf, workerEngine, type Compiled, type Connection } from './worker-engine.js';
 
 export interface OnnxOptions {
   /** ONNX Runtime's name of an execution provider: cpu, cuda, tensorrt, webgpu, coreml, dml. */
@@ -19,34 +21,53 @@ export interface OnnxOptions {
 const TELEMETRY_OFF = 'ORT_DISABLE_TELEMETRY';
 process.env[TELEMETRY_OFF] ??= '1';
 
-/** ONNX Runtime's errors begin with the place in its source, and the condition that did not hold. */
-const withoutPlace = (error: string): string => error.replace(/\S*onnxruntime_src\S* .* was false\. /, '');
-
 /** Messages of ORT's own warnings (unused initialisers and the like) say nothing to a user. */
 const ERRORS_ONLY = 3;
 
+const SESSION = {
+  // Threads of a session that has finished would go on spinning, and take a core from the session that runs next.
+  session: { force_spinning_stop: '1' },
+  // Our passes have placed the transposes; these would undo passes/collapse-transposes.ts.
+  optimization: {
+    disable_specified_optimizers: 'TransposeOptimizer;TransposeOptimizer_CPUExecutionProvider',
+  },
+};
+
+/** A tensor function as ONNX Runtime takes it. */
+export const compileOnnx =
+  ({ provider, threads = 0 }: OnnxOptions) =>
+  (fn: TensorFunction, inputs: Named<Spec>): Compiled<OnnxSource> => {
+    const graph = optimise(trace(fn, inputs));
+    const options = {
+      executionProviders: [provider],
+      graphOptimizationLevel: 'all' as const,
+      intraOpNumThreads: threads,
+      logSeverityLevel: ERRORS_ONLY as 3,
+      extra: SESSION,
+    };
+    return {
+      source: { model: writeOnnx(graph), options },
+      outputs: specsOf(graph.outputs),
+      names: Object.fromEntries(Object.keys(graph.outputs).map((name) => [name, outputName(graph, name)])),
+    };
+  };
+
+const takingTurns = <Source>({ ask, terminate }: Connection<Source>): Connection<Source> => ({
+  ask: (message) => inTurn(() => ask(message)),
+  terminate: () => inTurn(terminate),
+});
+
 /** TensorFlow.js functions as ONNX graphs on ONNX Runtime, in a thread of its own. */
-export const onnxEngine = ({ provider, threads = 0 }: OnnxOptions): Engine =>
-  workerEngine<OnnxSource>(
+export const onnxEngine = (options: OnnxOptions): Engine => {
+  const { provider, threads = 0 } = options;
+  const connection = connect<OnnxSource>({
+    worker: new URL('./onnx-worker.js', import.meta.url),
+    workerOptions: { workerData: provider },
+    explain: explainRuntimeError,
+  });
+  return workerEngine(
     provider === 'cpu' ? `onnx cpu (${threads === 0 ? 'all' : threads} threads)` : `onnx ${provider}`,
-    connect({
-      worker: new URL('./onnx-worker.js', import.meta.url),
-      explain: (error) => `ONNX Runtime: ${withoutPlace(error)}`,
-    }),
-    (fn, inputs) => {
-      const graph = optimise(trace(fn, inputs));
-      const options = {
-        executionProviders: [provider],
-        graphOptimizationLevel: 'all' as const,
-        intraOpNumThreads: threads,
-        logSeverityLevel: ERRORS_ONLY as 3,
-        // Threads of a session that has finished would go on spinning, and take a core from the session that runs next.
-        extra: { session: { force_spinning_stop: '1' } },
-      };
-      return {
-        source: { model: writeOnnx(graph), options },
-        outputs: specsOf(graph.outputs),
-        names: Object.fromEntries(Object.keys(graph.outputs).map((name) => [name, outputName(graph, name)])),
-      };
-    },
+    provider === 'webgpu' ? takingTurns(connection) : connection,
+    compileOnnx(options),
   );
+};

@@ -117,7 +117,6 @@ export const sinkTransposes = (graph: Graph): Graph => {
     const [x] = inputs;
     const result = node.outputs[0];
     if (x === undefined || result === undefined) return undefined;
-    if (node.op === 'AsStated') return [materialise(x)];
     if (node.domain !== '') return undefined;
     if (node.op === 'Transpose') {
       const perm = listOf(node, 'perm');
