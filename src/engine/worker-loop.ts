@@ -32,6 +32,8 @@ export interface Runtime<Source, Session, T> {
   run(session: Session, inputs: Named<T>, wanted: readonly string[]): Promise<Named<T>>;
   release(session: Session): Promise<void>;
   toTensor(tensor: HostTensor): T;
+  /** Of a tensor that is kept for later runs; default: toTensor. */
+  upload?(tensor: HostTensor): Promise<T>;
   read(tensor: T): Promise<HostTensor>;
   free(tensor: T): void;
 }
@@ -42,8 +44,10 @@ const found = <T>(map: ReadonlyMap<number, T>, key: number, what: string): T => 
   return value;
 };
 
-/** Answers the engine's requests, one at a time and in the order sent: a tensor is freed only after earlier runs. */
-export const serve = <Source, Session, T>(runtime: Runtime<Source, Session, T>): void => {
+/** What answers an engine's requests with a runtime. */
+export const answering = <Source, Session, T>(
+  runtime: Runtime<Source, Session, T>,
+): ((message: Request<Source>) => Promise<Omit<Reply, 'request'>>) => {
   const sessions = new Map<number, Session>();
   const tensors = new Map<number, T>();
 
@@ -68,7 +72,7 @@ export const serve = <Source, Session, T>(runtime: Runtime<Source, Session, T>):
     }
   };
 
-  const answer = async (message: Request<Source>): Promise<Omit<Reply, 'request'>> => {
+  return async (message) => {
     switch (message.kind) {
       case 'describe':
         return { text: runtime.description ?? '' };
@@ -79,7 +83,12 @@ export const serve = <Source, Session, T>(runtime: Runtime<Source, Session, T>):
         await run(message);
         return {};
       case 'upload':
-        tensors.set(message.handle, runtime.toTensor(message.tensor));
+        tensors.set(
+          message.handle,
+          runtime.upload === undefined
+            ? runtime.toTensor(message.tensor)
+            : await runtime.upload(message.tensor),
+        );
         return {};
       case 'read':
         return { tensor: await runtime.read(found(tensors, message.handle, 'the tensor')) };
@@ -97,7 +106,11 @@ export const serve = <Source, Session, T>(runtime: Runtime<Source, Session, T>):
       }
     }
   };
+};
 
+/** Answers the engine's requests, one at a time and in the order sent: a tensor is freed only after earlier runs. */
+export const serve = <Source, Session, T>(runtime: Runtime<Source, Session, T>): void => {
+  const answer = answering(runtime);
   let last = Promise.resolve();
   parentPort?.on('message', ({ request, message }: { request: number; message: Request<Source> }) => {
     last = last.then(async () => {
