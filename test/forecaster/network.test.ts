@@ -4,49 +4,22 @@ import { openEngine } from '../../src/engine/index.js';
 import type { HostTensor } from '../../src/engine/types.js';
 import { channelsToPixels, padBoundary, pixelsToChannels } from '../../src/forecaster/layers.js';
 import type { Boundary } from '../../src/forecaster/network.js';
-import { createRunner } from '../../src/forecaster/programs.js';
-import type { StateHandles } from '../../src/forecaster/programs.js';
 import type { Forecaster } from '../../src/forecaster/forecaster.js';
 import type { FrameShape } from '../../src/pipeline/frame.js';
 import { createPlugin } from '../../src/pipeline/registry.js';
 import { randomTensor, runOnce } from '../support/engine-compare.js';
+import { forecastWith, largestDifference } from '../support/forecast-with.js';
 import { movingField, tinyForecaster } from '../support/tiny.js';
 
 const engine = await openEngine('cpu', 1);
 afterAll(() => engine.dispose());
 
-/** Leads 1..3 after these frames [H, W, C], one array [H, W, C] each. */
-const forecast = async (
+const forecast = (
   forecaster: Forecaster,
   shape: FrameShape,
   frames: readonly Float32Array[],
-): Promise<Float32Array[]> => {
-  const runner = createRunner(forecaster, engine);
-  let state: StateHandles | undefined;
-  const input = (t: number) => ({
-    frame: frames[t] as Float32Array,
-    previous: frames[Math.max(0, t - 1)] as Float32Array,
-    state,
-  });
-  for (let t = 0; t < frames.length; t++) {
-    const [next] = await runner.observe(shape, [input(t)]);
-    state?.forEach((handle) => handle.release());
-    state = next;
-  }
-  const rolled = await runner.rollOut(shape, [input(frames.length - 1)], 3);
-  const { data } = await engine.read(rolled);
-  rolled.release();
-  state?.forEach((handle) => handle.release());
-  await runner.dispose();
-  const size = data.length / 3;
-  return [0, 1, 2].map((lead) => Float32Array.from(data.subarray(lead * size, (lead + 1) * size)));
-};
+): Promise<Float32Array[]> => forecastWith(engine, forecaster, shape, frames);
 const observed = (shape: FrameShape): Float32Array[] => [0, 1, 2, 3].map((t) => movingField(t, shape));
-const largest = (a: Float32Array, b: Float32Array): number =>
-  a.reduce((most, value, k) => Math.max(most, Math.abs(value - (b[k] ?? NaN))), 0);
-const all = (a: readonly Float32Array[], b: readonly Float32Array[]): number =>
-  Math.max(...a.map((frame, k) => largest(frame, b[k] ?? new Float32Array())));
-
 /** Rows down, columns to the right, around the edges. */
 const rolled = (frame: Float32Array, [h, w]: FrameShape, down: number, right: number): Float32Array =>
   frame.map((_, k) => frame[((Math.floor(k / w) - down + h) % h) * w + (((k % w) - right + w) % w)] ?? NaN);
@@ -99,7 +72,7 @@ test('with periodic edges a shifted past has the shifted future; with others it 
       shape,
       frames.map((frame) => rolled(frame, shape, 8, 4)),
     );
-    const error = all(
+    const error = largestDifference(
       shifted,
       straight.map((frame) => rolled(frame, shape, 8, 4)),
     );
@@ -118,7 +91,9 @@ test('one set of weights serves every size: four periodic tiles are forecast as 
   const tiled = (frame: Float32Array): Float32Array =>
     Float32Array.from({ length: 32 * 32 }, (_, k) => frame[(Math.floor(k / 32) % 16) * 16 + (k % 16)] ?? NaN);
   const alone = await forecast(forecaster, small, frames);
-  expect(all(await forecast(forecaster, large, frames.map(tiled)), alone.map(tiled))).toBeLessThan(1e-5);
+  expect(
+    largestDifference(await forecast(forecaster, large, frames.map(tiled)), alone.map(tiled)),
+  ).toBeLessThan(1e-5);
   const wide = await forecast(forecaster, [16, 24, 1], observed([16, 24, 1]));
   expect(wide.map(({ length }) => length)).toEqual([384, 384, 384]);
 });
@@ -132,11 +107,13 @@ test('a decoder that adds nothing is persistence, or with base "velocity" linear
   const decoder = { name: 'conv', options: { width: 8, base: 'velocity' } };
   const linear = await forecast(await tinyForecaster(4, 0, { decoder }), shape, frames);
   const line = [1, 2, 3].map((lead) => last.map((value, k) => value + lead * (value - (before[k] ?? 0))));
-  expect(all(linear, line)).toBeLessThan(1e-5);
+  expect(largestDifference(linear, line)).toBeLessThan(1e-5);
   // And one that adds something moves with the frames before the last one: the state counts.
   const loud = await tinyForecaster(4);
   const other = [frames[2], frames[0], frames[2], frames[3]] as Float32Array[];
-  expect(all(await forecast(loud, shape, frames), await forecast(loud, shape, other))).toBeGreaterThan(1e-4);
+  expect(
+    largestDifference(await forecast(loud, shape, frames), await forecast(loud, shape, other)),
+  ).toBeGreaterThan(1e-4);
 });
 
 test('the gates of the LSTM are i, f, o, g: as computed by hand, and not in another order', async () => {
