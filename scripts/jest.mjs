@@ -10,6 +10,9 @@ const { status } = spawnSync(
     ...process.argv.slice(2),
   ],
   // Code under test sees a copy of the environment only, which native libraries do not.
-  { stdio: 'inherit', env: { ORT_DISABLE_TELEMETRY: '1', ...process.env } },
+  {
+    stdio: 'inherit',
+    env: { ORT_DISABLE_TELEMETRY: '1', MESOCAST_CACHE: 'node_modules/.cache/mesocast', ...process.env },
+  },
 );
 process.exit(status ?? 1);

@@ -1,12 +1,18 @@
 import ort from 'onnxruntime-node';
 import { gpuTransfer, stayOnGpu } from './gpu-tensors.js';
+import type { Graph } from './graph.js';
+import { writeOnnx } from './onnx-file.js';
+import { optimise } from './passes/index.js';
+import { programCache } from './program-cache.js';
 import type { DType, HostTensor } from './types.js';
 import type { Runtime } from './worker-loop.js';
 
-/** A graph as ONNX, and how to run it. */
+/** A graph as it was traced, and how to run it. */
 export interface OnnxSource {
-  readonly model: Uint8Array;
+  readonly graph: Graph;
   readonly options: ort.InferenceSession.SessionOptions;
+  /** Folder of optimised programs, if any are to be kept. */
+  readonly cache: string | undefined;
 }
 
 type OnnxRuntime = Runtime<OnnxSource, ort.InferenceSession, ort.Tensor>;
@@ -18,11 +24,15 @@ const toHost = async (tensor: ort.Tensor): Promise<HostTensor> => ({
   data: (await tensor.getData()) as Float32Array,
 });
 
+const programs = programCache();
+/** The passes and the writing take longer than the tracing: they are done here, off the event loop. */
+const bytesOf = ({ graph }: OnnxSource): Uint8Array => writeOnnx(optimise(graph));
+
 /** Tensors in the memory of the CPU; a GPU provider copies what a run takes and gives. */
 const onCpu: OnnxRuntime = {
-  create: ({ model, options }) => ort.InferenceSession.create(model, options),
+  create: (source) => programs.open({ bytes: bytesOf(source), options: source.options, cache: source.cache }),
   run: (session, inputs, wanted) => session.run(inputs, wanted),
-  release: (session) => session.release(),
+  release: (session) => programs.release(session),
   toTensor,
   read: toHost,
   free: (tensor) => tensor.dispose(),
@@ -33,7 +43,12 @@ const onGpu = (provider: string): OnnxRuntime => {
   const { up, down } = gpuTransfer({ executionProviders: [provider], logSeverityLevel: 3 });
   return {
     ...onCpu,
-    create: ({ model, options }) => ort.InferenceSession.create(model, { ...options, ...stayOnGpu }),
+    create: (source) =>
+      programs.open({
+        bytes: bytesOf(source),
+        options: { ...source.options, ...stayOnGpu },
+        cache: undefined, // what a GPU provider compiles is not in the file
+      }),
     upload: (tensor) => up(toTensor(tensor)),
     read: async (tensor) => toHost(await down(tensor)),
   };

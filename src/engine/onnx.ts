@@ -1,6 +1,6 @@
-import { outputName, writeOnnx } from './onnx-file.js';
+import { cacheFolder } from './cache-folder.js';
+import { outputName } from './onnx-file.js';
 import type { OnnxSource } from './onnx-runtime.js';
-import { optimise } from './passes/index.js';
 import { explainRuntimeError } from './runtime-errors.js';
 import { trace } from './tracer.js';
 import { inTurn } from './turns.js';
@@ -12,6 +12,8 @@ export interface OnnxOptions {
   readonly provider: string;
   /** Threads of the CPU provider; 0 = one per core. */
   readonly threads?: number;
+  /** Where each program writes what its operators took (Chrome's trace format) when it is disposed: path and begin of the name. */
+  readonly profile?: string;
 }
 
 /**
@@ -35,18 +37,19 @@ const SESSION = {
 
 /** A tensor function as ONNX Runtime takes it. */
 export const compileOnnx =
-  ({ provider, threads = 0 }: OnnxOptions) =>
+  ({ provider, threads = 0, profile }: OnnxOptions) =>
   (fn: TensorFunction, inputs: Named<Spec>): Compiled<OnnxSource> => {
-    const graph = optimise(trace(fn, inputs));
+    const graph = trace(fn, inputs);
     const options = {
       executionProviders: [provider],
       graphOptimizationLevel: 'all' as const,
       intraOpNumThreads: threads,
       logSeverityLevel: ERRORS_ONLY as 3,
       extra: SESSION,
+      ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
     };
     return {
-      source: { model: writeOnnx(graph), options },
+      source: { graph, options, cache: profile === undefined ? cacheFolder() : undefined },
       outputs: specsOf(graph.outputs),
       names: Object.fromEntries(Object.keys(graph.outputs).map((name) => [name, outputName(graph, name)])),
     };

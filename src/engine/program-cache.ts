@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import ort from 'onnxruntime-node';
+
+type Session = ort.InferenceSession;
+type Options = ort.InferenceSession.SessionOptions;
+
+/** A program as ONNX Runtime takes it. */
+export interface Model {
+  /** An .onnx file. */
+  readonly bytes: Uint8Array;
+  readonly options: Options;
+  /** Folder of optimised programs; undefined keeps none on disk. */
+  readonly cache: string | undefined;
+}
+
+/** Programs that are used least recently go when the folder holds more than this. */
+const MOST_BYTES = 512 * 2 ** 20;
+
+/** Everything that decides what ONNX Runtime makes of a model: it lays weights out for the very processor. */
+const keyOf = ({ bytes, options }: Model): string => {
+  const machine = [ort.env.versions.node, process.platform, process.arch, cpus()[0]?.model];
+  return createHash('sha256')
+    .update(JSON.stringify([machine, options]))
+    .update(bytes)
+    .digest('hex');
+};
+
+const forgetOldest = async (folder: string): Promise<void> => {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.onnx'));
+  const files = await Promise.all(
+    names.map(async (name) => {
+      const { size, mtimeMs } = await stat(join(folder, name));
+      return { path: join(folder, name), size, mtimeMs };
+    }),
+  );
+  let total = files.reduce((sum, { size }) => sum + size, 0);
+  for (const { path, size } of files.sort((a, b) => a.mtimeMs - b.mtimeMs)) {
+    if (total <= MOST_BYTES) return;
+    await rm(path, { force: true });
+    total -= size;
+  }
+};
+
+/** A session of a file that an earlier one left behind; undefined where there is none, or none that loads. */
+const load = async (path: string, options: Options): Promise<Session | undefined> => {
+  const now = new Date();
+  try {
+    await utimes(path, now, now);
+  } catch {
+    return undefined;
+  }
+  try {
+    return await ort.InferenceSession.create(path, { ...options, graphOptimizationLevel: 'disabled' });
+  } catch {
+    await rm(path, { force: true }); // a file that was cut short, say
+    return undefined;
+  }
+};
+
+const createAndSave = async (
+  folder: string,
+  path: string,
+  { bytes, options }: Model,
+): Promise<Session | undefined> => {
+  const draft = join(folder, `draft-${process.pid}-${Math.random().toString(36).slice(2)}`);
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const session = await ort.InferenceSession.create(bytes, { ...options, optimizedModelFilePath: draft });
+    await rename(draft, path);
+    await forgetOldest(folder);
+    return session;
+  } catch {
+    await rm(draft, { force: true }).catch(() => undefined);
+    return undefined; // no room or no right to write: works without
+  }
+};
+
+/** A session, from disk where an earlier process has left the optimised program. */
+const open = async (key: string, model: Model): Promise<Session> => {
+  const { bytes, options, cache } = model;
+  const path = cache === undefined ? undefined : join(cache, `${key}.onnx`);
+  const kept =
+    cache === undefined || path === undefined
+      ? undefined
+      : ((await load(path, options)) ?? (await createAndSave(cache, path, model)));
+  return kept ?? ort.InferenceSession.create(bytes, options);
+};
+
+/**
+ * Sessions by content: the same program asked for twice is one session, which lives until its last user releases it.
+ * A later process finds what ONNX Runtime made of the program on disk.
+ */
+export const programCache = () => {
+  const sessions = new Map<string, { session: Session; users: number }>();
+  const keys = new Map<Session, string>();
+  return {
+    /** @throws what ONNX Runtime says of a model that it cannot run */
+    open: async (model: Model): Promise<Session> => {
+      const key = keyOf(model);
+      const known = sessions.get(key);
+      if (known !== undefined) {
+        known.users++;
+        return known.session;
+      }
+      const session = await open(key, model);
+      sessions.set(key, { session, users: 1 });
+      keys.set(session, key);
+      return session;
+    },
+    release: async (session: Session): Promise<void> => {
+      const key = keys.get(session) ?? '';
+      const known = sessions.get(key);
+      if (known === undefined || --known.users > 0) return;
+      sessions.delete(key);
+      keys.delete(session);
+      await session.release();
+    },
+  };
+};
