@@ -11,6 +11,7 @@ import {
   type Value,
 } from './graph.js';
 import { kernels } from './kernels/index.js';
+import { instead } from './kernels/instead.js';
 import type { Rule } from './kernels/rule.js';
 import type { DType, Named, Spec, TensorFunction } from './types.js';
 
@@ -33,6 +34,20 @@ interface Traced {
   value: Value;
   references: number;
 }
+
+/** tfjs's operations that draw numbers, as it names their scopes. */
+const RANDOM =
+  /^(rand|randomUniform|randomUniformInt|randomNormal|randomStandardNormal|randomGamma|truncatedNormal)__op$/;
+
+/** Numbers that are drawn while compiling would be the same in every run. */
+const refuseRandom = (): void => {
+  const scope = tf.engine().state.scopeStack.find(({ name }) => RANDOM.test(name));
+  if (scope === undefined) return;
+  const drawn = `tf.${scope.name.replace('__op', '')}`;
+  throw new EngineError(`random numbers (${drawn}) were drawn inside a function that is being compiled`, {
+    hint: 'every run would have the same ones: draw them outside and pass them in as an input (docs/engine.md shows dropout)',
+  });
+};
 
 const ARRAYS = { float32: Float32Array, int32: Int32Array, bool: Uint8Array };
 
@@ -77,6 +92,7 @@ class TraceBackend extends tf.KernelBackend {
   private data = new tf.DataStorage<Traced>(this, tf.engine());
 
   override write(values: tf.backend_util.BackendValues | null, shape: number[], dtype: tf.DataType): object {
+    refuseRandom();
     return this.register(constantFrom(values, shape, dtype));
   }
   override move(
@@ -207,7 +223,9 @@ const explain = (error: unknown): unknown => {
     error instanceof Error ? /Kernel '(\w+)' not registered/.exec(error.message)?.[1] : undefined;
   if (kernel === undefined) return error;
   return new EngineError(`the tfjs kernel ${kernel} has no rule in the tracer`, {
-    hint: 'write it with other operations, or add a rule in src/engine/kernels (CONTRIBUTING.md says how)',
+    hint:
+      instead[kernel] ??
+      'write it with other operations, or add a rule in src/engine/kernels (CONTRIBUTING.md says how)',
     cause: error,
   });
 };

@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import { eagerEngine, onnxEngine } from '../../src/engine/index.js';
+import { instead } from '../../src/engine/kernels/instead.js';
+import { kernels } from '../../src/engine/kernels/index.js';
 import type { Engine, HostTensor, Spec, TensorFunction } from '../../src/engine/types.js';
 import { EngineError } from '../../src/pipeline/errors.js';
 
@@ -150,8 +152,29 @@ describe('what cannot be compiled', () => {
     });
     expect(await refused(crop)).toMatchObject({
       message: 'the tfjs kernel CropAndResize has no rule in the tracer',
-      hint: expect.stringContaining('add a rule'),
+      hint: expect.stringContaining('tf.image.resizeBilinear'),
     });
+  });
+
+  test('every operation of tfjs without a rule has advice', () => {
+    const all = tf.getKernelsForBackend('cpu').map(({ kernelName }) => kernelName);
+    expect(all.filter((name) => !(name in kernels) && !(name in instead))).toEqual([]);
+    expect(Object.keys(instead).filter((name) => name in kernels)).toEqual([]);
+  });
+
+  test('random numbers, which would be the same in every run; a mask from outside is taken', async () => {
+    const draws: TensorFunction[] = [
+      ({ x }) => ({ y: tf.add(x as Tensor, tf.randomNormal(image.shape as number[])) }),
+      ({ x }) => ({ y: tf.add(x as Tensor, tf.randomUniform(image.shape as number[])) }),
+      ({ x }) => ({ y: tf.add(x as Tensor, tf.truncatedNormal(image.shape as number[])) }),
+      ({ x }) => ({ y: tf.dropout(x as Tensor, 0.5) }),
+    ];
+    for (const draw of draws) {
+      expect(await refused(draw)).toMatchObject({
+        message: expect.stringMatching(/^random numbers \(tf\.\w+\) were drawn inside a function/),
+        hint: expect.stringContaining('pass them in as an input'),
+      });
+    }
   });
 
   test('a value that is read', async () => {
@@ -177,12 +200,10 @@ describe('what cannot be compiled', () => {
     });
   });
 
-  test('channels-first convolutions and pools are refused by name', async () => {
-    const conv: TensorFunction = ({ x }) => ({
-      y: tf.conv2d(x as Tensor4D, tf.zeros([3, 3, 4, 1]), 1, 'same', 'NCHW'),
-    });
-    expect(await refused(conv)).toMatchObject({
-      message: expect.stringMatching(/Conv2D cannot be compiled: .*NHWC/),
+  test('sizes that do not fit are refused by name', async () => {
+    const product: TensorFunction = ({ x }) => ({ y: tf.matMul(x as Tensor, tf.zeros([1, 4, 3, 2])) });
+    expect(await refused(product)).toMatchObject({
+      message: expect.stringMatching(/BatchMatMul cannot be compiled: .*\[1,4,4,2\].*\[1,4,3,2\]/),
     });
     const pool: TensorFunction = ({ x }) => ({ y: tf.maxPool(x as Tensor4D, 2, 1, 2, 'floor') });
     expect(await refused(pool)).toMatchObject({

@@ -19,7 +19,8 @@ export const relu6 = (graph: Builder, x: Value): Value =>
   graph.add('Clip', [x, uniform(0, [], x.dtype), uniform(6, [], x.dtype)], x.shape);
 
 /** x above zero, alpha x below; alpha broadcasts. */
-export const prelu = (graph: Builder, x: Value, alpha: Value): Value => {
+export const prelu = (graph: Builder, value: Value, alpha: Value): Value => {
+  const x = cast(graph, value, 'float32');
   const shape = backend_util.assertAndGetBroadcastShape([...x.shape], [...alpha.shape]);
   const below = compare(graph, 'Less', x, uniform(0), x.shape);
   return where(graph, below, graph.add('Mul', [alpha, x], shape), x, shape);

@@ -7,8 +7,10 @@ import type { Rule } from './rule.js';
 export const constants: Record<string, Rule> = {
   ZerosLike: (inputs) => uniform(0, operand(inputs, 'x').shape, operand(inputs, 'x').dtype),
   OnesLike: (inputs) => uniform(1, operand(inputs, 'x').shape, operand(inputs, 'x').dtype),
-  Fill: (_, { shape, value, dtype }: { shape: number[]; value: number; dtype?: DType }) =>
-    uniform(value, shape, dtype ?? 'float32'),
+  Fill: (_, { shape, value, dtype }: { shape: number[]; value: number | string; dtype?: DType }) => {
+    if (typeof value === 'string') throw new Error('a compiled function cannot hold string tensors');
+    return uniform(value, shape, dtype ?? 'float32');
+  },
   /** start, start + step, ... before stop; a step of 1 counts down where stop is below start. */
   Range: (_, attributes: { start: number; stop: number; step: number; dtype: 'float32' | 'int32' }) => {
     const { start, stop, dtype } = attributes;

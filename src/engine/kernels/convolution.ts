@@ -1,4 +1,4 @@
-import { backend_util } from '@tensorflow/tfjs-core';
+import { backend_util, util } from '@tensorflow/tfjs-core';
 import type { Value } from '../graph.js';
 import type { Rule } from './rule.js';
 
@@ -8,12 +8,10 @@ interface ConvAttributes {
   pad: Pad;
   dilations?: number | [number, number];
   dimRoundingMode?: 'floor' | 'round' | 'ceil';
-  dataFormat?: 'NHWC' | 'NCHW';
 }
 
 /** Geometry of a 2-D convolution: tfjs works it out, the graph carries it as attributes in ONNX's order. */
 const geometry = (input: readonly number[], filter: readonly number[], a: ConvAttributes) => {
-  if (a.dataFormat === 'NCHW') throw new Error('convolutions are traced in NHWC only: transpose first');
   const info = backend_util.computeConv2DInfo(
     input as [number, number, number, number],
     filter as [number, number, number, number],
@@ -43,7 +41,12 @@ export const convolution: Record<string, Rule> = {
   },
   Conv2DBackpropInput: (inputs, attributes: ConvAttributes & { inputShape: number[] }, graph) => {
     const [dy, filter] = [inputs['dy'] as Value, inputs['filter'] as Value];
-    const { attributes: conv } = geometry(attributes.inputShape, filter.shape, attributes);
+    const { attributes: conv, outShape } = geometry(attributes.inputShape, filter.shape, attributes);
+    util.assertShapesMatch(
+      outShape,
+      [...dy.shape],
+      `A convolution of [${attributes.inputShape.join()}] with this filter, stride and padding gives another shape. `,
+    );
     return graph.add('ConvInputGradient', [dy, filter], attributes.inputShape, {
       domain: 'mesocast',
       attributes: conv,

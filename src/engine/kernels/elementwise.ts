@@ -20,6 +20,14 @@ const floating =
     return graph.add(op, [x], x.shape);
   };
 
+/** An ONNX operation that is defined on floats, and leaves whole numbers as they are. */
+const rounding =
+  (op: string): Rule =>
+  (inputs, _, graph) => {
+    const x = operand(inputs, 'x');
+    return x.dtype === 'float32' ? graph.add(op, [x], x.shape) : x;
+  };
+
 /** Two tensors that broadcast, and the shape that comes out. */
 const pair = (inputs: Record<string, Value>): [Value, Value, number[]] => {
   const [a, b] = [operand(inputs, 'a'), operand(inputs, 'b')];
@@ -114,9 +122,9 @@ export const elementwise: Record<string, Rule> = {
   Neg: unary('Neg'),
   Abs: unary('Abs'),
   Sign: unary('Sign'),
-  Floor: floating('Floor'),
-  Ceil: floating('Ceil'),
-  Round: floating('Round'),
+  Floor: rounding('Floor'),
+  Ceil: rounding('Ceil'),
+  Round: rounding('Round'),
   Sqrt: floating('Sqrt'),
   Exp: floating('Exp'),
   Log: floating('Log'),

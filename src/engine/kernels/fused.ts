@@ -1,6 +1,7 @@
 import { backend_util } from '@tensorflow/tfjs-core';
 import { uniform, type Builder, type Value } from '../graph.js';
 import { leakyRelu, prelu, relu6 } from './activations.js';
+import { inEitherOrder } from './channels-first.js';
 import { convolution } from './convolution.js';
 import { depthwise } from './depthwise.js';
 import { operand } from './operands.js';
@@ -53,8 +54,10 @@ const fused =
   };
 
 export const fusedKernels: Record<string, Rule> = {
-  FusedConv2D: fused(convolution['Conv2D'] as Rule),
-  FusedDepthwiseConv2D: fused(depthwise['DepthwiseConv2dNative'] as Rule),
+  ...inEitherOrder({
+    FusedConv2D: fused(convolution['Conv2D'] as Rule),
+    FusedDepthwiseConv2D: fused(depthwise['DepthwiseConv2dNative'] as Rule),
+  }),
   _FusedMatMul: fused(products['BatchMatMul'] as Rule),
   FusedBatchNorm: (inputs, { varianceEpsilon }: { varianceEpsilon: number }, graph) => {
     const [x, mean, variance] = [operand(inputs, 'x'), operand(inputs, 'mean'), operand(inputs, 'variance')];

@@ -1,5 +1,6 @@
 import { activations } from './activations.js';
 import { constants } from './constants.js';
+import { inEitherOrder } from './channels-first.js';
 import { convolution } from './convolution.js';
 import { convolution3d } from './convolution-3d.js';
 import { depthwise } from './depthwise.js';
@@ -8,6 +9,7 @@ import { fusedKernels } from './fused.js';
 import { indexing } from './indexing.js';
 import { layout } from './layout.js';
 import { logic } from './logic.js';
+import { normalisation } from './normalisation.js';
 import { onnxModels } from './onnx-model.js';
 import { pooling } from './pooling.js';
 import { products } from './products.js';
@@ -25,11 +27,12 @@ export const kernels: Record<string, Rule> = {
   ...indexing,
   ...reductions,
   ...products,
-  ...convolution,
-  ...depthwise,
+  ...inEitherOrder(convolution),
+  ...inEitherOrder(depthwise),
   ...convolution3d,
   ...pooling,
   ...resize,
+  ...normalisation,
   ...fusedKernels,
   ...onnxModels,
 };

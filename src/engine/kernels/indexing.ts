@@ -1,8 +1,8 @@
-import { slice_util, util } from '@tensorflow/tfjs-core';
+import { backend_util, slice_util, util } from '@tensorflow/tfjs-core';
 import { constantOf, count, ints, uniform, type Builder, type Value } from '../graph.js';
 import type { DType } from '../types.js';
 import { axisOf, reshape, slice, transpose } from './layout.js';
-import { cast, compare, operand, where } from './operands.js';
+import { cast, compare, operand, sizesOf, where } from './operands.js';
 import type { Rule } from './rule.js';
 
 /** As an end, everything down to the first element: what -1 would be, were it not the last. */
@@ -26,6 +26,13 @@ export const scatterAdd = (graph: Builder, rows: number, at: Value, updates: Val
       attributes: { axis: 0, reduction: 'add' },
     },
   );
+};
+
+const reverse = (graph: Builder, x: Value, dims: number | number[]): Value => {
+  const axes = util.parseAxisParam(dims, [...x.shape]);
+  if (axes.length === 0) return x;
+  const all = (v: number): Value => ints(axes.map(() => v));
+  return graph.add('Slice', [x, all(-1), all(BEFORE_FIRST), ints(axes), all(-1)], x.shape);
 };
 
 /** Indices of the last `d` axes as one number: [..., d] with the given strides -> [...]. */
@@ -71,12 +78,14 @@ export const indexing: Record<string, Rule> = {
     const x = operand(inputs, 'x');
     const indices = cast(graph, operand(inputs, 'indices'), 'int32');
     const at = axisOf(axis, x);
+    backend_util.segment_util.collectGatherOpShapeInfo(sizesOf(x), sizesOf(indices), at, batchDims);
     if (batchDims !== 0) return gatherInBatch(graph, x, indices, at, batchDims);
     const shape = [...x.shape.slice(0, at), ...indices.shape, ...x.shape.slice(at + 1)];
     return graph.add('Gather', [x, indices], shape, { attributes: { axis: at } });
   },
   GatherNd: (inputs, _, graph) => {
     const [params, indices] = [operand(inputs, 'params'), operand(inputs, 'indices')];
+    backend_util.prepareAndValidate(sizesOf(params), sizesOf(indices));
     const depth = indices.shape.at(-1) ?? 0;
     const strides = util.computeStrides([...params.shape.slice(0, depth), 1]);
     const table = reshape(graph, params, [count(params.shape.slice(0, depth)), ...params.shape.slice(depth)]);
@@ -87,7 +96,8 @@ export const indexing: Record<string, Rule> = {
   },
   ScatterNd: (inputs, { shape }: { shape: number[] }, graph) => {
     const [indices, updates] = [operand(inputs, 'indices'), operand(inputs, 'updates')];
-    const depth = indices.shape.length < 1 ? 1 : (indices.shape.at(-1) ?? 1);
+    backend_util.calculateShapes(sizesOf(updates), sizesOf(indices), shape);
+    const depth = indices.shape.length < 2 ? 1 : (indices.shape.at(-1) ?? 1);
     const n = count(indices.shape) / depth;
     const rows = flatIndex(
       graph,
@@ -97,6 +107,24 @@ export const indexing: Record<string, Rule> = {
     const inner = count(shape.slice(depth));
     const sum = scatterAdd(graph, count(shape.slice(0, depth)), rows, reshape(graph, updates, [n, inner]));
     return reshape(graph, sum, shape);
+  },
+  /** Later updates of one place win. */
+  TensorScatterUpdate: (inputs, _, graph) => {
+    const [x, indices] = [operand(inputs, 'tensor'), operand(inputs, 'indices')];
+    const at = graph.add('Cast', [indices], indices.shape, { dtype: 'int64', attributes: { to: 'int64' } });
+    return graph.add('ScatterND', [x, at, operand(inputs, 'updates')], x.shape);
+  },
+  /** [...shape] -> [...shape, ...shape], zero but for the diagonal. */
+  Diag: (inputs, _, graph) => {
+    const x = operand(inputs, 'x');
+    const n = count(x.shape);
+    const own = constantOf(
+      Uint8Array.from({ length: n * n }, (_v, i) => (i % (n + 1) === 0 ? 1 : 0)),
+      [n, n],
+      'bool',
+    );
+    const rows = reshape(graph, x, [n, 1]);
+    return reshape(graph, where(graph, own, rows, uniform(0, [], x.dtype), [n, n]), [...x.shape, ...x.shape]);
   },
   /** Rows of a number outside of 0 .. numSegments - 1 are dropped, by way of one row more. */
   UnsortedSegmentSum: (inputs, { numSegments }: { numSegments: number }, graph) => {
@@ -134,13 +162,10 @@ export const indexing: Record<string, Rule> = {
     const hit = compare(graph, 'Equal', reshape(graph, indices, [...indices.shape, 1]), classes, shape);
     return where(graph, hit, uniform(onValue, [], dtype), uniform(offValue, [], dtype), shape);
   },
-  Reverse: (inputs, { dims }: { dims: number | number[] }, graph) => {
-    const x = operand(inputs, 'x');
-    const axes = util.parseAxisParam(dims, [...x.shape]);
-    if (axes.length === 0) return x;
-    const all = (v: number): Value => ints(axes.map(() => v));
-    return graph.add('Slice', [x, all(-1), all(BEFORE_FIRST), ints(axes), all(-1)], x.shape);
-  },
+  Reverse: (inputs, { dims }: { dims: number | number[] }, graph) =>
+    reverse(graph, operand(inputs, 'x'), dims),
+  /** Images [N, H, W, C]. */
+  FlipLeftRight: (inputs, _, graph) => reverse(graph, operand(inputs, 'image'), 2),
   StridedSlice: (
     inputs,
     a: Record<'begin' | 'end' | 'strides', number[]> & Record<`${string}Mask`, number>,

@@ -1,5 +1,6 @@
 import { backend_util, slice_util, util } from '@tensorflow/tfjs-core';
 import { ints, permuted, uniform, type Builder, type Value } from '../graph.js';
+import { sizesOf } from './operands.js';
 import type { Rule } from './rule.js';
 
 const x = (inputs: Record<string, Value>): Value => {
@@ -31,8 +32,12 @@ export const transpose = (graph: Builder, value: Value, perm: readonly number[])
   graph.add('Transpose', [value], permuted(value.shape, perm), { attributes: { perm } });
 
 export const concat = (graph: Builder, values: readonly Value[], axis: number): Value => {
+  const shapes = values.map((v) => [...v.shape]);
+  backend_util.assertParamsConsistent(shapes, axis);
   const parts = values.filter((v) => !v.shape.includes(0));
-  const [only] = parts;
+  const [only = values[0]] = parts;
+  if (parts.length === 0 && only !== undefined)
+    return uniform(0, backend_util.computeOutShape(shapes, axis), only.dtype);
   if (parts.length === 1 && only !== undefined) return only;
   const shape = backend_util.computeOutShape(
     parts.map((v) => [...v.shape]),
@@ -66,7 +71,9 @@ export const layout: Record<string, Rule> = {
   },
   ExpandDims: (inputs, { dim }: { dim: number }, graph) => {
     const value = x(inputs);
-    const at = dim < 0 ? value.shape.length + 1 + dim : dim;
+    const rank = value.shape.length;
+    const at = dim < 0 ? rank + 1 + dim : dim;
+    if (at < 0 || at > rank) throw new Error(`axis ${dim} is not in ${-(rank + 1)} .. ${rank}`);
     return reshape(graph, value, [...value.shape.slice(0, at), 1, ...value.shape.slice(at)]);
   },
   Transpose: (inputs, { perm }: { perm: number[] }, graph) => transpose(graph, x(inputs), perm),
@@ -76,6 +83,8 @@ export const layout: Record<string, Rule> = {
   },
   Pack: (inputs, { axis }: { axis: number }, graph) => {
     const values = Object.values(inputs);
+    if (new Set(values.map(({ shape, dtype }) => `${dtype}[${shape.join()}]`)).size > 1)
+      throw new Error('all tensors that are stacked must have one shape and type');
     const rank = (values[0] as Value).shape.length;
     const at = axis < 0 ? rank + 1 + axis : axis;
     return concat(
@@ -104,15 +113,16 @@ export const layout: Record<string, Rule> = {
   SplitV: (inputs, attributes: { numOrSizeSplits: number | number[]; axis: number }, graph) => {
     const value = x(inputs);
     const axis = axisOf(attributes.axis, value);
-    const info = { shape: [...value.shape] } as Parameters<typeof backend_util.prepareSplitSize>[0];
+    const info = sizesOf(value) as Parameters<typeof backend_util.prepareSplitSize>[0];
     const sizes = backend_util.prepareSplitSize(info, attributes.numOrSizeSplits, axis);
     const shapes = sizes.map((size) => value.shape.map((d, i) => (i === axis ? size : d)));
     return graph.addMany('Split', [value, ints(sizes)], shapes, { axis });
   },
   Slice: (inputs, { begin, size }: { begin: number | number[]; size: number | number[] }, graph) => {
     const value = x(inputs);
-    const info = { shape: [...value.shape] } as Parameters<typeof slice_util.parseSliceParams>[0];
+    const info = sizesOf(value);
     const [starts = [], sizes = []] = slice_util.parseSliceParams(info, begin, size);
+    slice_util.assertParamsValid(info, starts, sizes);
     return slice(graph, value, starts, sizes);
   },
   PadV2: (

@@ -36,7 +36,8 @@ const quantifier =
 const position =
   (op: string): Rule =>
   (inputs, { axis }: { axis: number }, graph) => {
-    const x = operand(inputs, 'x');
+    const given = operand(inputs, 'x');
+    const x = given.dtype === 'bool' ? cast(graph, given, 'int32') : given;
     const at = axisOf(axis, x);
     const shape = x.shape.filter((_, i) => i !== at);
     const index = graph.add(op, [x], shape, { dtype: 'int64', attributes: { axis: at, keepdims: 0 } });

@@ -112,6 +112,7 @@ export const elementwise = cases({
   'Sign int32': whole(tf.sign),
   Floor: unary(tf.floor, -3, 3),
   Ceil: unary(tf.ceil, -3, 3),
+  'Round int32': (d) => ({ inputs: { x: d.wholes(d.shape(2), -9, 9) }, fn: (t) => tf.round(at(t, 'x')) }),
   'Round with halves': (d) => ({
     inputs: { x: d.among(d.shape(2, 8), [-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 0.4, -3.7]) },
     fn: (t) => tf.round(at(t, 'x')),
@@ -241,6 +242,13 @@ export const logic = cases({
     const [p, q] = d.broadcasting();
     return {
       inputs: { c: d.truths(p), a: d.floats(p), b: d.floats(q) },
+      fn: (t) => tf.where(at(t, 'c'), at(t, 'a'), at(t, 'b')),
+    };
+  },
+  'Select of truth values': (d) => {
+    const shape = d.shape(2);
+    return {
+      inputs: { c: d.truths(shape), a: d.truths(shape), b: d.truths(shape) },
       fn: (t) => tf.where(at(t, 'c'), at(t, 'a'), at(t, 'b')),
     };
   },

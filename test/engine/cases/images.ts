@@ -49,6 +49,19 @@ export const convolutions = cases({
       gradients: [],
     };
   },
+  'Conv2D channels first': (d) => {
+    const c = convolution(d);
+    const [n, h, w, ci] = c.shape as [number, number, number, number];
+    const pad = typeof c.pad === 'string' ? c.pad : ([c.pad[0], c.pad[3], c.pad[1], c.pad[2]] as Explicit);
+    const rounding = typeof pad === 'string' ? undefined : 'floor';
+    const first = (x: Tensor4D): Tensor4D => tf.transpose(x, [0, 3, 1, 2]);
+    const last = (x: Tensor4D): Tensor4D => tf.transpose(x, [0, 2, 3, 1]);
+    return {
+      inputs: { x: d.floats([n, ci, h, w]), w: d.floats(c.filter) },
+      fn: (t) => tf.conv2d(at4(t, 'x'), at4(t, 'w'), c.stride, pad, 'NCHW', 1, rounding),
+      oracle: (t) => first(apply(c)(last(at4(t, 'x')), at4(t, 'w'))),
+    };
+  },
   'Conv2D in one dimension': (d) => {
     const [k, stride] = [d.whole(1, 4), d.whole(1, 2)];
     return {
@@ -335,6 +348,24 @@ export const fused = cases({
           ...(activation === 'prelu' ? { preluActivationWeights: at(t, 'slope') } : {}),
         }),
       gradients: ['a', 'b', 'bias'],
+    };
+  },
+  'FusedConv2D channels first': (d) => {
+    // tfjs itself refuses the slopes of PReLU in this order.
+    const activation = d.pick('linear', 'relu', 'elu', 'sigmoid', 'leakyrelu');
+    const common = { strides: 1, pad: 'same', activation, leakyreluAlpha: 0.3 } as const;
+    return {
+      inputs: { x: d.floats([2, 3, 4, 5]), filter: d.floats([3, 3, 3, 2]), bias: d.floats([2]) },
+      fn: (t) =>
+        tf.fused.conv2d({
+          ...{ ...common, x: at4(t, 'x'), filter: at4(t, 'filter'), bias: at(t, 'bias'), dataFormat: 'NCHW' },
+        }),
+      oracle: (t) => {
+        const x = tf.transpose(at4(t, 'x'), [0, 2, 3, 1]);
+        const y = tf.fused.conv2d({ ...common, x, filter: at4(t, 'filter'), bias: at(t, 'bias') });
+        return tf.transpose(y, [0, 3, 1, 2]);
+      },
+      gradients: [],
     };
   },
   FusedBatchNorm: (d) => {

@@ -44,6 +44,11 @@ export const layout = cases({
     fn: (t) => tf.concat([at(t, 'a'), at(t, 'b'), at(t, 'c')], 1),
     gradients: ['a', 'c'],
   }),
+  'Concat of nothing': (d) => ({
+    inputs: { a: d.floats([2, 0]), b: d.floats([2, 0]) },
+    fn: (t) => tf.concat([at(t, 'a'), at(t, 'b')], 1),
+    gradients: [],
+  }),
   Pack: (d) => {
     const shape = d.shape(2);
     const axis = d.whole(-3, 2);
@@ -241,6 +246,28 @@ export const indexing = cases({
   'StridedSlice with an ellipsis': (d) => ({
     inputs: { x: d.any(d.shape(4)) },
     fn: (t) => tf.stridedSlice(at(t, 'x'), [0, 0], [0, 1], [1, 1], 0, 0, 1, 0, 2),
+    gradients: [],
+  }),
+  TensorScatterUpdate: (d) => {
+    const shape = d.shape(3, 5);
+    const depth = d.whole(1, 2);
+    // Each place once: which of two updates wins is nobody's promise.
+    const places = [...Array(Math.min(...shape.slice(0, depth))).keys()];
+    const rows = places.map((n) => Array<number>(depth).fill(n));
+    return {
+      inputs: { x: d.floats(shape), u: d.floats([places.length, ...shape.slice(depth)]) },
+      fn: (t) => tf.tensorScatterUpdate(at(t, 'x'), tf.tensor2d(rows, undefined, 'int32'), at(t, 'u')),
+      gradients: [],
+    };
+  },
+  Diag: (d) => ({
+    inputs: { x: d.any(d.shape(d.whole(1, 2))) },
+    fn: (t) => tf.diag(at(t, 'x')),
+    gradients: [],
+  }),
+  FlipLeftRight: (d) => ({
+    inputs: { x: d.floats(d.shape(4)) },
+    fn: (t) => tf.image.flipLeftRight(at4(t, 'x')),
     gradients: [],
   }),
   'TopK with ties': (d) => {

@@ -46,6 +46,21 @@ export const networks: Case[] = [
       return tf.reshape(tf.transpose(tf.matMul(weights, heads('v')), [0, 2, 1, 3]), [2, 5, 8]);
     },
   })),
+  named('local response normalisation', 'LRN', (d) => {
+    const radius = d.whole(1, 4);
+    return {
+      inputs: { x: d.floats([2, 3, 2, d.whole(1, 9)]) },
+      fn: (t) => tf.localResponseNormalization(at(t, 'x') as tf.Tensor4D, radius, 1.5, 0.4, 0.7),
+    };
+  }),
+  named('gradient of local response normalisation', 'LRNGrad', (d) => ({
+    inputs: { x: d.floats([1, 2, 3, 7]) },
+    fn: (t) => tf.localResponseNormalization(at(t, 'x') as tf.Tensor4D, 2),
+  })),
+  named('selu and elu', 'Selu', (d) => ({
+    inputs: { x: d.floats(d.shape(3), -3, 3) },
+    fn: (t) => tf.mul(tf.selu(at(t, 'x')), tf.elu(at(t, 'x'))),
+  })),
   named('cross entropy of a softmax', 'OneHot', (d) => ({
     inputs: { x: d.floats([6, 4], -3, 3), labels: d.wholes([6], 0, 3) },
     fn: (t) => tf.losses.softmaxCrossEntropy(tf.oneHot(at(t, 'labels'), 4), at(t, 'x')),

@@ -36,7 +36,7 @@ const position =
     const rank = d.whole(1, 3);
     const shape = d.shape(rank, 6);
     const axis = d.whole(-rank, rank - 1);
-    const x = d.pick(d.floats(shape), d.among(shape, [-1, 0, 1]), d.wholes(shape, -2, 2));
+    const x = d.pick(d.floats(shape), d.among(shape, [-1, 0, 1]), d.wholes(shape, -2, 2), d.truths(shape));
     return { inputs: { x }, fn: (t) => fn(at(t, 'x'), axis), gradients: [] };
   };
 type Cumulative = (x: Tensor, axis: number, exclusive: boolean, reverse: boolean) => Tensor;
@@ -112,6 +112,20 @@ export const products = cases({
     fn: (t) => tf.matMul(at(t, 'a'), at(t, 'b')),
     gradients: [],
   }),
+  Einsum: (d) => {
+    const [b, h, i, j, k] = d.shape(5, 3) as [number, number, number, number, number];
+    const [equation, p, q] = d.pick<[string, number[], number[]]>(
+      ['ik,kj->ij', [i, k], [k, j]],
+      ['bhik,bhjk->bhij', [b, h, i, k], [b, h, j, k]],
+      ['bik,hk->hbi', [b, i, k], [h, k]],
+      ['ij,ij->', [i, j], [i, j]],
+    );
+    return {
+      inputs: { a: d.floats(p), b: d.floats(q) },
+      fn: (t) => tf.einsum(equation, at(t, 'a'), at(t, 'b')),
+      gradients: [],
+    };
+  },
   'BatchMatMul int32': (d) => ({
     inputs: { a: d.wholes([3, 4], -9, 9), b: d.wholes([4, 2], -9, 9) },
     fn: (t) => tf.matMul(at(t, 'a'), at(t, 'b')),

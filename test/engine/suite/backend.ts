@@ -88,6 +88,12 @@ class RecordingBackend extends tf.KernelBackend {
     return { shape, dtype, made: { shape, dtype, data } };
   }
 
+  /** A clone shares its data; tfjs counts on it when it looks for leaks. */
+  clone({ dataId, shape, dtype }: tf.TensorInfo): tf.TensorInfo {
+    this.incRef(dataId);
+    return { dataId, shape, dtype };
+  }
+
   /** Records a call; the tracer says what comes out. */
   call(kernel: string, given: tf.NamedTensorInfoMap, attributes: tf.NamedAttrMap): tf.TensorInfo[] {
     const inputs: Record<string, Piece> = {};
@@ -186,6 +192,7 @@ export const registerRecording = (engine: Engine): (() => number) => {
       kernelName,
       backendName: BACKEND,
       kernelFunc: ({ inputs, attrs }) => {
+        if (kernelName === 'Identity') return backend.clone(inputs['x'] as tf.TensorInfo);
         const outputs = backend.call(kernelName, inputs, attrs ?? {});
         return outputs.length === 1 && !LISTS.has(kernelName) ? (outputs[0] as tf.TensorInfo) : outputs;
       },

@@ -1,6 +1,6 @@
 /**
- * Runs tfjs-core's own operator tests on compiled programs, in a process of its own:
- * `node dist/test/engine/suite/main.js outcomes.json [provider] [files]`.
+ * Runs tfjs-core's own operator tests on compiled programs, in a process of its own, and writes the page of docs/ about
+ * them: `node dist/test/engine/suite/main.js page.md [provider] [part of a file's name]`. Prints what nobody expected.
  */
 import { readdirSync, writeFileSync } from 'node:fs';
 import { createRequire, register } from 'node:module';
@@ -8,7 +8,9 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { onnxEngine } from '../../../src/engine/index.js';
 import { BACKEND, registerRecording } from './backend.js';
+import { format, resolveConfig } from 'prettier';
 import type { Outcome } from './outcome.js';
+import { judge, page } from './table.js';
 
 interface Spec {
   readonly fullName: string;
@@ -24,7 +26,7 @@ interface Environment {
   execute(): Promise<unknown>;
 }
 
-const [, , file = 'outcomes.json', provider = 'cpu', wanted = ''] = process.argv;
+const [, , file = 'docs/engine-operators.md', provider = 'cpu', wanted = ''] = process.argv;
 const require = createRequire(import.meta.url);
 const dist = join(require.resolve('@tensorflow/tfjs-core'), '..');
 const load = (path: string): Promise<unknown> => import(pathToFileURL(join(dist, path)).href);
@@ -62,7 +64,7 @@ environment.addReporter({
     const at = fullName.indexOf(MARK);
     if (at < 0) return;
     outcomes.push({
-      suite: fullName.slice(0, at),
+      suite: fullName.slice(0, at).trim(),
       test: fullName.slice(at + MARK.length),
       ...(failure === undefined ? {} : { error: failure.message }),
       programs: programs() - before,
@@ -71,4 +73,9 @@ environment.addReporter({
 });
 await environment.execute();
 await engine.dispose();
-writeFileSync(file, JSON.stringify(outcomes));
+const verdict = judge(outcomes);
+const options = await resolveConfig('docs/engine-operators.md');
+writeFileSync(file, await format(page(verdict), { ...options, parser: 'markdown' }));
+// eslint-disable-next-line no-console -- a program of its own
+console.log(verdict.problems.join('\n'));
+process.exitCode = verdict.problems.length === 0 ? 0 : 1;
