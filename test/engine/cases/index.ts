@@ -3,6 +3,7 @@ import { depthwise, volumes } from './depthwise.js';
 import { activations, constants, elementwise, logic } from './elementwise.js';
 import { convolutions, fused, pooling, resizing } from './images.js';
 import { indexing, layout } from './layout.js';
+import { models } from './models.js';
 import { networks } from './networks.js';
 import { products, reductions } from './reductions.js';
 
@@ -22,5 +23,6 @@ export const families: Record<string, readonly Case[]> = {
   pooling,
   resizing,
   fused,
+  models,
   networks,
 };
