@@ -17,8 +17,11 @@ interface Found {
   readonly path: string;
 }
 
-/** The package beside mesocast, then in the working directory; only in the folder that MESOCAST_TFJS_NODE names, if any. */
-const findPackage = (): Found => {
+/**
+ * The package beside mesocast, then in the working directory; only in the folder that MESOCAST_TFJS_NODE names, if any.
+ * @throws EngineError when it is in none
+ */
+export const findTensorflow = (): Found => {
   const folder = process.env[FOLDER];
   const places =
     folder === undefined || folder === ''
@@ -50,7 +53,7 @@ const setEnvironment = (threads: number | undefined): void => {
  * @throws EngineError when the package is missing or does not load
  */
 export const tensorflowEngine = async (threads?: number): Promise<Engine> => {
-  const { name, path } = findPackage();
+  const { name, path } = findTensorflow();
   setEnvironment(threads);
   const connection = connect<Tape>({
     worker: new URL('./tensorflow-worker.js', import.meta.url),
