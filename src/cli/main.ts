@@ -6,10 +6,12 @@ import { hideBin } from 'yargs/helpers';
 import { closest, didYouMean } from '../pipeline/closest.js';
 import { MesocastError, UsageError, exitCodeOf, messageOf } from '../pipeline/errors.js';
 import { attachCommand } from './attach.js';
+import { calibrateCommand } from './calibrate.js';
 import type { Args, Command } from './command.js';
 import { demoCommand } from './demo.js';
 import { doctorCommand } from './doctor.js';
 import { evaluateCommand } from './evaluate.js';
+import { exportCommand } from './export.js';
 import { forecastCommand } from './forecast.js';
 import { pluginsCommand } from './plugins.js';
 import { simulateCommand } from './simulate.js';
@@ -23,6 +25,8 @@ const commands: readonly Command[] = [
   simulateCommand,
   trainCommand,
   evaluateCommand,
+  calibrateCommand,
+  exportCommand,
   doctorCommand,
   pluginsCommand,
   demoCommand,

@@ -69,7 +69,7 @@ export const bind = (network: Network, params: Named<Tensor>) => {
 };
 
 /** Beyond these, normalised values are held: whatever a roll-out does, it stays finite. */
-const LIMITS = [-0.5, 1.5] as const;
+export const LIMITS = [-0.5, 1.5] as const;
 
 /** One observed frame taken into the state. */
 export const observe = (
