@@ -2,15 +2,15 @@ import { openEngine } from '../src/engine/index.js';
 import { loadForecaster } from '../src/forecaster/folder.js';
 import { createRunner, type StateHandles } from '../src/forecaster/programs.js';
 import type { FrameShape } from '../src/pipeline/frame.js';
-import { median, type Row } from './table.js';
+import { median, type BenchOptions, type Result } from './table.js';
 
 const THREADS = 2;
 const RUNS = 15;
 const [CONTEXT, HORIZON] = [10, 50];
 
 /** From ten frames of one 64 x 64 series to fifty forecast frames on the host, from nothing: 10 observations, one roll-out. */
-export const benchForecast = async (): Promise<{ rows: Row[]; figures: Record<string, number> }> => {
-  const engine = await openEngine('cpu', THREADS);
+export const benchForecast = async ({ device }: BenchOptions): Promise<Result> => {
+  const engine = await openEngine(device, THREADS);
   try {
     const runner = createRunner(await loadForecaster('dendrite'), engine);
     const shape: FrameShape = [64, 64, 1];
@@ -42,7 +42,7 @@ export const benchForecast = async (): Promise<{ rows: Row[]; figures: Record<st
     await runner.dispose();
     const ms = median(times);
     return {
-      rows: [{ what: `forecast ${CONTEXT} -> ${HORIZON} of one 64x64 series`, ms }],
+      tables: [[[`forecast ${CONTEXT} -> ${HORIZON} of one 64 x 64 series`, { ms }]]],
       figures: { forecast_ms: ms },
     };
   } finally {

@@ -1,24 +1,37 @@
+import { benchCompile } from './compile.js';
 import { benchEngine } from './engine.js';
 import { benchForecast } from './forecast.js';
-import { formatTable } from './table.js';
+import { benchRollOut } from './roll-out.js';
+import { formatTable, type BenchOptions, type Result } from './table.js';
 
-const benches = { forecast: benchForecast, engine: benchEngine };
+const benches: Record<string, (options: BenchOptions) => Promise<Result>> = {
+  forecast: benchForecast,
+  engine: benchEngine,
+  'roll-out': benchRollOut,
+  compile: benchCompile,
+};
 
-const wanted = process.argv.slice(2).filter((word) => !word.startsWith('--'));
-const json = process.argv.includes('--json');
-const unknown = wanted.find((name) => !(name in benches));
-if (unknown !== undefined) {
-  console.error(
-    `there is no bench "${unknown}"; choose of ${Object.keys(benches).join(', ')}, or none for all`,
-  );
+const USAGE = `npm run bench -- [${Object.keys(benches).join('|')}] [--device cpu] [--json]`;
+const refuse = (message: string): never => {
+  console.error(`${message}\n  ${USAGE}`);
   process.exit(2);
+};
+
+const wanted: string[] = [];
+let [device, json] = ['cpu', false];
+const words = process.argv.slice(2);
+for (let word = words.shift(); word !== undefined; word = words.shift()) {
+  if (word === '--json') json = true;
+  else if (word === '--device') device = words.shift() ?? refuse('--device needs a name');
+  else if (word in benches) wanted.push(word);
+  else refuse(`there is no bench or option "${word}"`);
 }
 
 const figures: Record<string, number> = {};
 for (const [name, bench] of Object.entries(benches)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
-  const result = await bench((line) => console.log(line));
-  console.log(`${formatTable(result.rows)}\n`);
+  const result = await bench({ device, note: (line) => console.log(line) });
+  for (const table of result.tables) console.log(`${formatTable(table)}\n`);
   Object.assign(figures, result.figures);
 }
 if (json) console.log(JSON.stringify(figures));

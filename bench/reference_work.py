@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 
 work = json.loads(sys.argv[1])
+on_gpu = work.get("device", "cpu") != "cpu" and torch.cuda.is_available()
+torch.set_default_device("cuda" if on_gpu else "cpu")
 n, t, size, channels, kernel = (work[key] for key in ("n", "t", "size", "channels", "kernel"))
 torch.set_num_threads(work["threads"])
 torch.manual_seed(1)
@@ -64,6 +66,8 @@ def step():
 def timed(action):
     start = time.perf_counter()
     action()
+    if on_gpu:
+        torch.cuda.synchronize()
     return 1e3 * (time.perf_counter() - start)
 
 

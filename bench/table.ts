@@ -1,11 +1,16 @@
-/** One line of a bench's table. */
-export interface Row {
-  readonly what: string;
-  /** Median milliseconds. */
-  readonly ms: number;
-  readonly peerMs?: number;
-  /** Ours over the peer's. */
-  readonly ratio?: number;
+/** One line of a bench's table: what was done, and its figures under the names of their columns. */
+export type Row = readonly [what: string, figures: Readonly<Record<string, number | string | undefined>>];
+
+/** What a bench gives: tables for people, figures by name for programs. */
+export interface Result {
+  readonly tables: readonly (readonly Row[])[];
+  readonly figures: Readonly<Record<string, number>>;
+}
+
+export interface BenchOptions {
+  /** As `mesocast --device`. */
+  readonly device: string;
+  readonly note: (line: string) => void;
 }
 
 export const median = (values: readonly number[]): number => {
@@ -16,27 +21,24 @@ export const median = (values: readonly number[]): number => {
     : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 };
 
-/** Rows as aligned text; columns that no row has are left out. */
+const cellOf = (value: number | string | undefined): string => {
+  if (typeof value !== 'number') return value ?? '-';
+  return Math.abs(value) < 10
+    ? value.toFixed(2)
+    : Math.abs(value) < 100
+      ? value.toFixed(1)
+      : value.toFixed(0);
+};
+
+/** Rows as aligned text, with a column for each figure that any row has. */
 export const formatTable = (rows: readonly Row[]): string => {
-  const peers = rows.some(({ peerMs }) => peerMs !== undefined);
-  const lines = [['', 'ms', ...(peers ? ['PyTorch ms', 'ratio'] : [])]];
-  for (const { what, ms, peerMs, ratio } of rows) {
-    lines.push([
-      what,
-      ms.toFixed(1),
-      ...(peers ? [peerMs?.toFixed(1) ?? '-', ratio?.toFixed(2) ?? '-'] : []),
-    ]);
-  }
-  const widths = (lines[0] as string[]).map((_, column) =>
-    Math.max(...lines.map((line) => (line[column] ?? '').length)),
-  );
-  return lines
-    .map((line) =>
-      line
-        .map((cell, column) =>
-          column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0),
-        )
-        .join('  '),
-    )
-    .join('\n');
+  const columns = [...new Set(rows.flatMap(([, figures]) => Object.keys(figures)))];
+  const lines = [
+    ['', ...columns],
+    ...rows.map(([what, figures]) => [what, ...columns.map((column) => cellOf(figures[column]))]),
+  ];
+  const widths = ['', ...columns].map((_, k) => Math.max(...lines.map((line) => (line[k] ?? '').length)));
+  const aligned = (cell: string, k: number): string =>
+    k === 0 ? cell.padEnd(widths[k] ?? 0) : cell.padStart(widths[k] ?? 0);
+  return lines.map((line) => line.map(aligned).join('  ')).join('\n');
 };
