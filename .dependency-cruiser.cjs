@@ -76,7 +76,7 @@ module.exports = {
       name: 'training-knows-no-network',
       comment: 'The trainer gets encoder, predictor and decoder through the registry.',
       severity: 'error',
-      from: { path: '^src/training/' },
+      from: { path: '^src/(training|evaluation|uncertainty)/' },
       to: { path: '^(plugins|src/cli|src/stages)/' },
     },
     {

@@ -1,12 +1,16 @@
+import { join, resolve } from 'node:path';
+import type { Argv } from 'yargs';
 import { z } from 'zod';
 import { attachSchema } from '../pipeline/config.js';
 import { optionsOf } from '../pipeline/options.js';
+import type { Evaluation } from '../evaluation/evaluate.js';
 import type { Command } from './command.js';
 import { declareOptions, given, parseFlags, texts } from './command.js';
 import type { Progress } from './ui.js';
 
-const { context, horizon, stride, device, threads, range } = attachSchema.shape;
-const schema = z.strictObject({
+const { context, horizon, stride, device, threads, range, ensemble } = attachSchema.shape;
+/** What commands that work on held-out series are told. */
+export const heldOutShape = {
   forecaster: z.string(),
   data: z.array(z.string()).min(1, 'name a folder of frames'),
   context,
@@ -16,6 +20,18 @@ const schema = z.strictObject({
   range,
   device,
   threads,
+  ensemble,
+};
+const schema = z.strictObject({
+  ...heldOutShape,
+  report: z
+    .string()
+    .optional()
+    .describe('folder for a page with plots (report.html), its pictures and report.json'),
+  threshold: z
+    .number()
+    .default(0.5)
+    .describe('normalised value between two phases, or between a grain and its boundary; for the report'),
 });
 const options = optionsOf(schema).filter(({ name }) => name !== 'forecaster' && name !== 'data');
 
@@ -24,6 +40,29 @@ const shownLeads = (horizon: number): number[] =>
   [...new Set([1, 2, 5, 10, 20, 30, 40, 50, horizon])]
     .filter((lead) => lead <= horizon)
     .sort((a, b) => a - b);
+
+const coverageLines = ({ uncertainty }: Evaluation): string[] =>
+  (uncertainty?.intervals?.bands ?? []).map(({ from, to, all, interface: onInterface }) => {
+    const ninety = uncertainty?.intervals?.levels.indexOf(0.9) ?? -1;
+    const percent = (shares: readonly number[] | undefined): string =>
+      shares === undefined ? 'none' : `${(100 * (shares[ninety] ?? 0)).toFixed(1)} %`;
+    return `90 % intervals, leads ${from} to ${to}: ${percent(all)} of all pixels, on interfaces ${percent(onInterface)}`;
+  });
+
+/** The forecaster and the folders. */
+export const declareHeldOut = (yargs: Argv): Argv =>
+  yargs
+    .positional('forecaster', {
+      type: 'string',
+      demandOption: true,
+      describe: 'a forecaster folder, or the name of one that ships with mesocast',
+    })
+    .positional('data', {
+      type: 'string',
+      array: true,
+      demandOption: true,
+      describe: 'folders of frames; each folder with frames, at any depth, is a series',
+    });
 
 export const evaluateCommand: Command = {
   usage: 'evaluate <forecaster> <data..>',
@@ -35,31 +74,25 @@ export const evaluateCommand: Command = {
     ],
     ['mesocast evaluate my-forecaster run-1 run-2 --horizon 20 --json', 'as one JSON object'],
   ],
-  declare: (yargs) =>
-    declareOptions(
-      yargs
-        .positional('forecaster', {
-          type: 'string',
-          demandOption: true,
-          describe: 'a forecaster folder, or the name of one that ships with mesocast',
-        })
-        .positional('data', {
-          type: 'string',
-          array: true,
-          demandOption: true,
-          describe: 'folders of frames; each folder with frames, at any depth, is a series',
-        }),
-      options,
-    ),
+  declare: (yargs) => declareOptions(declareHeldOut(yargs), options),
   run: async (args, ui) => {
     const flags = { ...given(args, options), forecaster: String(args.forecaster), data: texts(args, 'data') };
     const settings = parseFlags(schema, flags, ['forecaster', 'data']);
-    const { evaluate } = await import('../training/evaluate.js');
+    const { evaluate, evaluateInDetail } = await import('../evaluation/evaluate.js');
     let progress: Progress | undefined;
-    const evaluation = await evaluate({ ...settings, notice: ui.warn }, (done, of) => {
+    const watch = (done: number, of: number): void => {
       progress ??= ui.progress('windows', of);
       progress.update(done, '');
-    }).finally(() => progress?.stop());
+    };
+    const work = async (): Promise<Evaluation> => {
+      const asked = { ...settings, notice: (message: string) => ui.warn(message) };
+      if (settings.report === undefined) return evaluate(asked, watch);
+      const { writeReport } = await import('../evaluation/report/write-report.js');
+      const detail = await evaluateInDetail(asked, watch);
+      await writeReport(settings.report, detail, settings.data);
+      return detail.report;
+    };
+    const evaluation = await work().finally(() => progress?.stop());
     const column = (values: readonly number[], lead: number): string =>
       (values[lead - 1] ?? 0).toFixed(4).padStart(12);
     ui.result(evaluation, [
@@ -70,6 +103,10 @@ export const evaluateCommand: Command = {
           `${String(lead).padStart(6)}${[evaluation.rmse, evaluation.persistence_rmse, evaluation.linear_rmse, evaluation.skill, evaluation.ssim].map((values) => column(values, lead)).join('')}`,
       ),
       `mean skill over persistence ${evaluation.mean_skill.toFixed(4)}`,
+      ...coverageLines(evaluation),
+      ...(settings.report === undefined
+        ? []
+        : [`report     ${join(resolve(settings.report), 'report.html')}`]),
     ]);
     return 0;
   },

@@ -36,6 +36,17 @@ export const attachSchema = z.strictObject({
   context: z.number().int().min(2).default(10).describe('frames a forecast stands on'),
   horizon: count.default(50).describe('leads to forecast'),
   stride: count.default(1).describe('frames per model step: lead l is l * stride frames ahead'),
+  ensemble: count
+    .optional()
+    .describe(
+      'forecasts are the average of so many members, each the forecaster seen through a symmetry (flips, turns; shifts where periodic), and carry their spread; default: 1, with --interval what the forecaster is calibrated for',
+    ),
+  interval: z
+    .number()
+    .optional()
+    .describe(
+      'forecasts carry intervals that cover the truth at this level, such as 0.9 (see `mesocast calibrate`)',
+    ),
   forecastEvery: count.default(1).describe('forecast from every Nth frame only'),
   policy: z
     .enum(['every', 'latest'])

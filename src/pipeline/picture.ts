@@ -9,13 +9,15 @@ import { sizeOf } from './frame.js';
 
 /** What a picture shows. Frames are [H, W, C] in physical values; of several channels, three are colours, else the first is drawn. */
 export interface Picture {
-  /** The last frame that the forecast saw. */
-  readonly context: Float32Array;
+  /** The last frame that the forecast saw; not drawn if absent. */
+  readonly context?: Float32Array;
   readonly leads: readonly number[];
   /** One frame per entry of `leads`. */
   readonly predicted: readonly Float32Array[];
-  /** One frame per entry of `leads`; undefined where none came, drawn as an empty tile. */
-  readonly truth: readonly (Float32Array | undefined)[];
+  /** One frame per entry of `leads`; undefined where none came, drawn as an empty tile. Without, there is no second row. */
+  readonly truth?: readonly (Float32Array | undefined)[];
+  /** Letters before the rows; default: P and G. */
+  readonly rows?: readonly [string, string];
   readonly shape: FrameShape;
   /** Values drawn with the first and the last colour. */
   readonly normalisation: Normalisation;
@@ -38,17 +40,17 @@ const EMPTY: Rgb = [226, 226, 226];
 
 /**
  * Writes a PNG like the figures of papers on forecasting: the last context frame at the left, then one column per
- * lead, predicted frames (P) above ground truth (G), the leads written above. Small frames are enlarged by a whole
+ * lead, predicted frames (P) above ground truth (G) or what else `rows` says, the leads written above. Small frames are enlarged by a whole
  * factor without smoothing, large ones averaged down.
  * @throws RangeError when the lists differ in length or a frame does not have the shape
  */
 export const writePicture = async (path: string, picture: Picture): Promise<void> => {
-  const { context, leads, predicted, truth, shape } = picture;
-  if (predicted.length !== leads.length || truth.length !== leads.length)
+  const { context, leads, predicted, truth, shape, rows: letters = ['P', 'G'] } = picture;
+  if (predicted.length !== leads.length || (truth ?? leads).length !== leads.length)
     throw new RangeError(
-      `${leads.length} leads, ${predicted.length} predicted and ${truth.length} true frames`,
+      `${leads.length} leads, ${predicted.length} predicted and ${truth?.length} true frames`,
     );
-  for (const frame of [context, ...predicted, ...truth])
+  for (const frame of [context, ...predicted, ...(truth ?? [])])
     if (frame !== undefined && frame.length !== sizeOf(shape))
       throw new RangeError(`a frame of ${frame.length} values in a picture of ${shape.join('x')} frames`);
 
@@ -58,9 +60,9 @@ export const writePicture = async (path: string, picture: Picture): Promise<void
   // A label may be wider than a narrow frame.
   const column = Math.max(tile.width, ...labels.map((label) => textWidth(label) * DOT + 2 * DOT));
   const top = MARGIN + LABEL + 2 * GAP;
-  const first = MARGIN + column + 3 * GAP + letter + 2 * GAP;
+  const first = MARGIN + (context === undefined ? 0 : column + 3 * GAP) + letter + 2 * GAP;
   const width = first + leads.length * (column + GAP) - GAP + MARGIN;
-  const height = top + 2 * tile.height + GAP + MARGIN;
+  const height = top + tile.height + (truth === undefined ? 0 : GAP + tile.height) + MARGIN;
   const canvas = createCanvas(width, height);
 
   const rows = [top, top + tile.height + GAP] as const;
@@ -72,17 +74,21 @@ export const writePicture = async (path: string, picture: Picture): Promise<void
   const label = (text: string, left: number, room: number, y: number): void =>
     canvas.text(text, left + Math.floor((room - textWidth(text) * DOT) / 2), y);
 
-  const contextTop = top + Math.floor((tile.height + GAP) / 2);
-  draw(context, MARGIN, contextTop);
-  label('t', MARGIN, column, contextTop - 2 * GAP - LABEL);
-  (['P', 'G'] as const).forEach((text, row) =>
-    canvas.text(text, first - 2 * GAP - letter, rows[row]! + Math.floor((tile.height - LABEL) / 2)),
-  );
+  if (context !== undefined) {
+    const contextTop = top + (truth === undefined ? 0 : Math.floor((tile.height + GAP) / 2));
+    draw(context, MARGIN, contextTop);
+    label('t', MARGIN, column, contextTop - 2 * GAP - LABEL);
+  }
+  letters
+    .slice(0, truth === undefined ? 1 : 2)
+    .forEach((text, row) =>
+      canvas.text(text, first - 2 * GAP - letter, rows[row]! + Math.floor((tile.height - LABEL) / 2)),
+    );
   leads.forEach((lead, at) => {
     const left = first + at * (column + GAP);
     label(`t+${lead}`, left, column, MARGIN);
     draw(predicted[at], left, rows[0]);
-    draw(truth[at], left, rows[1]);
+    if (truth !== undefined) draw(truth[at], left, rows[1]);
   });
   const png = await sharp(canvas.pixels, { raw: { width, height, channels: 3 } })
     .png()

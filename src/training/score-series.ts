@@ -13,6 +13,8 @@ export interface LeadSums {
   readonly persistenceMse: readonly number[];
   readonly linearMse: readonly number[];
   readonly ssim: readonly number[];
+  readonly persistenceSsim: readonly number[];
+  readonly linearSsim: readonly number[];
 }
 
 /** A window's forecast at one lead (0 is lead 1), with what came and what it was made from. Normalised frames. */
@@ -31,15 +33,26 @@ export const atLead = ({ series, start, frames }: WindowForecast, context: numbe
 /** Sums that windows are added to one after the other. */
 export const leadSums = (horizon: number) => {
   const zeros = (): number[] => Array<number>(horizon).fill(0);
-  const sums = { windows: 0, mse: zeros(), persistenceMse: zeros(), linearMse: zeros(), ssim: zeros() };
+  const sums = {
+    windows: 0,
+    mse: zeros(),
+    persistenceMse: zeros(),
+    linearMse: zeros(),
+    ssim: zeros(),
+    persistenceSsim: zeros(),
+    linearSsim: zeros(),
+  };
   const add = (forecast: WindowForecast, context: number): void => {
     sums.windows++;
+    const { shape } = forecast.series;
     for (let l = 0; l < horizon; l++) {
       const { predicted, truth, last, linear } = atLead(forecast, context, l);
       sums.mse[l]! += mse(predicted, truth);
       sums.persistenceMse[l]! += mse(last, truth);
       sums.linearMse[l]! += mse(linear, truth);
-      sums.ssim[l]! += ssim(predicted, truth, forecast.series.shape);
+      sums.ssim[l]! += ssim(predicted, truth, shape);
+      sums.persistenceSsim[l]! += ssim(last, truth, shape);
+      sums.linearSsim[l]! += ssim(linear, truth, shape);
     }
   };
   return { sums: sums as LeadSums, add };

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { FrameShape } from '../../src/pipeline/frame.js';
-import { evaluate } from '../../src/training/evaluate.js';
-import type { EvaluateOptions } from '../../src/training/evaluate.js';
+import { evaluate } from '../../src/evaluation/evaluate.js';
+import type { EvaluateOptions } from '../../src/evaluation/evaluate.js';
 import { frameBytes, framePath, movingField, putFrames, saveTiny } from '../support/tiny.js';
 
 const [CONTEXT, HORIZON] = [4, 3];

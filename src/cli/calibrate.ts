@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import { attachSchema } from '../pipeline/config.js';
+import { optionsOf } from '../pipeline/options.js';
+import type { Command } from './command.js';
+import { declareOptions, given, parseFlags, texts } from './command.js';
+import { declareHeldOut, heldOutShape } from './evaluate.js';
+import type { Progress } from './ui.js';
+
+const schema = z.strictObject({ ...heldOutShape, ensemble: attachSchema.shape.ensemble });
+const options = optionsOf(schema).filter(({ name }) => name !== 'forecaster' && name !== 'data');
+
+const percent = (value: number | undefined): string =>
+  value === undefined ? 'none' : `${(100 * value).toFixed(1)} %`;
+
+export const calibrateCommand: Command = {
+  usage: 'calibrate <forecaster> <data..>',
+  summary: 'Find how wide the intervals of a forecaster have to be, on series that it was not trained on',
+  examples: [
+    ['mesocast calibrate my-forecaster kept-apart --ensemble 4', 'writes calibration.json into its folder'],
+    [
+      'mesocast attach frames --forecaster my-forecaster --interval 0.9',
+      'forecasts with intervals from then on',
+    ],
+  ],
+  declare: (yargs) => declareOptions(declareHeldOut(yargs), options),
+  run: async (args, ui) => {
+    const flags = { ...given(args, options), forecaster: String(args.forecaster), data: texts(args, 'data') };
+    const settings = parseFlags(schema, flags, ['forecaster', 'data']);
+    const { calibrate } = await import('../evaluation/calibrate.js');
+    let progress: Progress | undefined;
+    const { path, calibration } = await calibrate(
+      { ...settings, notice: (message: string) => ui.warn(message) },
+      (done, of) => {
+        progress ??= ui.progress('windows', of);
+        progress.update(done, '');
+      },
+    ).finally(() => progress?.stop());
+    const { levels, bands, series, windows, members } = calibration;
+    const ninety = levels.indexOf(0.9);
+    ui.result(
+      { path, members, series, windows, levels, bands: bands.map(({ classes: _, ...band }) => band) },
+      [
+        `calibrated on ${windows} windows of ${series} series, ${members === 1 ? 'single forecasts' : `ensembles of ${members}`}`,
+        'coverage of 90 % intervals, of each half of the series calibrated on the other:',
+        ...bands.map(
+          ({ from, to, expected }) =>
+            `  leads ${from} to ${to}`.padEnd(20) +
+            `${percent(expected.all[ninety])} of all pixels, on interfaces ${percent(expected.interface?.[ninety])}`,
+        ),
+        `written    ${path}`,
+      ],
+    );
+    return 0;
+  },
+};

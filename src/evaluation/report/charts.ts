@@ -1,0 +1,193 @@
+import type { ReportData, ScoreName } from '../evaluate.js';
+import type { Statistic } from '../statistics.js';
+import type { UncertaintyReport } from '../uncertainty-scores.js';
+import { COLOURS, type Chart, type Line } from './chart.js';
+
+const LEAD = 'lead (frames ahead)';
+const leadsOf = ({ horizon, stride }: ReportData): number[] =>
+  Array.from({ length: horizon }, (_, l) => (l + 1) * stride);
+
+/** RMSE, skill and SSIM, each with its band over the series beside the baselines. */
+export const scoreCharts = (report: ReportData): Chart[] => {
+  const xs = leadsOf(report);
+  const of = (name: string, score: ScoreName, colour: string, dashed = false): Line => {
+    const { low, high } = report.over_series[score];
+    return { name, colour, dashed, values: report[score], band: { low, high } };
+  };
+  const three = (own: ScoreName, persistence: ScoreName, linear: ScoreName): Line[] => [
+    of('persistence', persistence, COLOURS.persistence, true),
+    of('linear extrapolation', linear, COLOURS.linear, true),
+    of('forecast', own, COLOURS.forecast),
+  ];
+  const skills = [...report.over_series.skill.low, ...report.skill, ...report.linear_skill];
+  return [
+    {
+      id: 'rmse',
+      title: 'Error',
+      x: LEAD,
+      y: 'RMSE (normalised values)',
+      xs,
+      lines: three('rmse', 'persistence_rmse', 'linear_rmse'),
+    },
+    {
+      id: 'skill',
+      title: 'Skill over persistence',
+      x: LEAD,
+      y: '1 - RMSE / RMSE of persistence',
+      xs,
+      domain: [Math.max(-1, Math.min(0, ...skills)), 1],
+      lines: [
+        of('linear extrapolation', 'linear_skill', COLOURS.linear, true),
+        of('forecast', 'skill', COLOURS.forecast),
+      ],
+    },
+    {
+      id: 'ssim',
+      title: 'Structural similarity',
+      x: LEAD,
+      y: 'SSIM',
+      xs,
+      lines: three('ssim', 'persistence_ssim', 'linear_ssim'),
+    },
+  ];
+};
+
+const NAMES: Readonly<Record<Statistic, readonly [title: string, y: string]>> = {
+  phase_fraction: ['Phase fraction', 'share of pixels above the threshold'],
+  mean: ['Mean value', 'normalised value'],
+  interface_length: ['Interface length', 'pixels'],
+  characteristic_length: ['Characteristic length', 'pixels'],
+  grains: ['Grains', 'number'],
+  grain_area: ['Mean grain area', 'pixels'],
+};
+
+export const statisticsCharts = (report: ReportData): Chart[] => {
+  const { leads, curves } = report.statistics;
+  const perLead = (Object.keys(NAMES) as Statistic[]).map((name): Chart => {
+    const { forecast, truth } = leads[name];
+    const [title, y] = NAMES[name];
+    return {
+      id: name.replaceAll('_', '-'),
+      title,
+      x: LEAD,
+      y,
+      xs: leadsOf(report),
+      lines: [
+        { name: 'truth', colour: COLOURS.truth, values: truth.mean, band: truth },
+        { name: 'forecast', colour: COLOURS.forecast, values: forecast.mean, band: forecast, dashed: true },
+      ],
+    };
+  });
+  const last = curves.at(-1);
+  if (last === undefined) return perLead;
+  const pair = ({ truth, forecast }: { truth: readonly number[]; forecast: readonly number[] }): Line[] => [
+    { name: 'truth', colour: COLOURS.truth, values: truth },
+    { name: 'forecast', colour: COLOURS.forecast, values: forecast, dashed: true },
+  ];
+  const lead = last.lead * report.stride;
+  return [
+    ...perLead,
+    {
+      id: 'structure-factor',
+      title: `Structure factor, lead ${lead}`,
+      x: 'wave number k (radians a pixel)',
+      y: 'S(k) (normalised values squared)',
+      xs: last.structure_factor.k,
+      log: true,
+      lines: pair(last.structure_factor),
+    },
+    {
+      id: 'two-point',
+      title: `Two-point correlation, lead ${lead}`,
+      x: 'distance (pixels)',
+      y: 'correlation',
+      xs: last.two_point.truth.map((_, r) => r),
+      lines: pair(last.two_point),
+    },
+  ];
+};
+
+/** Empty for a forecaster that says nothing of its errors. */
+export const uncertaintyCharts = (report: ReportData, uncertainty: UncertaintyReport): Chart[] => {
+  const xs = leadsOf(report);
+  const { spread, intervals } = uncertainty;
+  const charts: Chart[] = [];
+  if (spread !== undefined)
+    charts.push({
+      id: 'spread',
+      title: 'Spread of the ensemble',
+      x: LEAD,
+      y: 'normalised values',
+      xs,
+      lines: [
+        { name: 'RMSE of the forecast', colour: COLOURS.forecast, values: report.rmse },
+        { name: 'spread (root mean square)', colour: COLOURS.other, values: spread, dashed: true },
+      ],
+    });
+  if (intervals === undefined) return charts;
+  const bandColours = [COLOURS.forecast, COLOURS.linear, COLOURS.persistence, COLOURS.other];
+  const reliability = (id: string, title: string, pick: 'all' | 'interface'): Chart => ({
+    id,
+    title,
+    x: 'level of the interval',
+    y: 'share of values inside',
+    xs: intervals.levels,
+    domain: [0, 1],
+    lines: [
+      { name: 'ideal', colour: '#999999', values: intervals.levels, dashed: true },
+      ...intervals.bands.map((band, k): Line => ({
+        name: `leads ${band.from}-${band.to}`,
+        colour: bandColours[k % bandColours.length] ?? COLOURS.other,
+        values: band[pick] ?? [],
+      })),
+    ],
+  });
+  return [
+    ...charts,
+    reliability('calibration', 'Calibration, all pixels', 'all'),
+    ...(intervals.bands.some((band) => band.interface !== undefined)
+      ? [reliability('calibration-interface', 'Calibration, interface pixels', 'interface')]
+      : []),
+    {
+      id: 'coverage',
+      title: 'Coverage of the 90 % intervals',
+      x: LEAD,
+      y: 'share of values inside',
+      xs,
+      domain: [Math.min(0.7, ...intervals.coverage, ...intervals.interface_coverage), 1],
+      lines: [
+        { name: '90 %', colour: '#999999', values: xs.map(() => 0.9), dashed: true },
+        { name: 'all pixels', colour: COLOURS.forecast, values: intervals.coverage },
+        { name: 'interfaces', colour: COLOURS.persistence, values: intervals.interface_coverage },
+      ],
+    },
+    {
+      id: 'width',
+      title: 'Mean width of the 90 % intervals',
+      x: LEAD,
+      y: 'normalised values',
+      xs,
+      lines: [
+        { name: 'all pixels', colour: COLOURS.forecast, values: intervals.width },
+        { name: 'interfaces', colour: COLOURS.persistence, values: intervals.interface_width },
+      ],
+    },
+    {
+      id: 'crps',
+      title: 'CRPS',
+      x: LEAD,
+      y: 'normalised values',
+      xs,
+      lines: [
+        {
+          name: 'persistence (absolute error)',
+          colour: COLOURS.persistence,
+          values: intervals.persistence_mae,
+          dashed: true,
+        },
+        { name: 'absolute error', colour: COLOURS.linear, values: intervals.mae, dashed: true },
+        { name: 'forecast', colour: COLOURS.forecast, values: intervals.crps },
+      ],
+    },
+  ];
+};

@@ -1,0 +1,170 @@
+import { grainsOf } from '../metrics/grains.js';
+import { interfaceLength } from '../metrics/interface-length.js';
+import { meanOf, phaseFraction } from '../metrics/phase-fraction.js';
+import { planeOf } from '../metrics/plane.js';
+import { structureFactor } from '../metrics/structure-factor.js';
+import { twoPointCorrelation } from '../metrics/two-point.js';
+import type { FrameShape } from '../pipeline/frame.js';
+import { mean, overSeries, type OverSeries } from './over-series.js';
+
+/** What is told of a frame in one number; of several channels, of the first. Normalised values, lengths in pixels. */
+export const STATISTICS = [
+  'phase_fraction',
+  'mean',
+  'interface_length',
+  'characteristic_length',
+  'grains',
+  'grain_area',
+] as const;
+export type Statistic = (typeof STATISTICS)[number];
+
+export interface StatisticsOptions {
+  /** Normalised value between two phases, and between a grain and its boundary. */
+  readonly threshold: number;
+  readonly periodic: boolean;
+}
+
+const statisticsOf = (
+  frame: Float32Array,
+  shape: FrameShape,
+  { threshold, periodic }: StatisticsOptions,
+): Record<Statistic, number> => {
+  const plane = planeOf(frame, shape);
+  const grains = grainsOf(plane, threshold, periodic);
+  return {
+    phase_fraction: phaseFraction(plane, threshold),
+    mean: meanOf(plane),
+    interface_length: interfaceLength(plane, threshold, periodic),
+    characteristic_length: structureFactor(plane).characteristicLength,
+    grains: grains.count,
+    grain_area: grains.meanArea,
+  };
+};
+
+/** Over the windows of all series, at one lead. */
+export interface Curves {
+  readonly lead: number;
+  /** Structure factor S over the wave number k (radians a pixel). */
+  readonly structure_factor: {
+    readonly k: readonly number[];
+    readonly forecast: readonly number[];
+    readonly truth: readonly number[];
+  };
+  /** Correlation over the distance, index 0 is 0 pixels. */
+  readonly two_point: { readonly forecast: readonly number[]; readonly truth: readonly number[] };
+}
+
+export interface StatisticsReport {
+  readonly threshold: number;
+  readonly periodic: boolean;
+  readonly leads: Readonly<
+    Record<
+      Statistic,
+      {
+        readonly forecast: OverSeries;
+        readonly truth: OverSeries;
+        /** Mean over series of |forecast - truth|, for each lead. */
+        readonly error: readonly number[];
+      }
+    >
+  >;
+  readonly curves: readonly Curves[];
+}
+
+type ByLead = Record<Statistic, number[]>;
+const zeros = (horizon: number): ByLead => ({
+  phase_fraction: Array<number>(horizon).fill(0),
+  mean: Array<number>(horizon).fill(0),
+  interface_length: Array<number>(horizon).fill(0),
+  characteristic_length: Array<number>(horizon).fill(0),
+  grains: Array<number>(horizon).fill(0),
+  grain_area: Array<number>(horizon).fill(0),
+});
+
+const addTo = (sums: number[], values: readonly number[]): void =>
+  values.forEach((value, i) => {
+    sums[i] = (sums[i] ?? 0) + value;
+  });
+
+/** Adds up windows. Curves are of the leads in `shown`, of frames that have the first one's shape. */
+export const collectStatistics = (horizon: number, shown: readonly number[], options: StatisticsOptions) => {
+  const series = new Map<number, { windows: number; forecast: ByLead; truth: ByLead; error: ByLead }>();
+  const curves = shown.map((lead) => ({
+    lead,
+    count: 0,
+    k: [] as readonly number[],
+    forecast: [] as number[],
+    truth: [] as number[],
+    twoForecast: [] as number[],
+    twoTruth: [] as number[],
+  }));
+  let curveShape: string | undefined;
+  return {
+    /** Frames at a lead (1 is the first) of a window of the series with this number. */
+    add: (
+      of: number,
+      lead: number,
+      predicted: Float32Array,
+      truth: Float32Array,
+      shape: FrameShape,
+    ): void => {
+      const sums = series.get(of) ?? {
+        windows: 0,
+        forecast: zeros(horizon),
+        truth: zeros(horizon),
+        error: zeros(horizon),
+      };
+      series.set(of, sums);
+      if (lead === 1) sums.windows++;
+      const [a, b] = [statisticsOf(predicted, shape, options), statisticsOf(truth, shape, options)];
+      for (const name of STATISTICS) {
+        sums.forecast[name][lead - 1]! += a[name];
+        sums.truth[name][lead - 1]! += b[name];
+        sums.error[name][lead - 1]! += Math.abs(a[name] - b[name]);
+      }
+      const curve = curves.find((entry) => entry.lead === lead);
+      curveShape ??= shape.join();
+      if (curve === undefined || curveShape !== shape.join()) return;
+      const planes = [planeOf(predicted, shape), planeOf(truth, shape)] as const;
+      const [p, g] = [structureFactor(planes[0]), structureFactor(planes[1])];
+      curve.k = g.k;
+      curve.count++;
+      addTo(curve.forecast, p.s);
+      addTo(curve.truth, g.s);
+      addTo(curve.twoForecast, twoPointCorrelation(planes[0], options.periodic));
+      addTo(curve.twoTruth, twoPointCorrelation(planes[1], options.periodic));
+    },
+    report: (): StatisticsReport => {
+      const all = [...series.values()];
+      const each = (kind: 'forecast' | 'truth' | 'error', name: Statistic): number[][] =>
+        all.map((sums) => sums[kind][name].map((value) => value / sums.windows));
+      const entry = (name: Statistic) => {
+        const errors = each('error', name);
+        return {
+          forecast: overSeries(each('forecast', name)),
+          truth: overSeries(each('truth', name)),
+          error: Array.from({ length: horizon }, (_, l) => mean(errors.map((values) => values[l]!))),
+        };
+      };
+      return {
+        ...options,
+        leads: {
+          phase_fraction: entry('phase_fraction'),
+          mean: entry('mean'),
+          interface_length: entry('interface_length'),
+          characteristic_length: entry('characteristic_length'),
+          grains: entry('grains'),
+          grain_area: entry('grain_area'),
+        },
+        curves: curves.map(({ lead, count, k, forecast, truth, twoForecast, twoTruth }) => {
+          const means = (values: readonly number[]): number[] => values.map((value) => value / count);
+          return {
+            lead,
+            structure_factor: { k, forecast: means(forecast), truth: means(truth) },
+            two_point: { forecast: means(twoForecast), truth: means(twoTruth) },
+          };
+        }),
+      };
+    },
+  };
+};

@@ -1,0 +1,189 @@
+import { crpsOfIntervals } from '../metrics/crps.js';
+import { gradientMagnitude, INTERFACE_GRADIENT } from '../metrics/gradient.js';
+import type { FrameShape } from '../pipeline/frame.js';
+import {
+  bandAt,
+  bandsUpTo,
+  factorsAt,
+  LEVELS,
+  localOf,
+  type Calibration,
+} from '../uncertainty/calibration.js';
+
+/** How well a forecast knew its own errors. Normalised values; lists have one entry for each lead unless they say other. */
+export interface UncertaintyReport {
+  readonly members: number;
+  /** Root mean square of the ensemble's standard deviation; equals the RMSE where members err independently. */
+  readonly spread?: readonly number[];
+  /** Set for a calibrated forecaster. */
+  readonly intervals?: {
+    readonly levels: readonly number[];
+    readonly bands: readonly BandCoverage[];
+    /** Mean width of the 90 % intervals: of all pixels, and of those on interfaces of the truth. */
+    readonly width: readonly number[];
+    readonly interface_width: readonly number[];
+    /** Coverage of the 90 % intervals. */
+    readonly coverage: readonly number[];
+    readonly interface_coverage: readonly number[];
+    /** Continuous ranked probability score, from the intervals at 10 .. 90 %. */
+    readonly crps: readonly number[];
+    /** Mean absolute error: the CRPS of the forecast without its intervals, and of persistence. */
+    readonly mae: readonly number[];
+    readonly persistence_mae: readonly number[];
+  };
+}
+
+/** Coverage of the leads `from` .. `to`, one entry for each level. */
+export interface BandCoverage {
+  readonly from: number;
+  readonly to: number;
+  readonly all: readonly number[];
+  /** Of the pixels on interfaces of the truth; absent where there are none. */
+  readonly interface?: readonly number[];
+  /** Least and greatest coverage of the 90 % intervals in one series. */
+  readonly series_range: readonly [least: number, greatest: number];
+}
+
+const NINETY = LEVELS.indexOf(0.9);
+/** The levels 0.1 .. 0.9. */
+const TENTHS = NINETY + 1;
+
+interface Sums {
+  n: number;
+  interfaces: number;
+  spread2: number;
+  crps: number;
+  mae: number;
+  persistence: number;
+  width: number;
+  interfaceWidth: number;
+  readonly covered: number[];
+  readonly coveredInterface: number[];
+}
+const sumsOf = (): Sums => ({
+  n: 0,
+  interfaces: 0,
+  spread2: 0,
+  crps: 0,
+  mae: 0,
+  persistence: 0,
+  width: 0,
+  interfaceWidth: 0,
+  covered: LEVELS.map(() => 0),
+  coveredInterface: LEVELS.map(() => 0),
+});
+
+export interface LeadForecast {
+  readonly predicted: Float32Array;
+  readonly spread: Float32Array | undefined;
+  readonly truth: Float32Array;
+  /** The last frame that was given. */
+  readonly last: Float32Array;
+  readonly shape: FrameShape;
+}
+
+/** Adds up windows lead by lead. */
+export const collectUncertainty = (
+  horizon: number,
+  members: number,
+  calibration: Calibration | undefined,
+  periodic: boolean,
+) => {
+  const leads = Array.from({ length: horizon }, sumsOf);
+  const bands = bandsUpTo(horizon);
+  /** Of each band, for each series: values that its 90 % intervals covered, and all. */
+  const perSeries = bands.map(() => new Map<number, [covered: number, n: number]>());
+
+  const addIntervals = (of: number, lead: number, forecast: LeadForecast, known: Calibration): void => {
+    const { predicted, spread, truth, last, shape } = forecast;
+    const sums = leads[lead - 1]!;
+    const local = localOf(predicted, spread, shape, periodic);
+    const factors = factorsAt(bandAt(known, lead), local);
+    const edges = gradientMagnitude(truth, shape, periodic);
+    const halves = new Float64Array(TENTHS);
+    let covered = 0;
+    truth.forEach((value, i) => {
+      const [own, scale] = [factors[i]!, local.scale[i]!];
+      const error = Math.abs(value - predicted[i]!);
+      const onInterface = edges[i]! > INTERFACE_GRADIENT ? 1 : 0;
+      for (let k = own.length - 1; k >= 0 && error <= own[k]! * scale; k--) {
+        sums.covered[k]!++;
+        sums.coveredInterface[k]! += onInterface;
+        if (k === NINETY) covered++;
+      }
+      for (let k = 0; k < TENTHS; k++) halves[k] = own[k]! * scale;
+      sums.interfaces += onInterface;
+      sums.width += 2 * own[NINETY]! * scale;
+      sums.interfaceWidth += onInterface * 2 * own[NINETY]! * scale;
+      sums.crps += crpsOfIntervals(predicted[i]!, halves, value);
+      sums.mae += error;
+      sums.persistence += Math.abs(value - last[i]!);
+    });
+    const entries = perSeries[bands.findIndex(({ to }) => lead <= to)]!;
+    const before = entries.get(of) ?? [0, 0];
+    entries.set(of, [before[0] + covered, before[1] + truth.length]);
+  };
+
+  return {
+    /** The forecast at a lead (1 is the first) of a window of the series with this number. */
+    add: (of: number, lead: number, forecast: LeadForecast): void => {
+      const sums = leads[lead - 1]!;
+      sums.n += forecast.truth.length;
+      forecast.spread?.forEach((value) => (sums.spread2 += value * value));
+      if (calibration !== undefined) addIntervals(of, lead, forecast, calibration);
+    },
+    report: (): UncertaintyReport | undefined => {
+      if (members === 1 && calibration === undefined) return undefined;
+      const coverage = (from: number, to: number) => {
+        const some = leads.slice(from - 1, to);
+        const share = (count: (sums: Sums) => number, of: (sums: Sums) => number): number =>
+          some.reduce((sum, one) => sum + count(one), 0) / some.reduce((sum, one) => sum + of(one), 0);
+        const interfaces = some.some((one) => one.interfaces > 0);
+        return {
+          all: LEVELS.map((_, k) =>
+            share(
+              ({ covered }) => covered[k]!,
+              ({ n }) => n,
+            ),
+          ),
+          ...(interfaces && {
+            interface: LEVELS.map((_, k) =>
+              share(
+                ({ coveredInterface }) => coveredInterface[k]!,
+                (one) => one.interfaces,
+              ),
+            ),
+          }),
+        };
+      };
+      const perPixel = (pick: (sums: Sums) => number): number[] => leads.map((sums) => pick(sums) / sums.n);
+      const perInterface = (pick: (sums: Sums) => number): number[] =>
+        leads.map((sums) => (sums.interfaces === 0 ? 0 : pick(sums) / sums.interfaces));
+      return {
+        members,
+        ...(members > 1 && { spread: perPixel(({ spread2 }) => spread2).map(Math.sqrt) }),
+        ...(calibration !== undefined && {
+          intervals: {
+            levels: [...LEVELS],
+            bands: bands.map(({ from, to }, k) => {
+              const shares = [...perSeries[k]!.values()].map(([covered, n]) => covered / n);
+              return {
+                from,
+                to,
+                ...coverage(from, to),
+                series_range: [Math.min(...shares), Math.max(...shares)] as const,
+              };
+            }),
+            width: perPixel(({ width }) => width),
+            interface_width: perInterface(({ interfaceWidth }) => interfaceWidth),
+            coverage: perPixel(({ covered }) => covered[NINETY]!),
+            interface_coverage: perInterface(({ coveredInterface }) => coveredInterface[NINETY]!),
+            crps: perPixel(({ crps }) => crps),
+            mae: perPixel(({ mae }) => mae),
+            persistence_mae: perPixel(({ persistence }) => persistence),
+          },
+        }),
+      };
+    },
+  };
+};

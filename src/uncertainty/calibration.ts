@@ -1,0 +1,120 @@
+import { z } from 'zod';
+import { gradientMagnitude, localRms } from '../metrics/gradient.js';
+import type { FrameShape } from '../pipeline/frame.js';
+
+const count = z.number().int().positive();
+const share = z.number().min(0).max(1);
+
+/** Levels of the central intervals that a calibration has. The first nine make the CRPS. */
+export const LEVELS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99] as const;
+
+/** Coverage of the intervals, for each level. */
+const coverageSchema = z.strictObject({
+  all: z.array(share).describe('of all pixels'),
+  interface: z.array(share).optional().describe('of the pixels on interfaces'),
+});
+
+/** Leads `from` .. `to`, the intervals of which have one calibration. */
+const bandSchema = z.strictObject({
+  from: count,
+  to: count,
+  /** How the forecast looks around a pixel: no interface, near one, on one. */
+  classes: z.array(
+    z.strictObject({
+      /** Scales between the bins, ascending. */
+      edges: z.array(z.number()),
+      /** For each bin and level: half the interval's width as a multiple of the scale. */
+      factors: z.array(z.array(z.number().nonnegative()).length(LEVELS.length)).min(1),
+    }),
+  ),
+  expected: coverageSchema.describe('on the halves of the series that were left out, in turn'),
+});
+
+/** calibration.json: how wide the intervals of one forecaster have to be. */
+export const calibrationSchema = z.strictObject({
+  format: z.literal(1).describe('version of this file'),
+  forecaster: z.string().describe('hash of the forecaster that it belongs to'),
+  members: count.describe('members of the ensemble'),
+  context: count,
+  horizon: count,
+  stride: count,
+  series: count,
+  windows: count,
+  levels: z.array(share).length(LEVELS.length),
+  bands: z.array(bandSchema).min(1),
+});
+export type Calibration = z.output<typeof calibrationSchema>;
+export type Band = Calibration['bands'][number];
+
+/** Last leads of the bands that are calibrated by themselves. */
+const BAND_ENDS = [5, 20, 50, 100, 200, 500];
+/** The lead bands 1-5, 6-20, 21-50, ... up to a horizon. */
+export const bandsUpTo = (horizon: number): readonly { readonly from: number; readonly to: number }[] => {
+  const ends = [...BAND_ENDS.filter((end) => end < horizon), horizon];
+  return ends.map((to, k) => ({ from: (ends[k - 1] ?? 0) + 1, to }));
+};
+
+/** Gradients of the forecast around a pixel (normalised values a pixel) at which the class changes. */
+const CLASS_EDGES = [0.02, 0.1];
+export const CLASSES = CLASS_EDGES.length + 1;
+/** Added to every scale: where an ensemble agrees fully, an error is still possible. Below the rounding of 12 bits. */
+const FLOOR = 1e-4;
+
+/** What the width of an interval depends on, for each value of a frame. */
+export interface Local {
+  /** 0 .. CLASSES - 1, the last on interfaces of the forecast. */
+  readonly classes: Uint8Array;
+  /** Normalised values; an error is expected to grow with it. */
+  readonly scale: Float32Array;
+}
+
+/**
+ * Looks at a forecast around each of its values: the gradient says whether an interface is there; the spread of the
+ * ensemble, and for a single forecast the gradient again, says how large errors may be. Both are root mean squares over
+ * 3 x 3 pixels. Normalised frames [H, W, C].
+ */
+export const localOf = (
+  frame: Float32Array,
+  spread: Float32Array | undefined,
+  shape: FrameShape,
+  periodic: boolean,
+): Local => {
+  const gradient = localRms(gradientMagnitude(frame, shape, periodic), shape, periodic);
+  const scale = (spread === undefined ? gradient : localRms(spread, shape, periodic)).map(
+    (value) => value + FLOOR,
+  );
+  return { classes: Uint8Array.from(gradient, (value) => binOf(CLASS_EDGES, value)), scale };
+};
+
+/** How many of the ascending edges a value has passed. */
+export const binOf = (edges: readonly number[], value: number): number => {
+  let bin = 0;
+  while (bin < edges.length && value > edges[bin]!) bin++;
+  return bin;
+};
+
+/** The band that a lead is in. @throws RangeError beyond the horizon */
+export const bandAt = ({ bands, horizon }: Calibration, lead: number): Band => {
+  const band = bands.find(({ to }) => lead <= to);
+  if (band === undefined) throw new RangeError(`lead ${lead} of a calibration for ${horizon}`);
+  return band;
+};
+
+/** For each value of a frame, half the widths of the intervals at all levels, as multiples of its scale. */
+export const factorsAt = ({ classes }: Band, local: Local): readonly (readonly number[])[] =>
+  Array.from(local.scale, (scale, i) => {
+    const { edges, factors } = classes[local.classes[i]!]!;
+    return factors[binOf(edges, scale)]!;
+  });
+
+/** Half the width of the central interval at a level, for each value of a frame at a lead; normalised values. */
+export const halfWidths = (
+  calibration: Calibration,
+  level: number,
+  lead: number,
+  local: Local,
+): Float32Array => {
+  const at = calibration.levels.indexOf(level);
+  const factors = factorsAt(bandAt(calibration, lead), local);
+  return local.scale.map((scale, i) => scale * factors[i]![at]!);
+};

@@ -1,0 +1,172 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { z } from 'zod';
+import type { Engine } from '../engine/types.js';
+import { loadForecaster, locateForecaster } from '../forecaster/folder.js';
+import type { Forecaster } from '../forecaster/forecaster.js';
+import type { Runner } from '../forecaster/programs.js';
+import { writeAtomically } from '../pipeline/atomic.js';
+import { codeOf, ForecasterError, messageOf, UsageError } from '../pipeline/errors.js';
+import type { ForecasterId } from '../pipeline/forecast.js';
+import { explain } from '../pipeline/options.js';
+import { calibrationSchema, LEVELS, type Calibration } from './calibration.js';
+import { createEnsembleRunner } from './ensemble.js';
+
+const ENSEMBLE = 'ensemble.json';
+const CALIBRATION = 'calibration.json';
+
+/** ensemble.json: several forecasters under one name, in a folder of their own. */
+const ensembleSchema = z.strictObject({
+  format: z.literal(1).describe('version of this file'),
+  name: z.string().regex(/^[\w.-]+$/, 'letters, digits, ".", "_" and "-" only'),
+  forecasters: z
+    .array(z.string())
+    .min(1)
+    .describe('forecaster folders, relative to this one (./a, ../b), or names of those that ship'),
+});
+
+/** A JSON file of a forecaster folder; undefined if it is not there. @throws ForecasterError */
+const readJson = async <S extends z.ZodType>(
+  folder: string,
+  file: string,
+  schema: S,
+): Promise<z.output<S> | undefined> => {
+  const damaged = (what: string, cause?: unknown): ForecasterError =>
+    new ForecasterError(`forecaster folder ${folder}: ${file}: ${what}`, { cause });
+  const text = await readFile(join(folder, file), 'utf8').catch((cause: unknown) => {
+    if (codeOf(cause) === 'ENOENT') return undefined;
+    throw damaged(messageOf(cause), cause);
+  });
+  if (text === undefined) return undefined;
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw damaged(`not JSON: ${messageOf(cause)}`, cause);
+  }
+  const parsed = schema.safeParse(json);
+  if (!parsed.success) throw damaged(explain(parsed.error.issues, schema, json).join('; '));
+  return parsed.data;
+};
+
+/** What a run asks of a forecaster's uncertainty. */
+export interface UncertaintyOptions {
+  /** Members; default: as many as it is calibrated for when there are to be intervals, else one for each forecaster. */
+  readonly ensemble?: number | undefined;
+  /** Level of the intervals; none without. */
+  readonly interval?: number | undefined;
+  readonly horizon: number;
+  readonly stride: number;
+}
+
+/** One or several forecasters that make forecasts together. */
+export interface ForecasterSet {
+  /** Of everything that the forecast frames depend on. */
+  readonly id: ForecasterId;
+  readonly forecasters: readonly Forecaster[];
+  /** Where it was loaded from; its calibration is in there. */
+  readonly folder: string;
+  /** Members of the ensemble. */
+  readonly members: number;
+  /** Set when there is one for this number of members, this stride and at least this horizon. */
+  readonly calibration: Calibration | undefined;
+  readonly channels: number;
+  /** True when all of them were trained on periodic frames. */
+  readonly periodic: boolean;
+  /** Frame pixels per latent pixel: frames are enlarged to multiples of it. */
+  readonly latentStride: number;
+  run(engine: Engine): Runner;
+}
+
+const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
+
+/** Loads the forecasters that a folder names: itself, or those of its ensemble.json. */
+const loadAll = async (where: string) => {
+  const folder = await locateForecaster(where);
+  const ensemble = await readJson(folder, ENSEMBLE, ensembleSchema);
+  if (ensemble === undefined) {
+    const forecaster = await loadForecaster(where);
+    return { folder, name: forecaster.id.name, forecasters: [forecaster] };
+  }
+  const from = (path: string): string => (/^\.{0,2}[/\\]/.test(path) ? resolve(folder, path) : path);
+  const forecasters: Forecaster[] = [];
+  for (const path of ensemble.forecasters) forecasters.push(await loadForecaster(from(path)));
+  const channels = new Set(forecasters.map(({ network }) => network.shape.channels));
+  if (channels.size > 1)
+    throw new ForecasterError(
+      `forecaster folder ${folder}: its forecasters take ${[...channels].join(' and ')} channels`,
+      { hint: 'those of one ensemble take the same frames' },
+    );
+  return { folder, name: ensemble.name, forecasters };
+};
+
+/** Why a calibration cannot be used, or undefined. */
+const unfit = (
+  calibration: Calibration,
+  hash: string,
+  { horizon, stride }: UncertaintyOptions,
+): string | undefined => {
+  if (calibration.forecaster !== hash) return 'its calibration belongs to other weights, or another ensemble';
+  if (calibration.stride !== stride) return `it is calibrated for a stride of ${calibration.stride}`;
+  if (calibration.horizon < horizon) return `it is calibrated for ${calibration.horizon} leads`;
+  return undefined;
+};
+
+/**
+ * Loads a forecaster folder, an ensemble's folder, or a forecaster that ships, with its calibration.
+ * @throws ForecasterError as `loadForecaster` does, and when intervals are asked for that it is not calibrated for;
+ * UsageError for a level that calibrations do not have
+ */
+export const loadForecasterSet = async (
+  where: string,
+  options: UncertaintyOptions,
+): Promise<ForecasterSet> => {
+  const { interval } = options;
+  if (interval !== undefined && !LEVELS.some((level) => level === interval))
+    throw new UsageError(`interval is ${interval}`, { hint: `there are intervals of ${LEVELS.join(', ')}` });
+  const { folder, name, forecasters } = await loadAll(where);
+  const found = await readJson(folder, CALIBRATION, calibrationSchema);
+  const members = Math.max(
+    forecasters.length,
+    options.ensemble ?? (interval === undefined ? 1 : (found?.members ?? 1)),
+  );
+  const [first] = forecasters as [Forecaster];
+  const alone = members === 1 && forecasters.length === 1;
+  const hashes = forecasters.map(({ id }) => id.hash);
+  const hash = alone
+    ? first.id.hash
+    : createHash('sha256').update(JSON.stringify({ members, hashes })).digest('hex');
+  const problem = found === undefined ? 'it is not calibrated' : unfit(found, hash, options);
+  if (interval !== undefined && problem !== undefined)
+    throw new ForecasterError(`forecaster ${where} has no intervals: ${problem}`, {
+      hint: `mesocast calibrate ${where} FOLDERS${options.ensemble === undefined ? '' : ` --ensemble ${members}`}`,
+    });
+  return {
+    id: { name, hash },
+    forecasters,
+    folder,
+    members,
+    calibration: problem === undefined ? found : undefined,
+    channels: first.network.shape.channels,
+    periodic: forecasters.every(({ network }) => network.shape.boundary === 'periodic'),
+    latentStride: forecasters
+      .map(({ network }) => network.encoder.stride)
+      .reduce((a, b) => (a * b) / gcd(a, b)),
+    run: (engine) => createEnsembleRunner(forecasters, engine, members),
+  };
+};
+
+/** Writes calibration.json into the folder. @throws ForecasterError when it cannot be written */
+export const saveCalibration = async (folder: string, calibration: Calibration): Promise<string> => {
+  const path = join(folder, CALIBRATION);
+  try {
+    await writeAtomically(path, Buffer.from(`${JSON.stringify(calibration)}\n`));
+  } catch (cause) {
+    throw new ForecasterError(`${path} cannot be written: ${messageOf(cause)}`, {
+      cause,
+      hint: 'copy the forecaster to a folder of your own, and calibrate that',
+    });
+  }
+  return path;
+};
