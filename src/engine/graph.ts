@@ -32,6 +32,8 @@ export interface Node {
   readonly inputs: readonly Value[];
   readonly outputs: readonly Value[];
   readonly attributes: Named<Attribute>;
+  /** Where a provider is told of it. */
+  readonly name?: string;
   /** Of an "OnnxModel": what the writer puts in its place. */
   readonly model?: OnnxModel;
 }

@@ -72,6 +72,7 @@ const writeAttribute = (w: BinaryWriter, name: string, value: Attribute): void =
 const writeNode = (w: BinaryWriter, node: Node, nameOf: (value: Value) => string): void => {
   for (const value of node.inputs) text(w, 1, nameOf(value));
   for (const value of node.outputs) text(w, 2, nameOf(value));
+  if (node.name !== undefined) text(w, 3, node.name);
   text(w, 4, node.op);
   // A 0 in the shape to come would mean "as it was".
   const empty = node.op === 'Reshape' && node.outputs[0]?.shape.includes(0) === true;

@@ -5,6 +5,7 @@ import { writeOnnx } from './onnx-file.js';
 import { optimise } from './passes/index.js';
 import { programCache } from './program-cache.js';
 import type { DType, HostTensor } from './types.js';
+import { forWebgpu, WEBGPU } from './webgpu.js';
 import type { Runtime } from './worker-loop.js';
 
 /** A graph as it was traced, and how to run it. */
@@ -25,12 +26,11 @@ const toHost = async (tensor: ort.Tensor): Promise<HostTensor> => ({
 });
 
 const programs = programCache();
-/** The passes and the writing take longer than the tracing: they are done here, off the event loop. */
-const bytesOf = ({ graph }: OnnxSource): Uint8Array => writeOnnx(optimise(graph));
 
 /** Tensors in the memory of the CPU; a GPU provider copies what a run takes and gives. */
 const onCpu: OnnxRuntime = {
-  create: (source) => programs.open({ bytes: bytesOf(source), options: source.options, cache: source.cache }),
+  // The passes and the writing take longer than the tracing: they are done here, off the event loop.
+  create: ({ graph, options, cache }) => programs.open({ bytes: writeOnnx(optimise(graph)), options, cache }),
   run: (session, inputs, wanted) => session.run(inputs, wanted),
   release: (session) => programs.release(session),
   toTensor,
@@ -39,21 +39,22 @@ const onCpu: OnnxRuntime = {
 };
 
 /** Results, and what was uploaded, stay on the GPU until they are read. */
-const onGpu = (provider: string): OnnxRuntime => {
-  const { up, down } = gpuTransfer({ executionProviders: [provider], logSeverityLevel: 3 });
+const onWebgpu = (): OnnxRuntime => {
+  const { up, down } = gpuTransfer({ executionProviders: [WEBGPU], logSeverityLevel: 3 });
   return {
     ...onCpu,
-    create: (source) =>
-      programs.open({
-        bytes: bytesOf(source),
-        options: { ...source.options, ...stayOnGpu },
-        cache: undefined, // what a GPU provider compiles is not in the file
-      }),
+    create: ({ graph, options, cache }) => {
+      const { placed, provider } = forWebgpu(optimise(graph));
+      return programs.open({
+        bytes: writeOnnx(placed),
+        options: { ...options, executionProviders: [provider], ...stayOnGpu },
+        cache,
+      });
+    },
     upload: (tensor) => up(toTensor(tensor)),
     read: async (tensor) => toHost(await down(tensor)),
   };
 };
 
 /** ONNX Runtime as a worker thread sees it, on one of its providers. */
-export const onnxRuntime = (provider: string): OnnxRuntime =>
-  provider === 'webgpu' ? onGpu(provider) : onCpu;
+export const onnxRuntime = (provider: string): OnnxRuntime => (provider === WEBGPU.name ? onWebgpu() : onCpu);

@@ -49,7 +49,11 @@ export const compileOnnx =
       ...(profile !== undefined && { enableProfiling: true, profileFilePrefix: profile }),
     };
     return {
-      source: { graph, options, cache: profile === undefined ? cacheFolder() : undefined },
+      source: {
+        graph,
+        options,
+        cache: provider === 'cpu' && profile === undefined ? cacheFolder() : undefined,
+      },
       outputs: specsOf(graph.outputs),
       names: Object.fromEntries(Object.keys(graph.outputs).map((name) => [name, outputName(graph, name)])),
     };
