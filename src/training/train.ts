@@ -68,7 +68,7 @@ export const train = async (
   const identity = identityOf(options);
   const checkpoint = await takeUp(options, network, identity);
   const { training, validation } = divide(await gather(options, notice), options, network.encoder.stride);
-  const engine = await openEngine(options.device, options.threads);
+  const engine = await openEngine(options.device, options.threads, notice);
   try {
     const work = optimiser(engine, network, options, (training[0] as Series).shape);
     await work.load(checkpoint?.tensors ?? initialSlots(initialWeights(network, options.seed)));
