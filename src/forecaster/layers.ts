@@ -53,18 +53,12 @@ export const convolve = (
   return bias === undefined ? y : tf.add(y, bias);
 };
 
-/**
- * Each channel convolved with a kernel of its own (depthwise), [N, H, W, C] -> [N, H, W, C]. `weight` is [k, k, C]. Written
- * as a sum of shifted images: ONNX Runtime's grouped convolutions, one for each channel, are slower on a CPU.
- */
+/** Each channel convolved with an odd square kernel of its own (depthwise), [N, H, W, C] -> [N, H, W, C]. `weight` is [k, k, C]. */
 export const convolveEach = (x: Tensor4D, weight: Tensor, bias: Tensor, boundary: Boundary): Tensor4D => {
   const [k = 1, , channels = 1] = weight.shape;
   const padded = padBoundary(x, (k - 1) / 2, boundary);
-  const kernels = tf.split(tf.reshape(weight, [k * k, channels]), k * k, 0);
-  const terms = kernels.map((kernel, at) =>
-    tf.mul<Tensor4D>(tf.slice(padded, [0, Math.floor(at / k), at % k, 0], x.shape), kernel),
-  );
-  return terms.reduce((sum, term) => tf.add(sum, term), bias as Tensor4D);
+  const filter = tf.reshape<tf.Rank.R4>(weight, [k, k, channels, 1]);
+  return tf.add(tf.depthwiseConv2d(padded, filter, 1, 'valid'), bias);
 };
 
 const NORM_EPSILON = 1e-5;
