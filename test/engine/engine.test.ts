@@ -1,15 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
-import { eagerEngine, onnxEngine } from '../../src/engine/index.js';
+import { eagerEngine, onnxEngine, tensorflowEngine } from '../../src/engine/index.js';
 import { instead } from '../../src/engine/kernels/instead.js';
 import { kernels } from '../../src/engine/kernels/index.js';
 import type { Engine, HostTensor, Spec, TensorFunction } from '../../src/engine/types.js';
 import { EngineError } from '../../src/pipeline/errors.js';
+import { hasTensorflow } from '../support/tensorflow.js';
 
 const open: Record<string, () => Promise<Engine>> = {
   'onnx cpu': async () => onnxEngine({ provider: 'cpu', threads: 2 }),
   reference: () => eagerEngine('cpu', 'reference'),
+  ...(hasTensorflow && { tensorflow: () => tensorflowEngine(2) }),
 };
 
 const vector: Spec = { shape: [3], dtype: 'float32' };
