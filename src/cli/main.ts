@@ -13,6 +13,7 @@ import { doctorCommand } from './doctor.js';
 import { evaluateCommand } from './evaluate.js';
 import { exportCommand } from './export.js';
 import { forecastCommand } from './forecast.js';
+import { importCommand } from './import.js';
 import { pluginsCommand } from './plugins.js';
 import { simulateCommand } from './simulate.js';
 import { trainCommand } from './train.js';
@@ -27,6 +28,7 @@ const commands: readonly Command[] = [
   evaluateCommand,
   calibrateCommand,
   exportCommand,
+  importCommand,
   doctorCommand,
   pluginsCommand,
   demoCommand,

@@ -18,7 +18,7 @@ const duration = (seconds: number): string => {
 };
 
 /** `--set encoder.channels=32` and the like, as the schema's encoderOptions, ... */
-const partOptions = (args: Args): Record<string, Record<string, unknown>> => {
+export const partOptions = (args: Args): Record<string, Record<string, unknown>> => {
   const all: Record<string, Record<string, unknown>> = {};
   for (const setting of texts(args, 'set')) {
     const { part, option, value } = parseSetting(setting);

@@ -45,6 +45,28 @@ describe('safetensors', () => {
     expect(tensors['loss']?.data[0]).toBeCloseTo(0.33, 1);
   });
 
+  test('floats of 16 and 64 bits become float32, tensors to be ignored may be of any type', () => {
+    const bits = [0x3c00, 0xc000, 0x7c00, 0xfc00, 0x7e00, 0x0001, 0x83ff, 0x7bff, 0x8000];
+    const upper = [0x3f80, 0xc000, 0x7f80, 0x0001];
+    const header = {
+      half: { dtype: 'F16', shape: [9], data_offsets: [0, 18] },
+      brain: { dtype: 'BF16', shape: [4], data_offsets: [18, 26] },
+      double: { dtype: 'F64', shape: [1], data_offsets: [26, 34] },
+      steps: { dtype: 'I64', shape: [], data_offsets: [34, 42] },
+    };
+    const values = Buffer.alloc(42);
+    [...bits, ...upper].forEach((value, k) => values.writeUInt16LE(value, 2 * k));
+    values.writeDoubleLE(0.1, 26);
+    const bytes = Buffer.concat([file(header), values]);
+    expect(() => readSafetensors(bytes)).toThrow(/tensor "steps" is not of a float type/);
+    const { tensors } = readSafetensors(bytes, (name) => name === 'steps');
+    expect(Object.fromEntries(Object.entries(tensors).map(([name, { data }]) => [name, [...data]]))).toEqual({
+      half: [1, -2, Infinity, -Infinity, NaN, 2 ** -24, -1023 * 2 ** -24, 65504, -0],
+      brain: [1, -2, Infinity, 2 ** -133],
+      double: [Math.fround(0.1)],
+    });
+  });
+
   test('a file cut short anywhere is refused', () => {
     const bytes = writeSafetensors(weights);
     for (let end = 0; end < bytes.length; end++) {
@@ -56,8 +78,8 @@ describe('safetensors', () => {
     x: { dtype: 'F32', shape: [2], data_offsets: [0, 8], ...more },
   });
   test.each<[string, unknown, RegExp]>([
-    ['another type', entry({ dtype: 'F16' }), /tensor "x" is not float32/],
-    ['no type', { x: 3 }, /tensor "x" is not float32/],
+    ['another type', entry({ dtype: 'I32' }), /tensor "x" is not of a float type/],
+    ['no type', { x: 3 }, /tensor "x" is not of a float type/],
     ['a shape larger than its bytes', entry({ shape: [3] }), /tensor "x" does not fit/],
     ['a shape larger than memory', entry({ shape: [2 ** 40, 2 ** 40] }), /tensor "x" does not fit/],
     ['bytes past the end', entry({ data_offsets: [4, 12] }), /tensor "x" does not fit/],
