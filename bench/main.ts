@@ -1,6 +1,7 @@
 import { benchCompile } from './compile.js';
 import { benchEngine } from './engine.js';
 import { benchForecast } from './forecast.js';
+import { benchMemory } from './memory.js';
 import { benchRollOut } from './roll-out.js';
 import { formatTable, type BenchOptions, type Result } from './table.js';
 
@@ -9,6 +10,7 @@ const benches: Record<string, (options: BenchOptions) => Promise<Result>> = {
   engine: benchEngine,
   'roll-out': benchRollOut,
   compile: benchCompile,
+  memory: benchMemory,
 };
 
 const USAGE = `npm run bench -- [${Object.keys(benches).join('|')}] [--device cpu] [--json]`;
@@ -29,7 +31,8 @@ for (let word = words.shift(); word !== undefined; word = words.shift()) {
 
 const figures: Record<string, number> = {};
 for (const [name, bench] of Object.entries(benches)) {
-  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  // Of growth, not of speed, and it takes minutes: on demand.
+  if (wanted.length > 0 ? !wanted.includes(name) : name === 'memory') continue;
   const result = await bench({ device, note: (line) => console.log(line) });
   for (const table of result.tables) console.log(`${formatTable(table)}\n`);
   Object.assign(figures, result.figures);
