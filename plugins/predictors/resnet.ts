@@ -1,15 +1,15 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
-import { activate, biasSpec, convolve, filterSpec, weight } from '../../src/forecaster/layers.js';
+import { biasSpec, convolve, filterSpec, silu, weight } from '../../src/forecaster/layers.js';
 import type { ParamSpec } from '../../src/forecaster/network.js';
 import { definePredictor } from '../../src/pipeline/plugin.js';
 
 /**
  * An isotropic residual network (He et al. 2016, pre-activation, without normalisation): every block adds
- *   x + W2 * a(W1 * a(x))
- * at one resolution and width. It has no memory: the latent of the frame and its velocity is all it stands on, as in
- * Lan 2025 (arXiv 2511.10171), where a minimal one is enough for phase-field models. The second convolution of a block
- * starts small (Zhang et al. 2019, Fixup), which stands in for normalisation.
+ *   x + W2 * a(W1 * a(x)),   a(x) = x sigmoid(x)
+ * at one resolution and width; a is smooth, as the equations that it stands in for are. It has no memory: the latent of the
+ * frame and its velocity is all it stands on, as in Lan 2025 (arXiv 2511.10171), where a minimal one is enough for
+ * phase-field models. The second convolution of a block starts small, in place of a normalisation (Zhang et al. 2019, Fixup).
  */
 export const resnet = definePredictor({
   name: 'resnet',
@@ -43,10 +43,10 @@ export const resnet = definePredictor({
         convolve(x, weight(params, `${name}.weight`), weight(params, `${name}.bias`), boundary);
       let x = layer(latent, 'in'); // [N, h, w, channels], as every x below
       for (let b = 0; b < blocks; b++) {
-        const inner = layer(activate(x), `block${b}.first`);
-        x = tf.add(x, layer(activate(inner), `block${b}.second`));
+        const inner = layer(silu(x), `block${b}.first`);
+        x = tf.add(x, layer(silu(inner), `block${b}.second`));
       }
-      return { latent: activate(x), state: [] };
+      return { latent: silu(x), state: [] };
     },
   }),
 });

@@ -11,6 +11,7 @@ export {
   normaliseChannels,
   padBoundary,
   pixelsToChannels,
+  silu,
   weight,
 } from './layers.js';
 export { checkOutput, inflow, nextFrame, outputChannels, outputOptions, type Output } from './outputs.js';

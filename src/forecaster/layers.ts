@@ -71,6 +71,9 @@ export const normaliseChannels = (x: Tensor4D, gain: Tensor, shift: Tensor): Ten
   return tf.add(tf.mul(scaled, gain), shift);
 };
 
+/** x sigmoid(x) (Elfwing et al. 2018). */
+export const silu = (x: Tensor4D): Tensor4D => tf.mul(x, tf.sigmoid(x));
+
 /** x P(X < x) of a standard normal X (Hendrycks & Gimpel 2016). */
 export const gelu = (x: Tensor4D): Tensor4D =>
   tf.mul(tf.mul(x, 0.5), tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1));
