@@ -38,19 +38,23 @@ const constantOf = (value: Value, constant: Constant): TapeConstant =>
     ? { ...specOf(value), uniform: constant.uniform }
     : { ...specOf(value), data: constant.data as HostTensor['data'] };
 
-/** TensorFlow pads by itself in two ways; its gradients too. */
-const checkPadding = ({ kernel, attributes }: Call): void => {
-  const pad: unknown = 'pad' in attributes ? attributes.pad : 'valid';
-  if (pad === 'valid' || pad === 'same' || pad === 0) return;
-  throw new EngineError(`TensorFlow computes ${kernel} with the padding 'same' or 'valid' only`, {
-    hint: "enlarge the tensor with tf.pad, then use 'valid'",
-  });
+/** What TensorFlow does not have (it pads in two ways only), or what tfjs-node does not pass on to it. */
+const check = ({ kernel, attributes }: Call): void => {
+  const { pad = 'valid', halfPixelCenters } = attributes as Readonly<Record<string, unknown>>;
+  if (pad !== 'valid' && pad !== 'same' && pad !== 0)
+    throw new EngineError(`TensorFlow computes ${kernel} with the padding 'same' or 'valid' only`, {
+      hint: "enlarge the tensor with tf.pad, then use 'valid'",
+    });
+  if (halfPixelCenters === true && kernel.endsWith('Grad'))
+    throw new EngineError(`tfjs-node computes ${kernel} as if halfPixelCenters were false`, {
+      hint: 'resize by products with constant matrices, or leave halfPixelCenters out',
+    });
 };
 
 /**
  * The calls that the outputs depend on, each tensor freed after its last use. A call whose result the tracer knows already
  * (an identity, a constant) is left out.
- * @throws EngineError for a padding that TensorFlow does not have
+ * @throws EngineError for a kernel that TensorFlow would compute otherwise
  */
 export const tapeOf = ({ inputs, outputs, calls }: Trace): Tape => {
   const slots = new Map<Value, Slot>();
@@ -82,7 +86,7 @@ export const tapeOf = ({ inputs, outputs, calls }: Trace): Tape => {
   for (const call of calls.toReversed()) {
     const made = call.outputs.map((value) => makers.get(value) === call && needed.has(value));
     if (!made.includes(true)) continue;
-    checkPadding(call);
+    check(call);
     const used = Object.values<Value>(call.inputs);
     const done = new Set(used.filter((value) => makers.has(value) && !needed.has(value)));
     used.forEach((value) => needed.add(value));

@@ -105,7 +105,7 @@ test('a backend that returns another type than tfjs promises is mended, another 
   expect(tf.memory().numTensors).toBe(before + 1); // the input of the call that failed
 });
 
-test('a padding that TensorFlow does not have is refused by name when it is compiled', () => {
+test('what TensorFlow does not have, or tfjs-node does not tell it, is refused by name', () => {
   const given: Named<HostTensor> = {
     x: { shape: [1, 4, 4, 1], dtype: 'float32', data: new Float32Array(16) },
   };
@@ -117,4 +117,10 @@ test('a padding that TensorFlow does not have is refused by name when it is comp
   );
   expect(played(tapeFor(conv('same'), given), given)['y']).toHaveLength(16);
   expect(played(tapeFor(conv(0), given), given)['y']).toHaveLength(4);
+  const resized = (centres: boolean): TensorFunction => {
+    const fn = (x: Tensor) => tf.sum(tf.image.resizeBilinear(x as Tensor4D, [8, 8], false, centres));
+    return ({ x }) => ({ y: tf.grad(fn)(x as Tensor) });
+  };
+  expect(() => tapeFor(resized(true), given)).toThrow('as if halfPixelCenters were false');
+  expect(tapeFor(resized(false), given).steps.length).toBeGreaterThan(0);
 });
