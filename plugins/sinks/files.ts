@@ -4,11 +4,11 @@ import sharp from 'sharp';
 import { z } from 'zod';
 import { temporaryName, writeAtomically } from '../../src/pipeline/atomic.js';
 import { codeOf, SinkError } from '../../src/pipeline/errors.js';
-import type { Forecast } from '../../src/pipeline/forecast.js';
+import type { Forecast, Normalisation } from '../../src/pipeline/forecast.js';
 import type { Field } from '../../src/pipeline/frame.js';
 import { sizeOf } from '../../src/pipeline/frame.js';
 import { KEEP_PATTERN, keptForecasts, parseKeep } from '../../src/pipeline/kept-forecasts.js';
-import { forecastPath, leadName } from '../../src/pipeline/layout.js';
+import { forecastPath, leadName, type LayerName } from '../../src/pipeline/layout.js';
 import { defineSink } from '../../src/pipeline/plugin.js';
 
 const lead = z.number().int().positive();
@@ -63,15 +63,21 @@ export const files = defineSink({
           const npy = await codec('npy');
           if (npy.encodeStack === undefined)
             throw new SinkError('the npy codec writes no stacks', { retryable: false });
-          const stack = await npy.encodeStack([leads.length, ...forecast.shape], framesOf(forecast, leads));
-          signal.throwIfAborted();
-          await writeAtomically(join(out, `${path}.npy`), stack);
-          bytes += stack.length;
+          for (const [name, values] of layersOf(forecast)) {
+            const chosen = framesOf({ ...forecast, frames: values }, leads);
+            const stack = await npy.encodeStack([leads.length, ...forecast.shape], chosen);
+            signal.throwIfAborted();
+            await writeAtomically(join(out, `${path}${name === 'lead' ? '' : `.${name}`}.npy`), stack);
+            bytes += stack.length;
+          }
         } else {
           const png = await codec('png');
-          bytes += await writeFolder(join(out, path), leads, signal, (at) =>
-            png.encode(imageOf(forecast, at)),
-          );
+          for (const [name, values] of layersOf(forecast)) {
+            const layer = { ...forecast, frames: values, normalisation: shownRange(forecast, name) };
+            bytes += await writeFolder(join(out, path), leads, signal, name, (at) =>
+              png.encode(imageOf(layer, at)),
+            );
+          }
         }
         if (options.animation) {
           const animation = await animationOf(forecast, leads);
@@ -85,6 +91,25 @@ export const files = defineSink({
     };
   },
 });
+
+/** What is written of a forecast, by the first part of its files' names; each [horizon, H, W, C]. */
+const layersOf = ({ frames, uncertainty }: Forecast): [LayerName, Float32Array][] => {
+  const { spread, interval } = uncertainty ?? {};
+  return [
+    ['lead', frames],
+    ...(spread === undefined ? [] : [['spread', spread] as [LayerName, Float32Array]]),
+    ...(interval === undefined
+      ? []
+      : ([
+          ['lower', interval.lower],
+          ['upper', interval.upper],
+        ] as [LayerName, Float32Array][])),
+  ];
+};
+
+/** A spread is a difference of values: it is shown from 0 on, to the same scale. */
+const shownRange = ({ normalisation: { low, high } }: Forecast, name: LayerName): Normalisation =>
+  name === 'spread' ? { low: 0, high: high - low } : { low, high };
 
 /** Ascending, each once, none beyond the horizon. */
 const chosenLeads = (leads: 'all' | readonly number[], horizon: number): number[] =>
@@ -140,6 +165,7 @@ const writeFolder = async (
   folder: string,
   leads: readonly number[],
   signal: AbortSignal,
+  name: LayerName,
   encode: (at: number) => Promise<Buffer>,
 ): Promise<number> => {
   const temporary = temporaryName(folder);
@@ -149,7 +175,7 @@ const writeFolder = async (
     for (const at of leads) {
       signal.throwIfAborted();
       const image = await encode(at);
-      await writeFile(join(temporary, `${leadName(at)}.png`), image);
+      await writeFile(join(temporary, `${leadName(at, name)}.png`), image);
       bytes += image.length;
     }
     await putInPlace(temporary, folder);

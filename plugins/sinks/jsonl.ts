@@ -42,7 +42,7 @@ export const jsonl = defineSink({
 
 const lineOf = (forecast: Forecast) => {
   const { id, series, index, position, issuedAt, horizon, stride, shape, sampleType } = forecast;
-  const { forecaster, trustedLeads, normalisation } = forecast;
+  const { forecaster, trustedLeads, normalisation, uncertainty } = forecast;
   return {
     id,
     series,
@@ -58,11 +58,17 @@ const lineOf = (forecast: Forecast) => {
     normalisation,
     path: forecastPath(series, index),
     leads: Array.from({ length: horizon }, (_, at) => statistics(forecast, at + 1)),
+    ...(uncertainty && {
+      uncertainty: {
+        members: uncertainty.members,
+        ...(uncertainty.interval && { level: uncertainty.interval.level }),
+      },
+    }),
   };
 };
 
 /** Physical values, seven digits: what a float32 holds. */
-const statistics = ({ frames, shape }: Forecast, lead: number) => {
+const statistics = ({ frames, shape, uncertainty }: Forecast, lead: number) => {
   const size = sizeOf(shape);
   let [min, max, sum] = [Infinity, -Infinity, 0];
   for (let at = (lead - 1) * size; at < lead * size; at++) {
@@ -72,7 +78,17 @@ const statistics = ({ frames, shape }: Forecast, lead: number) => {
     sum += value;
   }
   const short = (value: number): number => Number(value.toPrecision(7));
-  return { lead, min: short(min), max: short(max), mean: short(sum / size) };
+  const meanOf = (values: Float32Array): number =>
+    short(values.subarray((lead - 1) * size, lead * size).reduce((total, value) => total + value, 0) / size);
+  const { spread, interval } = uncertainty ?? {};
+  return {
+    lead,
+    min: short(min),
+    max: short(max),
+    mean: short(sum / size),
+    ...(spread && { spread: meanOf(spread) }),
+    ...(interval && { lower: meanOf(interval.lower), upper: meanOf(interval.upper) }),
+  };
 };
 
 /** A file that only ever holds whole lines, whatever interrupted its writer. */

@@ -4,7 +4,18 @@ import { attachConfig, attachOptions, declareSinks } from './attach.js';
 import type { Command } from './command.js';
 import { declareOptions, text } from './command.js';
 
-const USED = new Set(['forecaster', 'out', 'horizon', 'context', 'stride', 'device', 'threads', 'range']);
+const USED = new Set([
+  'forecaster',
+  'out',
+  'horizon',
+  'context',
+  'stride',
+  'device',
+  'threads',
+  'range',
+  'ensemble',
+  'interval',
+]);
 const options = attachOptions.filter(({ name }) => USED.has(name));
 
 export const forecastCommand: Command = {
@@ -40,9 +51,11 @@ export const forecastCommand: Command = {
         ui.warn(message);
       },
     });
-    const { frames: _, ...facts } = forecast;
+    const { frames: _, uncertainty, ...facts } = forecast;
     const out = resolve(config.out);
-    ui.result({ ...facts, out }, [
+    const { members, interval } = uncertainty ?? {};
+    const carried = uncertainty && { uncertainty: { members, ...(interval && { level: interval.level }) } };
+    ui.result({ ...facts, ...carried, out }, [
       `forecast of ${forecast.horizon} frames of ${forecast.shape.join('x')} after ${forecast.series} ${forecast.index}, by ${forecast.forecaster.name}`,
       `output     ${out}`,
     ]);

@@ -10,7 +10,7 @@ import type { EvaluateOptions } from './evaluate.js';
 import { loadHeldOut } from './held-out.js';
 
 /** Values of frames that a band is calibrated on at most; more change the third digit of nothing. */
-const MOST_SAMPLES = 1_500_000;
+const MOST_SAMPLES = 600_000;
 /** With fewer series the intervals depend on which they were. */
 const ENOUGH_SERIES = 8;
 
@@ -44,7 +44,7 @@ export const calibrate = async (
   const windows = { context, horizon, every, latentStride: set.latentStride };
   const values = series.map((one) => windowsOf(one, windows).length * (one.frames[0]?.length ?? 0));
   const perLead = values.reduce((a, b) => a + b, 0);
-  const bands = bandsUpTo(horizon).map(({ from, to }, k) => {
+  const bands = bandsUpTo(horizon, 'fine').map(({ from, to }, k) => {
     const available = perLead * (to - from + 1);
     const share = Math.min(1, MOST_SAMPLES / available);
     const most = Math.min(available, MOST_SAMPLES);

@@ -90,7 +90,7 @@ export const collectUncertainty = (
   periodic: boolean,
 ) => {
   const leads = Array.from({ length: horizon }, sumsOf);
-  const bands = bandsUpTo(horizon);
+  const bands = bandsUpTo(horizon, 'coarse');
   /** Of each band, for each series: values that its 90 % intervals covered, and all. */
   const perSeries = bands.map(() => new Map<number, [covered: number, n: number]>());
 

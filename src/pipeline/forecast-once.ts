@@ -3,11 +3,10 @@ import { createHash } from 'node:crypto';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { lastValueFrom, of } from 'rxjs';
 import { openEngine } from '../engine/index.js';
-import { loadForecaster } from '../forecaster/folder.js';
-import { createRunner } from '../forecaster/programs.js';
 import { decode } from '../stages/decode.js';
 import { encode, type SeriesMemory } from '../stages/encode.js';
 import { predict } from '../stages/predict.js';
+import { intervalOf, loadForecasterSet } from '../uncertainty/forecaster-set.js';
 import type { AttachConfig } from './config.js';
 import { closeSinks, openSinks } from './delivery.js';
 import { CodecError, codeOf, FrameError, messageOf, StartupError } from './errors.js';
@@ -21,12 +20,13 @@ import { createSinks } from './sinks.js';
 export type ForecastOnceOptions = Pick<
   AttachConfig,
   'forecaster' | 'out' | 'horizon' | 'context' | 'stride' | 'device' | 'threads' | 'range' | 'sinks'
-> & {
-  /** A folder of frames, or the last frame to use. */
-  readonly path: string;
-  /** Hears what people should know, a line each. */
-  readonly notice?: ((message: string) => void) | undefined;
-};
+> &
+  Partial<Pick<AttachConfig, 'ensemble' | 'interval'>> & {
+    /** A folder of frames, or the last frame to use. */
+    readonly path: string;
+    /** Hears what people should know, a line each. */
+    readonly notice?: ((message: string) => void) | undefined;
+  };
 
 interface Numbered {
   readonly path: string;
@@ -143,22 +143,17 @@ const memoryOf = (frames: readonly Frame[], notice: (message: string) => void): 
  */
 export const forecastOnce = async (options: ForecastOnceOptions): Promise<Forecast> => {
   const { context, stride, horizon, range } = options;
-  const forecaster = await loadForecaster(options.forecaster);
-  const { network } = forecaster;
+  const forecaster = await loadForecasterSet(options.forecaster, options);
   const path = resolve(options.path);
   const files = await chooseFiles(path, context * stride);
-  const frames = await loadFrames(
-    files,
-    basename(dirname((files[0] as Numbered).path)),
-    network.shape.channels,
-  );
+  const frames = await loadFrames(files, basename(dirname((files[0] as Numbered).path)), forecaster.channels);
   const { notice: log = () => undefined } = options;
   const abort = new AbortController();
   const sinks = await createSinks(options.sinks, resolve(options.out), log);
   const engine = await openEngine(options.device, options.threads, log);
   try {
-    const runner = createRunner(forecaster, engine);
-    const latentStride = network.encoder.stride;
+    const runner = forecaster.run(engine);
+    const { latentStride } = forecaster;
     const last = frames.at(-1) as Frame;
     const { forecast } = await lastValueFrom(
       of([{ item: last, newest: true }]).pipe(
@@ -180,6 +175,8 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
           stride,
           latentStride,
           forecaster: forecaster.id,
+          members: forecaster.members,
+          ...intervalOf(forecaster, options.interval),
           trustedLeads: () => 0,
           now: () => new Date(),
         }),

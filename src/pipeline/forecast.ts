@@ -13,6 +13,20 @@ export interface ForecasterId {
   readonly hash: string;
 }
 
+/** What a forecast knows of its own errors: [horizon, H, W, C] in physical values, like its frames. */
+export interface Uncertainty {
+  /** Members of the ensemble that the frames are the average of. */
+  readonly members: number;
+  /** Standard deviation over the members; absent for a single one. */
+  readonly spread?: Float32Array;
+  /** The true value of a pixel is between `lower` and `upper` as often as `level` says; see docs/evaluation.md. */
+  readonly interval?: {
+    readonly level: number;
+    readonly lower: Float32Array;
+    readonly upper: Float32Array;
+  };
+}
+
 /** The frames that a forecaster expects at the leads 1..horizon after one observed frame. */
 export interface Forecast {
   /** SHA-256, hex, of (series, index, content of the frame, horizon, stride): the idempotency key for sinks. */
@@ -32,6 +46,8 @@ export interface Forecast {
   /** [horizon, H, W, C], physical values. */
   readonly frames: Float32Array;
   readonly normalisation: Normalisation;
+  /** Set when the run was asked for it. */
+  readonly uncertainty?: Uncertainty;
   /** How many leads ahead verified forecasts of this series have beaten persistence so far; 0 = nothing verified yet. */
   readonly trustedLeads: number;
   readonly forecaster: ForecasterId;

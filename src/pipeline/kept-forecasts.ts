@@ -89,8 +89,9 @@ export const keptForecasts = (out: string, keep: Keep, log: (message: string) =>
   };
 };
 
-const LEAD_FILE = /^lead_\d+\.[a-z]+$/;
-const FORECAST_FILE = /^(\d{8,})\.(?:npy|webp)$/;
+const LEAD_FILE = /^(?:lead|spread|lower|upper)_\d+\.[a-z]+$/;
+const ENDINGS = ['npy', 'spread.npy', 'lower.npy', 'upper.npy', 'webp'];
+const FORECAST_FILE = /^(\d{8,})\.(?:(?:(?:spread|lower|upper)\.)?npy|webp)$/;
 
 /** All forecasts below out/forecasts. Sizes cost a system call per file, so they are looked up only when wanted. */
 const takeStock = async (out: string, withSizes: boolean): Promise<Map<string, Kept>> => {
@@ -132,8 +133,7 @@ const entriesOf = async (folder: string): Promise<Dirent[]> => {
 
 /** Removes what the files sink writes for one forecast and nothing else: the folder may hold a user's files, too. */
 const removeForecast = async (path: string): Promise<void> => {
-  await rm(`${path}.npy`, { force: true });
-  await rm(`${path}.webp`, { force: true });
+  for (const ending of ENDINGS) await rm(`${path}.${ending}`, { force: true });
   for (const entry of await entriesOf(path)) if (LEAD_FILE.test(entry.name)) await rm(join(path, entry.name));
   await rmdir(path).catch((error: unknown) => {
     if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(codeOf(error) ?? '')) throw error;

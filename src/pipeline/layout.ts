@@ -29,5 +29,9 @@ export const seriesFolder = (series: string): string => {
 export const forecastPath = (series: string, index: number): string =>
   `forecasts/${seriesFolder(series)}/${String(index).padStart(8, '0')}`;
 
+/** What a forecast has for each lead: the expected frame, and what it knows of its error. */
+export type LayerName = 'lead' | 'spread' | 'lower' | 'upper';
+
 /** File name of one lead's image, without its ending. */
-export const leadName = (lead: number): string => `lead_${String(lead).padStart(4, '0')}`;
+export const leadName = (lead: number, layer: LayerName = 'lead'): string =>
+  `${layer}_${String(lead).padStart(4, '0')}`;

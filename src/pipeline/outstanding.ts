@@ -6,7 +6,10 @@ import { forecastFileSize, readLeadSlice, writeForecastFile } from './forecast-f
 import type { Forecast, LeadScore, Score } from './forecast.js';
 
 /** What the ledger keeps of a forecast until its score was delivered. */
-export interface ForecastRecord extends Omit<Forecast, 'frames' | 'sampleType' | 'trustedLeads'> {
+export interface ForecastRecord extends Omit<
+  Forecast,
+  'frames' | 'sampleType' | 'trustedLeads' | 'uncertainty'
+> {
   /** Leads scored so far, in the order their frames came. */
   readonly leads: readonly LeadScore[];
   /** Set when nothing more can come; the record stays until its score was delivered. */

@@ -12,8 +12,6 @@ import {
   type Observable,
 } from 'rxjs';
 import { openEngine } from '../engine/index.js';
-import { loadForecaster } from '../forecaster/folder.js';
-import { createRunner } from '../forecaster/programs.js';
 import { batch } from '../stages/batch.js';
 import { decode } from '../stages/decode.js';
 import { emit } from '../stages/emit.js';
@@ -22,6 +20,7 @@ import { predict } from '../stages/predict.js';
 import { read, type Admitted } from '../stages/read.js';
 import { verify } from '../stages/verify.js';
 import { watch } from '../stages/watch.js';
+import { intervalOf, loadForecasterSet } from '../uncertainty/forecaster-set.js';
 import { cleanup } from './cleanup.js';
 import type { AttachConfig } from './config.js';
 import { createCredits } from './credits.js';
@@ -73,8 +72,8 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     });
   }
   try {
-    const forecaster = await loadForecaster(config.forecaster);
-    const codecFor = await codecsByExtension(forecaster.network.shape.channels);
+    const forecaster = await loadForecasterSet(config.forecaster, config);
+    const codecFor = await codecsByExtension(forecaster.channels);
     // What can be wrong with the options is found before anything is written.
     const sinks = await createSinks(config.sinks, out, notice);
     const engine = await openEngine(config.device, config.threads, notice);
@@ -88,7 +87,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
       quotaBytes: config.outstandingBytes,
       store: ledger.forecasts,
     });
-    const runner = createRunner(forecaster, engine);
+    const runner = forecaster.run(engine);
     undo.add(() => runner.dispose());
     await openSinks(sinks, hard.signal, notice);
     undo.add(() => closeSinks(sinks, notice));
@@ -109,7 +108,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     const trust = createTrust();
     const credits = createCredits({ items: config.memoryFrames, bytes: config.memoryBytes });
     const targets = targetsOf(sinks, hard.signal);
-    const latentStride = forecaster.network.encoder.stride;
+    const { latentStride } = forecaster;
     const { context, horizon, stride } = config;
 
     const end = (entry: Entry, outcome: Outcome, reason?: string): void => {
@@ -203,6 +202,8 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
               stride,
               latentStride,
               forecaster: forecaster.id,
+              members: forecaster.members,
+              ...intervalOf(forecaster, config.interval),
               trustedLeads: trust.leadsOf,
               now: stageContext.now,
             }),

@@ -2,11 +2,13 @@ import { createHash } from 'node:crypto';
 import { concatMap, type OperatorFunction } from 'rxjs';
 import type { Engine, Handle } from '../engine/types.js';
 import { crop, fittedShape } from '../pipeline/fit.js';
-import type { Forecast, ForecasterId } from '../pipeline/forecast.js';
-import { sizeOf, type Frame } from '../pipeline/frame.js';
+import type { Forecast, ForecasterId, Normalisation, Uncertainty } from '../pipeline/forecast.js';
+import { sizeOf, type Frame, type FrameShape } from '../pipeline/frame.js';
 import { denormalise } from '../pipeline/normalisation.js';
 import type { Observation } from '../pipeline/run.js';
 import type { Predicted } from '../pipeline/in-flight.js';
+import { halfWidths, localOf, type Calibration } from '../uncertainty/calibration.js';
+import { rolledOut } from '../uncertainty/ensemble.js';
 
 export interface DecodeOptions {
   readonly engine: Engine;
@@ -15,6 +17,14 @@ export interface DecodeOptions {
   /** Frame pixels per latent pixel. */
   readonly latentStride: number;
   readonly forecaster: ForecasterId;
+  /** Members of the ensemble that the roll-outs are of. */
+  readonly members: number;
+  /** Intervals that forecasts carry. */
+  readonly interval?: {
+    readonly level: number;
+    readonly calibration: Calibration;
+    readonly periodic: boolean;
+  };
   trustedLeads(series: string): number;
   readonly now: () => Date;
 }
@@ -24,6 +34,47 @@ export const forecastId = ({ series, index, contentHash }: Frame, horizon: numbe
   createHash('sha256')
     .update(JSON.stringify([series, index, contentHash, horizon, stride]))
     .digest('hex');
+
+/** Frames one behind the other. */
+const stacked = (frames: readonly Float32Array[]): Float32Array => {
+  const size = frames[0]?.length ?? 0;
+  const result = new Float32Array(frames.length * size);
+  frames.forEach((frame, l) => result.set(frame, l * size));
+  return result;
+};
+
+/** From normalised frames and their spread at each lead. */
+const uncertaintyOf = (
+  { members, interval }: DecodeOptions,
+  predicted: readonly Float32Array[],
+  spread: readonly Float32Array[] | undefined,
+  shape: FrameShape,
+  normalisation: Normalisation,
+): Uncertainty | undefined => {
+  if (spread === undefined && interval === undefined) return undefined;
+  const scale = normalisation.high - normalisation.low;
+  const halves =
+    interval &&
+    predicted.map((frame, l) => {
+      const local = localOf(frame, spread?.[l], shape, interval.periodic);
+      return halfWidths(interval.calibration, interval.level, l + 1, local);
+    });
+  const end = (sign: 1 | -1, widths: readonly Float32Array[]): Float32Array =>
+    stacked(
+      predicted.map((frame, l) =>
+        denormalise(
+          frame.map((value, i) => value + sign * widths[l]![i]!),
+          normalisation,
+        ),
+      ),
+    );
+  return {
+    members,
+    ...(spread && { spread: stacked(spread).map((value) => value * scale) }),
+    ...(interval &&
+      halves && { interval: { level: interval.level, lower: end(-1, halves), upper: end(1, halves) } }),
+  };
+};
 
 /** Brings roll-outs over from the device and makes forecasts of them, in the user's physical values. */
 export const decode = (options: DecodeOptions): OperatorFunction<readonly Predicted[], Observation> => {
@@ -36,13 +87,15 @@ export const decode = (options: DecodeOptions): OperatorFunction<readonly Predic
     const data = rollOut === undefined ? undefined : values.get(rollOut.frames);
     if (rollOut === undefined || data === undefined || normalisation === undefined) return undefined;
     const { shape, series, index, position, sampleType } = frame;
-    const [fitted, size] = [sizeOf(fittedShape(shape, latentStride)), sizeOf(shape)];
-    const frames = new Float32Array(horizon * size);
-    for (let l = 0; l < horizon; l++) {
-      const at = (rollOut.k * horizon + l) * fitted;
-      const predicted = crop(data.subarray(at, at + fitted), shape, latentStride);
-      frames.set(denormalise(predicted, normalisation), l * size);
-    }
+    const fitted = sizeOf(fittedShape(shape, latentStride));
+    const byLead = (values: Float32Array): Float32Array[] =>
+      Array.from({ length: horizon }, (_, l) =>
+        crop(values.subarray(l * fitted, (l + 1) * fitted), shape, latentStride),
+      );
+    const rolled = rolledOut(rollOut.frames, data, rollOut.k);
+    const predicted = byLead(rolled.frames);
+    const spread = rolled.spread && byLead(rolled.spread);
+    const uncertainty = uncertaintyOf(options, predicted, spread, shape, normalisation);
     return {
       id: forecastId(frame, horizon, stride),
       series,
@@ -53,8 +106,9 @@ export const decode = (options: DecodeOptions): OperatorFunction<readonly Predic
       stride,
       shape,
       sampleType,
-      frames,
+      frames: stacked(predicted.map((frame) => denormalise(frame, normalisation))),
       normalisation,
+      ...(uncertainty && { uncertainty }),
       trustedLeads: options.trustedLeads(series),
       forecaster: options.forecaster,
     };

@@ -46,11 +46,17 @@ export const calibrationSchema = z.strictObject({
 export type Calibration = z.output<typeof calibrationSchema>;
 export type Band = Calibration['bands'][number];
 
-/** Last leads of the bands that are calibrated by themselves. */
-const BAND_ENDS = [5, 20, 50, 100, 200, 500];
-/** The lead bands 1-5, 6-20, 21-50, ... up to a horizon. */
-export const bandsUpTo = (horizon: number): readonly { readonly from: number; readonly to: number }[] => {
-  const ends = [...BAND_ENDS.filter((end) => end < horizon), horizon];
+interface Leads {
+  readonly from: number;
+  readonly to: number;
+}
+/** Last leads of the bands that are calibrated by themselves: errors within one do not differ much. */
+const FINE = [2, 5, 9, 14, 20, 29, 39, 50, 70, 100, 140, 200, 300, 500];
+/** Last leads of the bands that coverage is told of. */
+const COARSE = [5, 20, 50, 100, 200, 500];
+/** The lead bands 1-2, 3-5, 6-9, ... (fine) or 1-5, 6-20, 21-50, ... (coarse) up to a horizon. */
+export const bandsUpTo = (horizon: number, which: 'fine' | 'coarse'): readonly Leads[] => {
+  const ends = [...(which === 'fine' ? FINE : COARSE).filter((end) => end < horizon), horizon];
   return ends.map((to, k) => ({ from: (ends[k - 1] ?? 0) + 1, to }));
 };
 

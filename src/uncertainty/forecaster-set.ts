@@ -157,6 +157,10 @@ export const loadForecasterSet = async (
   };
 };
 
+/** The intervals that `decode` is to give forecasts, if a level was asked for. */
+export const intervalOf = ({ calibration, periodic }: ForecasterSet, level: number | undefined) =>
+  level === undefined || calibration === undefined ? {} : { interval: { level, calibration, periodic } };
+
 /** Writes calibration.json into the folder. @throws ForecasterError when it cannot be written */
 export const saveCalibration = async (folder: string, calibration: Calibration): Promise<string> => {
   const path = join(folder, CALIBRATION);

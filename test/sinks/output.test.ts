@@ -24,6 +24,13 @@ const forecastAt = (position: number, options: Partial<Forecast> = {}): Forecast
     (lead, at) => 1000 * lead + at / 2,
     options,
   );
+const layer = (value: (lead: number) => number): Float32Array =>
+  Float32Array.from({ length: 3 * 72 }, (_, at) => value(1 + Math.floor(at / 72)));
+const uncertainty = {
+  members: 4,
+  spread: layer((lead) => 2 * lead),
+  interval: { level: 0.9, lower: layer((lead) => 1000 * lead), upper: layer((lead) => 1000 * lead + 10) },
+};
 const scoreFor = ({ id, series, index, horizon, stride, forecaster }: Forecast): Score => ({
   id,
   series,
@@ -56,7 +63,7 @@ const documented = (page: string, heading: string, nth = 0): string[] => {
 };
 
 test('docs/output.md lists exactly the fields that are written', async () => {
-  await write('jsonl', {}, forecastAt(1));
+  await write('jsonl', {}, forecastAt(1, { uncertainty }));
   const page = await readFile('docs/output.md', 'utf8');
   const line = async (name: string) =>
     JSON.parse(await readFile(join(out, name), 'utf8')) as { leads: Record<string, unknown>[] };
@@ -66,7 +73,9 @@ test('docs/output.md lists exactly the fields that are written', async () => {
   expect(Object.keys(score)).toEqual(documented(page, 'scores.jsonl'));
   expect(Object.keys(score.leads[0] ?? {})).toEqual(documented(page, 'scores.jsonl', 1));
   expect(forecast).toMatchObject({ path: 'forecasts/run1/00000010', shape: [8, 9, 1] });
-  expect(forecast.leads[2]).toEqual({ lead: 3, min: 3000, max: 3035.5, mean: 3017.75 });
+  const lead = { lead: 3, min: 3000, max: 3035.5, mean: 3017.75 };
+  expect(forecast.leads[2]).toEqual({ ...lead, spread: 6, lower: 3000, upper: 3010 });
+  expect(forecast).toMatchObject({ uncertainty: { members: 4, level: 0.9 } });
   for (const option of ['files', 'jsonl']) {
     const { options } = await import('../../src/pipeline/registry.js').then(({ loadPlugin }) =>
       loadPlugin('sink', option),
@@ -159,6 +168,32 @@ test('chosen leads only, and an animation of them', async () => {
     width: 9,
     pageHeight: 8,
   });
+});
+
+test('what a forecast knows of its errors is beside it, and goes with it', async () => {
+  const at = (position: number) => forecastAt(position, { uncertainty, sampleType: 'float32' });
+  await write('files', { keep: 1, leads: [1, 3] }, at(1), at(2));
+  expect(await names('forecasts/run1')).toEqual([
+    '00000020.lower.npy',
+    '00000020.npy',
+    '00000020.spread.npy',
+    '00000020.upper.npy',
+  ]);
+  const upper = await readFile(join(out, 'forecasts/run1/00000020.upper.npy'));
+  expect(upper.toString('latin1')).toContain('(2, 8, 9, 1)');
+  expect(upper.subarray(-4).readFloatLE()).toBe(3010);
+  // 100 of the range 0..200 would be half of white; a spread of 6 is 6/200 of it.
+  await write('files', { format: 'png', keep: 1, leads: [3] }, at(3));
+  expect(await names('forecasts/run1')).toEqual(['00000030']);
+  expect(await names('forecasts/run1/00000030')).toEqual([
+    'lead_0003.png',
+    'lower_0003.png',
+    'spread_0003.png',
+    'upper_0003.png',
+  ]);
+  const codec = await createPlugin('codec', 'png', {}, undefined);
+  const image = await codec.decode(await readFile(join(out, 'forecasts/run1/00000030/spread_0003.png')));
+  expect(image.data[0]).toBe(8);
 });
 
 test('the oldest forecasts go when there are too many of a series, across restarts', async () => {

@@ -67,12 +67,13 @@ const axis = (
     const scale = scaleLinear(domain, range).nice(ticks);
     return { at: scale, ticks: scale.ticks(ticks), label: scale.tickFormat(ticks) };
   }
-  const scale = scaleLog(domain, range).nice();
+  const scale = scaleLog(domain, range);
   const powers = scale.ticks(ticks).filter((value) => Number.isInteger(Math.log10(value)));
   return {
     at: scale,
     ticks: powers.length >= 2 ? powers : scale.ticks(ticks),
-    label: (value: number): string => String(Number(value.toPrecision(2))),
+    label: (value: number): string =>
+      value >= 0.01 && value < 1e4 ? String(Number(value.toPrecision(2))) : value.toExponential(0),
   };
 };
 

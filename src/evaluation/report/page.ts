@@ -1,4 +1,5 @@
 import type { ReportData } from '../evaluate.js';
+import { STATISTICS } from '../statistics.js';
 import { escaped, svgOf, type Chart } from './chart.js';
 import type { ReportPicture } from './pictures.js';
 
@@ -49,7 +50,7 @@ const upTo = (values: readonly boolean[]): number => {
 };
 
 const summary = ({ report, data }: PageParts): string => {
-  const { horizon, over_series: over, per_series: each } = report;
+  const { horizon, per_series: each } = report;
   const trusted = upTo(report.skill.map((value) => value > 0));
   const everyone = upTo(report.skill.map((_, l) => each.every(({ skill }) => (skill[l] ?? 0) > 0)));
   const worse = report.rmse.flatMap((value, l) => (value < (report.linear_rmse[l] ?? 0) ? [] : [l + 1]));
@@ -65,8 +66,7 @@ const summary = ({ report, data }: PageParts): string => {
       : '';
   return `<p>Forecaster <b>${escaped(report.forecaster.name)}</b> (${report.forecaster.hash.slice(0, 12)}) on ${report.windows} forecasts from ${each.length} series of ${report.shapes.map(escaped).join(', ')} frames in ${data.map(escaped).join(', ')}; each stands on ${report.context} frames and reaches ${horizon} leads of ${report.stride} frame${report.stride === 1 ? '' : 's'}.</p>
 <ul>${lines.map((line) => `<li>${line}</li>`).join('')}</ul>
-<p>All values are normalised: 0 and 1 are the least and the greatest value of a series' first ${report.context} frames, or the range that was given. Lines are of all forecasts together; bands hold the middle 80 % of the series (all of them when there are fewer than five). A series counts once, however many forecasts start in it: those overlap, and are no independent samples. The bands say how much one run differs from the next, not how exactly the line is known.${few} They hold for runs like these, and say nothing of other physics, other frame intervals, or other instruments.</p>
-<p>Widest band of skill: ${number(Math.max(...over.skill.high.map((high, l) => high - (over.skill.low[l] ?? 0))))}.</p>`;
+<p>All values are normalised: 0 and 1 are the least and the greatest value of a series' first ${report.context} frames, or the range that was given. Lines are of all forecasts together; bands hold the middle 80 % of the series (all of them when there are fewer than five). A series counts once, however many forecasts start in it: those overlap, and are no independent samples. The bands say how much one run differs from the next, not how exactly the line is known.${few} They hold for runs like these, and say nothing of other physics, other frame intervals, or other instruments.</p>`;
 };
 
 const scoreTable = ({ report }: PageParts): string =>
@@ -87,6 +87,32 @@ const scoreTable = ({ report }: PageParts): string =>
       ];
     }),
   );
+
+const statisticsTable = ({ report }: PageParts): string => {
+  const last = report.horizon - 1;
+  const digits = (value: number): number => (Math.abs(value) < 10 ? 4 : 1);
+  return table(
+    [
+      `at lead ${report.horizon * report.stride}`,
+      'truth',
+      'forecast',
+      'mean error of a series',
+      'of the truth',
+    ],
+    STATISTICS.map((name) => {
+      const { truth, forecast, error } = report.statistics.leads[name];
+      const [t, f, e] = [truth.mean[last] ?? 0, forecast.mean[last] ?? 0, error[last] ?? 0];
+      const share = Math.abs(t) < 1e-9 ? '' : percent(e / Math.abs(t));
+      return [
+        name.replaceAll('_', ' '),
+        number(t, digits(t)),
+        number(f, digits(t)),
+        number(e, digits(t)),
+        share,
+      ];
+    }),
+  );
+};
 
 const seriesTable = ({ report }: PageParts): string => {
   const leads = [...new Set([1, Math.min(10, report.horizon), report.horizon])];
@@ -161,6 +187,7 @@ ${scoreTable(parts)}
 <h2>Statistics</h2>
 <p>Far ahead a forecast can be off pixel by pixel and still right in what matters: how much, how coarse, how many. Dashed lines are the forecast, black lines the truth; where they part, or their bands do, the forecast has another microstructure. Phases are divided at ${threshold} (normalised)${periodic ? ', frames are periodic' : ', frames end at their edges'}. Interface length is that of the contour at this value. The characteristic length is 2 pi over the mean wave number of the structure factor. Grains are regions above ${threshold} of 4 pixels or more: where there are no grains, read them as crystals, droplets or islands.</p>
 ${charts(parts.statistics)}
+${statisticsTable(parts)}
 <h2>Uncertainty</h2>
 ${uncertaintyText(parts)}
 <h2>Series</h2>

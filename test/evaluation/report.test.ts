@@ -1,0 +1,142 @@
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import sharp from 'sharp';
+import { calibrate } from '../../src/evaluation/calibrate.js';
+import {
+  evaluate,
+  evaluateInDetail,
+  type EvaluateOptions,
+  type ReportData,
+} from '../../src/evaluation/evaluate.js';
+import { overSeries, quantile } from '../../src/evaluation/over-series.js';
+import { svgOf } from '../../src/evaluation/report/chart.js';
+import { writeReport } from '../../src/evaluation/report/write-report.js';
+import { forecastOnce } from '../../src/pipeline/forecast-once.js';
+import { putFrames, readNpy, saveTiny } from '../support/tiny.js';
+
+const [CONTEXT, HORIZON] = [4, 3];
+let home: string;
+const at = (name: string): string => join(home, name);
+const options = (more: Partial<EvaluateOptions> = {}): EvaluateOptions => ({
+  forecaster: at('tiny'),
+  data: [at('data')],
+  context: CONTEXT,
+  horizon: HORIZON,
+  stride: 1,
+  every: 2,
+  device: 'cpu',
+  threads: 1,
+  ensemble: 2,
+  ...more,
+});
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), 'mesocast-report-'));
+  await saveTiny(at('tiny'), 1, 1);
+  for (let seed = 0; seed < 4; seed++) {
+    const files = { extension: '.npy', sampleType: 'float32', seed } as const;
+    await putFrames(at(`data/run <${seed}>`), 0, 12, files);
+    await putFrames(at(`kept/${seed}`), 20, 32, { ...files, seed: seed + 0.5 });
+  }
+});
+afterAll(() => rm(home, { recursive: true }));
+
+const forecast = (interval: number, more: object = {}) =>
+  forecastOnce({
+    ...options({ ensemble: undefined }),
+    path: at('data/run <0>'),
+    out: at('out'),
+    range: undefined,
+    interval,
+    sinks: [{ name: 'files', options: { format: 'npy' }, required: true }],
+    ...more,
+  });
+
+test('a forecaster has intervals once it is calibrated, and they are reported and forecast', async () => {
+  await expect(forecast(0.9)).rejects.toThrow('has no intervals: it is not calibrated');
+  const notices: string[] = [];
+  const { path, calibration } = await calibrate(
+    options({ data: [at('kept')], notice: (text) => notices.push(text) }),
+  );
+  expect(path).toBe(at('tiny/calibration.json'));
+  expect(notices).toEqual([expect.stringContaining('calibrated on 4 series')]);
+  expect(calibration).toMatchObject({ members: 2, series: 4, windows: 12 });
+  expect(calibration.bands.at(-1)).toMatchObject({ to: HORIZON });
+
+  // On the series that it was calibrated on the coverage is what was asked for.
+  const { uncertainty } = await evaluate(options({ data: [at('kept')] }));
+  const [band] = uncertainty?.intervals?.bands ?? [];
+  expect(Math.abs((band?.all[8] ?? 0) - 0.9)).toBeLessThan(0.03);
+  expect(Math.abs((band?.all[4] ?? 0) - 0.5)).toBeLessThan(0.03);
+  expect(uncertainty?.intervals?.crps.every((value, l) => value < uncertainty.intervals!.mae[l]!)).toBe(true);
+
+  const made = await forecast(0.9);
+  const { members, spread, interval } = made.uncertainty ?? {};
+  expect(members).toBe(2); // as it was calibrated
+  expect(interval?.level).toBe(0.9);
+  made.frames.forEach((value, i) => {
+    expect(interval!.lower[i]).toBeLessThan(value);
+    expect(interval!.upper[i]! - value).toBeCloseTo(value - interval!.lower[i]!, 5);
+  });
+  expect(Math.max(...spread!)).toBeGreaterThan(0);
+  const written = await readNpy(at(`out/forecasts/run <0>/00000011.lower.npy`));
+  expect(written).toEqual(interval!.lower);
+  const wider = await forecast(0.99);
+  expect(wider.uncertainty!.interval!.upper[7]).toBeGreaterThan(interval!.upper[7]!);
+
+  await expect(forecast(0.85)).rejects.toThrow('interval is 0.85');
+  await expect(forecast(0.9, { horizon: 4 })).rejects.toThrow('it is calibrated for 3 leads');
+  await expect(forecast(0.9, { ensemble: 3 })).rejects.toThrow('other weights, or another ensemble');
+  await saveTiny(at('tiny'), 2, 1);
+  await expect(forecast(0.9)).rejects.toThrow('other weights');
+  await saveTiny(at('tiny'), 1, 1);
+});
+
+test('a report is one page with plots and pictures, and the numbers beside it', async () => {
+  const folder = at('report');
+  const detail = await evaluateInDetail(options());
+  await writeReport(folder, detail, ['data & more']);
+  const page = await readFile(join(folder, 'report.html'), 'utf8');
+  expect(page).not.toMatch(/<script|(?:src|href)="(?!data:)/);
+  expect(page).toContain('data &amp; more');
+  expect(page).toContain('run &lt;3&gt;');
+  expect(page).not.toMatch(/NaN|Infinity|undefined/);
+  const report = JSON.parse(await readFile(join(folder, 'report.json'), 'utf8')) as ReportData;
+  const plain = await evaluate(options());
+  expect(report.mean_skill).toBeCloseTo(plain.mean_skill, 6);
+  expect(report.per_series.map(({ windows }) => windows)).toEqual([3, 3, 3, 3]);
+  expect(report.statistics.leads.mean.truth.mean).toHaveLength(HORIZON);
+  // The blob grows, so its fraction does.
+  const { mean } = report.statistics.leads.phase_fraction.truth;
+  expect(mean[2]).toBeGreaterThan(mean[0]!);
+  const names = await readdir(folder);
+  for (const name of ['forecast.png', 'errors.png', 'skill.png', 'two-point.png', 'calibration.png'])
+    expect(names).toContain(name);
+  for (const name of names.filter((file) => file.endsWith('.png')))
+    expect((await sharp(join(folder, name)).metadata()).width).toBeGreaterThan(200);
+});
+
+test('a band is over series: the middle 80 %, of few all', () => {
+  expect(quantile([4, 1, 2, 3], 0.9)).toBeCloseTo(3.7, 12);
+  expect(overSeries([[1], [5]])).toEqual({ mean: [3], low: [1], high: [5] });
+  const { low, high } = overSeries(Array.from({ length: 11 }, (_, k) => [k]));
+  expect([low[0], high[0]]).toEqual([1, 9]);
+});
+
+test('a plot leaves gaps for what is no number, and escapes its words', async () => {
+  const svg = svgOf({
+    id: 'a',
+    title: 'a < b',
+    x: 'x',
+    y: 'y',
+    xs: [1, 2, 3, 4],
+    lines: [{ name: 'one & all', colour: '#000', values: [1, 2, NaN, 4] }],
+  });
+  expect(svg).toContain('a &lt; b');
+  expect(svg).toContain('one &amp; all');
+  const [path] = /d="(M[^"]*)" fill="none"/.exec(svg)?.slice(1) ?? [];
+  expect(path?.match(/M/g)).toHaveLength(2);
+  expect(path).not.toContain('NaN');
+  expect((await sharp(Buffer.from(svg)).metadata()).format).toBe('svg');
+});

@@ -1,0 +1,103 @@
+import { expect, test } from '@jest/globals';
+import { normalNumbers, uniformNumbers } from '../../src/pipeline/random.js';
+import { bandsUpTo, binOf, CLASSES, LEVELS, localOf, type Band } from '../../src/uncertainty/calibration.js';
+import { createSampler, crossCoverage, fitClasses, type Samples } from '../../src/uncertainty/fit.js';
+
+/**
+ * Errors as forecasts make them: their size follows the scale by an unknown law, classes differ, and a part of the truth's
+ * interfaces lies where the forecast has none, with errors far larger than its surroundings.
+ */
+const simulated = (seed: number, series: number): Samples => {
+  const uniform = uniformNumbers(seed);
+  const normal = normalNumbers(uniform);
+  const sampler = createSampler(series * 2000, uniform);
+  for (let one = 0; one < series; one++) {
+    const n = 2000;
+    const classes = Uint8Array.from({ length: n }, () =>
+      uniform() < 0.7 ? 0 : uniform() < 0.5 ? 1 : CLASSES - 1,
+    );
+    const scale = Float32Array.from(classes, (of) => 0.001 + 0.02 * of * uniform());
+    const edges = Uint8Array.from(classes, (of) => (uniform() < (of === CLASSES - 1 ? 0.8 : 0.004) ? 1 : 0));
+    const strength = 0.9 + 0.2 * uniform();
+    const errors = Float32Array.from(scale, (value, i) =>
+      Math.abs(strength * normal() * (edges[i] === 1 ? 0.05 : 0.1 * value ** 0.6)),
+    );
+    sampler.add(one, 1, errors, edges, { classes, scale });
+  }
+  return sampler.samples();
+};
+
+const coverage = (classes: Band['classes'], samples: Samples, level: number) => {
+  const at = LEVELS.findIndex((one) => one === level);
+  const inside = Array.from(samples.ratio, (ratio, i) => {
+    const { edges, factors } = classes[samples.classes[i]!]!;
+    return ratio <= factors[binOf(edges, samples.scale[i]!)]![at]! ? 1 : 0;
+  });
+  const share = (keep: (i: number) => boolean): number => {
+    const kept = inside.filter((_, i) => keep(i));
+    return kept.reduce((sum: number, value) => sum + value, 0) / kept.length;
+  };
+  return { all: share(() => true), interface: share((i) => samples.interface[i] === 1) };
+};
+
+const fitted = fitClasses(simulated(1, 60));
+const others = simulated(2, 60);
+test.each([0.5, 0.8, 0.9, 0.95])('intervals of %d cover other series, and interfaces as well', (level) => {
+  const { all, interface: onInterface } = coverage(fitted, others, level);
+  expect(Math.abs(all - level)).toBeLessThan(0.03);
+  expect(Math.abs(onInterface - level)).toBeLessThan(0.03);
+});
+
+test('a higher level is never narrower, and few samples still give intervals', () => {
+  for (const samples of [simulated(3, 8), simulated(4, 1)]) {
+    for (const { edges, factors } of fitClasses(samples)) {
+      expect(factors).toHaveLength(edges.length + 1);
+      for (const row of factors) {
+        expect(row).toHaveLength(LEVELS.length);
+        expect(row.toSorted((a, b) => a - b)).toEqual(row);
+        expect(row.at(-1)).toBeGreaterThan(0);
+      }
+    }
+  }
+});
+
+test('the coverage to expect is that of series that were left out', () => {
+  const samples = simulated(5, 16);
+  const expected = crossCoverage(samples);
+  LEVELS.forEach((level, k) => {
+    expect(Math.abs(expected.all[k]! - level)).toBeLessThan(0.03);
+    expect(Math.abs(expected.interface![k]! - level)).toBeLessThan(0.04);
+  });
+  // Series of which half err ten times as much as the others: what one half gives does not cover the other.
+  const uneven = {
+    ...samples,
+    ratio: samples.ratio.map((ratio, i) => ratio * (samples.series[i]! % 2 ? 10 : 1)),
+  };
+  expect(crossCoverage(uneven).all[LEVELS.indexOf(0.9)]).toBeLessThan(0.75);
+  expect(() => crossCoverage(simulated(6, 1))).toThrow('two series');
+});
+
+test('an interface is told from the forecast, and the scale from the spread where there is one', () => {
+  const step = Float32Array.from({ length: 144 }, (_, i) => (i % 12 < 6 ? 0 : 1));
+  const alone = localOf(step, undefined, [12, 12, 1], false);
+  expect([...alone.classes.subarray(0, 12)]).toEqual([0, 0, 0, 0, 2, 2, 2, 2, 0, 0, 0, 0]);
+  expect(alone.scale[5]).toBeGreaterThan(0.3);
+  expect(alone.scale[0]).toBeCloseTo(1e-4, 8);
+  const around = localOf(step, undefined, [12, 12, 1], true);
+  expect([...around.classes.subarray(0, 12)]).toEqual([2, 2, 0, 0, 2, 2, 2, 2, 0, 0, 2, 2]);
+  const spread = localOf(step, new Float32Array(144).fill(0.25), [12, 12, 1], false);
+  expect(spread.scale[0]).toBeCloseTo(0.2501, 6);
+});
+
+test('bands of leads meet', () => {
+  expect(bandsUpTo(50, 'coarse')).toEqual([
+    { from: 1, to: 5 },
+    { from: 6, to: 20 },
+    { from: 21, to: 50 },
+  ]);
+  expect(bandsUpTo(7, 'fine').map(({ from, to }) => [from, to])).toEqual([
+    [1, 2],
+    [3, 5],
+    [6, 7],
+  ]);
+});

@@ -1,0 +1,135 @@
+import { expect, test } from '@jest/globals';
+import { openEngine } from '../../src/engine/index.js';
+import type { Forecaster } from '../../src/forecaster/forecaster.js';
+import type { Runner, StateHandles } from '../../src/forecaster/programs.js';
+import type { FrameShape } from '../../src/pipeline/frame.js';
+import { sizeOf } from '../../src/pipeline/frame.js';
+import { createEnsembleRunner, rolledOut } from '../../src/uncertainty/ensemble.js';
+import { motionOf, symmetriesOf } from '../../src/uncertainty/symmetries.js';
+import { movingField, tinyForecaster } from '../support/tiny.js';
+
+const [CONTEXT, HORIZON] = [4, 3];
+const square: FrameShape = [16, 16, 1];
+const frames = (seed: number): Float32Array[] =>
+  Array.from({ length: CONTEXT }, (_, t) => movingField(t, square, 1, seed));
+
+/** What a runner forecasts from each of several series of frames. */
+const forecast = async (runner: Runner, series: readonly (readonly Float32Array[])[]) => {
+  let states: (StateHandles | undefined)[] = series.map(() => undefined);
+  const inputs = (t: number) =>
+    series.map((own, k) => ({ frame: own[t]!, previous: own[Math.max(0, t - 1)]!, state: states[k] }));
+  for (let t = 0; t < CONTEXT; t++) {
+    const next = await runner.observe(square, inputs(t));
+    states.forEach((state) => state?.forEach((handle) => handle.release()));
+    states = next;
+  }
+  const rolled = await runner.rollOut(square, inputs(CONTEXT - 1), HORIZON);
+  states.forEach((state) => state?.forEach((handle) => handle.release()));
+  const data = (await runner.engine.read(rolled)).data as Float32Array;
+  rolled.release();
+  return series.map((_, k) => rolledOut(rolled, data, k));
+};
+const withEngine = async (work: (engine: Awaited<ReturnType<typeof openEngine>>) => Promise<void>) => {
+  const engine = await openEngine('cpu', 1);
+  try {
+    await work(engine);
+    expect(engine.liveHandles).toBe(0);
+  } finally {
+    await engine.dispose();
+  }
+};
+const byLead = (values: Float32Array): Float32Array[] =>
+  Array.from({ length: HORIZON }, (_, l) => values.subarray(l * sizeOf(square), (l + 1) * sizeOf(square)));
+const expectClose = (actual: Float32Array, expected: Float32Array, digits = 5): void => {
+  expect(actual).toHaveLength(expected.length);
+  actual.forEach((value, i) => expect(value).toBeCloseTo(expected[i]!, digits));
+};
+
+test('symmetries go there and back, and all differ', () => {
+  const shape: FrameShape = [3, 3, 2];
+  const frame = Float32Array.from({ length: sizeOf(shape) }, (_, i) => i);
+  const moved = symmetriesOf(8, shape, false).map((symmetry) => {
+    const { there, back } = motionOf(symmetry, shape);
+    expect(back(there(frame))).toEqual(frame);
+    expect(there(back(frame))).toEqual(frame);
+    return there(frame).join();
+  });
+  expect(new Set(moved).size).toBe(8);
+  expect(moved[0]).toBe(frame.join());
+  const transposed = motionOf(
+    { transpose: true, flipRows: false, flipColumns: false, shift: [0, 0] },
+    [2, 2, 1],
+  );
+  expect([...transposed.there(Float32Array.of(1, 2, 3, 4))]).toEqual([1, 3, 2, 4]);
+  expect(() =>
+    motionOf({ transpose: true, flipRows: false, flipColumns: false, shift: [0, 0] }, [2, 3, 1]),
+  ).toThrow('only square frames');
+});
+
+test('there are four without squares, eight without periods, and as many as wanted with them', () => {
+  expect(symmetriesOf(20, [8, 12, 1], false)).toHaveLength(4);
+  expect(symmetriesOf(20, square, false)).toHaveLength(8);
+  const shifted = symmetriesOf(20, [8, 12, 1], true);
+  expect(shifted).toHaveLength(20);
+  expect(shifted.every(({ transpose }) => !transpose)).toBe(true);
+  const shape: FrameShape = [8, 12, 1];
+  const frame = Float32Array.from({ length: 96 }, (_, i) => i);
+  for (const symmetry of shifted) {
+    const { there, back } = motionOf(symmetry, shape);
+    expect(back(there(frame))).toEqual(frame);
+  }
+});
+
+test('an ensemble is the average and the spread of its members, for each series of a batch', async () => {
+  const forecasters: Forecaster[] = [await tinyForecaster(1), await tinyForecaster(2)];
+  const series = [frames(0), frames(1), frames(2)];
+  await withEngine(async (engine) => {
+    const together = await forecast(createEnsembleRunner(forecasters, engine, 6), series);
+    const members: Float32Array[][] = series.map(() => []);
+    for (const symmetry of symmetriesOf(3, square, false)) {
+      const { there, back } = motionOf(symmetry, square);
+      for (const forecaster of forecasters) {
+        const alone = createEnsembleRunner([forecaster], engine, 1);
+        const results = await forecast(
+          alone,
+          series.map((own) => own.map(there)),
+        );
+        results.forEach((result, k) => {
+          expect(result.spread).toBeUndefined();
+          members[k]!.push(Float32Array.from(byLead(result.frames).flatMap((frame) => [...back(frame)])));
+        });
+      }
+    }
+    together.forEach(({ frames: average, spread }, k) => {
+      const own = members[k]!;
+      const mean = average.map((_, i) => own.reduce((sum, member) => sum + member[i]!, 0) / 6);
+      expectClose(average, mean);
+      expectClose(
+        spread!,
+        average.map((_, i) =>
+          Math.sqrt(own.reduce((sum, member) => sum + (member[i]! - mean[i]!) ** 2, 0) / 5),
+        ),
+      );
+      expect(Math.max(...spread!)).toBeGreaterThan(0.01);
+    });
+  });
+});
+
+test('with all symmetries the average no longer prefers a direction', async () => {
+  const forecaster = await tinyForecaster(3);
+  const [symmetry] = symmetriesOf(2, square, false).slice(1);
+  const { there } = motionOf(symmetry!, square);
+  await withEngine(async (engine) => {
+    const turned = [frames(0), frames(0).map(there)];
+    const differenceOf = async (members: number): Promise<number> => {
+      const [plain, moved] = await forecast(createEnsembleRunner([forecaster], engine, members), turned);
+      const expected = byLead(plain!.frames).map(there);
+      const differences = byLead(moved!.frames).map((frame, l) =>
+        Math.max(...frame.map((value, i) => Math.abs(value - expected[l]![i]!))),
+      );
+      return Math.max(...differences);
+    };
+    expect(await differenceOf(8)).toBeLessThan(1e-5);
+    expect(await differenceOf(1)).toBeGreaterThan(1e-2);
+  });
+});
