@@ -7,8 +7,11 @@ import { debiases, SLOTS, slotName, trainSpecs, trainStep } from '../src/trainin
 import type { BenchOptions, Result, Row } from './table.js';
 
 const [STEPS, ROLL_OUTS, ENGINES, PROGRAMS] = [2000, 20_000, 50, 200];
-/** The resident set is looked at this often in each part; the first third, in which caches fill, does not count. */
-const LOOKS = 60;
+/**
+ * Each part has this many windows, and each window the smallest resident set in it: what is there after the garbage was
+ * collected. The first third of them, in which caches fill, does not count.
+ */
+const WINDOWS = 40;
 const WARM_UP = 1 / 3;
 
 /** Small, so that it takes minutes: what leaks with each run does so at any size. */
@@ -54,14 +57,17 @@ const threads = (): number | undefined => {
 
 /** Does the work `count` times and says what the resident set did. */
 const watch = async (what: string, count: number, work: () => Promise<void>): Promise<[Row, Line]> => {
-  const spacing = Math.max(1, Math.round(count / LOOKS));
+  const spacing = Math.max(1, Math.round(count / WINDOWS));
   const begin = performance.now();
   const [resident, alive]: [number[], (number | undefined)[]] = [[], []];
+  let smallest = Infinity;
   for (let run = 1; run <= count; run++) {
     await work();
+    smallest = Math.min(smallest, process.memoryUsage.rss());
     if (run % spacing > 0) continue;
-    resident.push(process.memoryUsage.rss());
+    resident.push(smallest);
     alive.push(threads());
+    smallest = Infinity;
   }
   const first = Math.round(resident.length * WARM_UP);
   const line = lineThrough(resident.slice(first), spacing);

@@ -65,10 +65,9 @@ export const loss = (clip: Tensor5D, w: Named<Tensor>, { n, t, size, channels }:
         convolve(tf.concat([x, h], 3), weight(`lstm${l}`)),
         weight(`lstm${l}_bias`),
       );
-      const [open, g] = tf.split(gates, [3 * channels, channels], 3) as [Tensor4D, Tensor4D];
-      const [i, f, o] = tf.split(tf.sigmoid(open), 3, 3) as [Tensor4D, Tensor4D, Tensor4D];
-      const cell = tf.add<Tensor4D>(tf.mul(f, c), tf.mul(i, tf.tanh(g)));
-      x = tf.mul(o, tf.tanh(cell));
+      const [i, f, o, g] = tf.split(gates, 4, 3) as [Tensor4D, Tensor4D, Tensor4D, Tensor4D];
+      const cell = tf.add<Tensor4D>(tf.mul(tf.sigmoid(f), c), tf.mul(tf.sigmoid(i), tf.tanh(g)));
+      x = tf.mul(tf.sigmoid(o), tf.tanh(cell));
       state[l] = [x, cell];
     }
     const y = convolve(up(activate(convolve(up(x), weight('dec1')))), weight('dec2'));

@@ -11,16 +11,17 @@ import {
 } from '../graph.js';
 import { concat, reshape, transpose } from '../kernels/layout.js';
 
-type Pair = readonly [number, number];
+type Two = readonly [number, number];
 interface Geometry {
-  readonly strides: Pair;
-  readonly dilations: Pair;
+  readonly strides: Two;
+  readonly dilations: Two;
   /** top, left, bottom, right */
   readonly pads: readonly [number, number, number, number];
 }
+type Lowering = (inputs: readonly Value[], node: Node, out: Builder) => Value;
 type Shape4 = readonly [number, number, number, number];
 
-const pairOf = (node: Node, name: string): Pair => {
+const pairOf = (node: Node, name: string): Two => {
   const [first = 1, second = 1] = listOf(node, name);
   return [first, second];
 };
@@ -59,7 +60,7 @@ const inputGradient = (dy: Value, filter: Value, node: Node, out: Builder): Valu
   const [n, h, w, c] = shape4(node.outputs[0] as Value);
   const [, ho, wo] = shape4(dy);
   const [top, left, bottom, right] = pads;
-  const reach: Pair = [dilations[0] * (kh - 1), dilations[1] * (kw - 1)];
+  const reach: Two = [dilations[0] * (kh - 1), dilations[1] * (kw - 1)];
   const first = transpose(out, dy, CHANNELS_FIRST);
   const room = reach[0] >= Math.max(top, bottom) && reach[1] >= Math.max(left, right);
   if (strides[0] === 1 && strides[1] === 1 && room) {
@@ -97,11 +98,8 @@ interface Offset {
 const positions = (kh: number, kw: number): Offset[] =>
   Array.from({ length: kh * kw }, (_, k) => ({ row: Math.floor(k / kw), column: k % kw }));
 
-/** Fewer channels than this make a product too slim on its own: those of all positions become one. */
-const FEW_CHANNELS = 16;
-
 /** What the filter sees of planes [C, N, H, W] from one position: every `strides`-th pixel of `size`. */
-const viewFrom = (planes: Value, begin: Offset, size: Pair, strides: Pair, out: Builder): Value => {
+const viewFrom = (planes: Value, begin: Offset, size: Two, strides: Two, out: Builder): Value => {
   const shape = [...planes.shape.slice(0, 2), ...size];
   const end = [begin.row + (size[0] - 1) * strides[0] + 1, begin.column + (size[1] - 1) * strides[1] + 1];
   const steps = strides.every((s) => s === 1) ? [] : [ints(strides)];
@@ -117,42 +115,47 @@ const padded = (planes: Value, [top, left, bottom, right]: Geometry['pads'], out
   return out.add('Pad', [planes, pads, uniform(0)], [c, n, h + top + bottom, w + left + right]);
 };
 
+/** An image, and the gradient of what was made of it. Both NHWC. */
+type Pair = readonly [x: Value, dy: Value];
+
 /**
  * Sums over all pixels of products of `shifted`, seen from every position, with `fixed`: [positions, shifted's channels,
- * fixed's channels], as matrix products over the pixels. Both are NHWC images; the products take them as planes, rows of
- * pixels, which ONNX Runtime multiplies a fifth faster than rows of channels (`npm run bench -- engine`).
+ * fixed's channels]. A matrix product for each pair of images, each added to the last. The products take the images as
+ * planes, rows of pixels, which ONNX Runtime multiplies a fifth faster than rows of channels.
  */
 const correlate = (
-  shifted: Value,
-  fixed: Value,
+  images: readonly { shifted: Value; fixed: Value }[],
   pads: Geometry['pads'],
-  strides: Pair,
+  strides: Two,
   begins: readonly Offset[],
   out: Builder,
 ): Value => {
-  const [n, h, w, c] = shape4(fixed);
-  const few = shape4(shifted)[3];
-  const pixels = n * h * w;
-  const rows = reshape(out, transpose(out, fixed, PLANES), [c, pixels]);
-  const image = padded(transpose(out, shifted, PLANES), pads, out);
-  const views = begins.map((begin) =>
-    reshape(out, viewFrom(image, begin, [h, w], strides, out), [few, pixels]),
-  );
-  const product = (left: Value): Value =>
-    out.add('Gemm', [left, rows], [left.shape[0] as number, c], { attributes: { transB: 1 } });
-  const products = few < FEW_CHANNELS ? product(concat(out, views, 0)) : concat(out, views.map(product), 0);
-  return reshape(out, products, [begins.length, few, c]);
+  const [few, c] = [shape4(images[0]?.shifted as Value)[3], shape4(images[0]?.fixed as Value)[3]];
+  const shape = [begins.length * few, c];
+  const sum = images.reduce<Value | undefined>((before, { shifted, fixed }) => {
+    const [n, h, w] = shape4(fixed);
+    const pixels = n * h * w;
+    const planes = padded(transpose(out, shifted, PLANES), pads, out);
+    const views = begins.map((begin) =>
+      reshape(out, viewFrom(planes, begin, [h, w], strides, out), [few, pixels]),
+    );
+    const rows = reshape(out, transpose(out, fixed, PLANES), [c, pixels]);
+    const operands = [concat(out, views, 0), rows, ...(before === undefined ? [] : [before])];
+    return out.add('Gemm', operands, shape, { attributes: { transB: 1 } });
+  }, undefined);
+  return reshape(out, sum as Value, [begins.length, few, c]);
 };
 
 /**
  * dW: for every position of the filter, x as seen from there times dy, summed over all pixels. Either of the two can be
  * the one that is shifted; the one with fewer channels costs less to move.
  */
-const filterGradient = (x: Value, dy: Value, node: Node, out: Builder): Value => {
+const filterGradient: Lowering = (inputs, node, out) => {
+  const pairs = inputs.flatMap((x, k): Pair[] => (k % 2 === 0 ? [[x, inputs[k + 1] as Value]] : []));
   const { strides, dilations, pads } = geometryOf(node);
   const [kh, kw, ci, co] = shape4(node.outputs[0] as Value);
   const [top, left, bottom, right] = pads;
-  const reach: Pair = [dilations[0] * (kh - 1), dilations[1] * (kw - 1)];
+  const reach: Two = [dilations[0] * (kh - 1), dilations[1] * (kw - 1)];
   const room = Math.min(reach[0] - Math.max(top, bottom), reach[1] - Math.max(left, right)) >= 0;
   if (strides.every((s) => s === 1) && room && co < ci) {
     const begins = positions(kh, kw).map(({ row, column }) => ({
@@ -160,14 +163,16 @@ const filterGradient = (x: Value, dy: Value, node: Node, out: Builder): Value =>
       column: reach[1] - column * dilations[1],
     }));
     const around: Geometry['pads'] = [reach[0] - top, reach[1] - left, reach[0] - bottom, reach[1] - right];
-    const products = correlate(dy, x, around, [1, 1], begins, out); // [positions, co, ci]
+    const images = pairs.map(([x, dy]) => ({ shifted: dy, fixed: x }));
+    const products = correlate(images, around, [1, 1], begins, out); // [positions, co, ci]
     return reshape(out, transpose(out, products, [0, 2, 1]), [kh, kw, ci, co]);
   }
   const begins = positions(kh, kw).map(({ row, column }) => ({
     row: row * dilations[0],
     column: column * dilations[1],
   }));
-  return reshape(out, correlate(x, dy, pads, strides, begins, out), [kh, kw, ci, co]);
+  const images = pairs.map(([x, dy]) => ({ shifted: x, fixed: dy }));
+  return reshape(out, correlate(images, pads, strides, begins, out), [kh, kw, ci, co]);
 };
 
 /** Every pixel repeated, in channels-first order as its neighbours want it. */
@@ -182,16 +187,17 @@ const enlarge = (x: Value, node: Node, out: Builder): Value => {
   return transpose(out, y, CHANNELS_LAST);
 };
 
-/** The sum over the copies of every pixel. */
+/** The sum over the copies of every pixel: their mean, for which ONNX Runtime has the faster routine, times their number. */
 const enlargeGradient = (dy: Value, node: Node, out: Builder): Value => {
-  const [fy, fx] = pairOf(node, 'factors');
+  const factors = pairOf(node, 'factors');
   const [n, h, w, c] = shape4(node.outputs[0] as Value);
-  const blocks = reshape(out, transpose(out, dy, CHANNELS_FIRST), [n, c, h, fy, w, fx]);
-  const sum = out.add('ReduceSum', [blocks, ints([3, 5])], [n, c, h, w], { attributes: { keepdims: 0 } });
+  const mean = out.add('AveragePool', [transpose(out, dy, CHANNELS_FIRST)], [n, c, h, w], {
+    attributes: { kernel_shape: factors, strides: factors },
+  });
+  const sum = out.add('Mul', [mean, uniform(factors[0] * factors[1])], mean.shape);
   return transpose(out, sum, CHANNELS_LAST);
 };
 
-type Lowering = (inputs: readonly Value[], node: Node, out: Builder) => Value;
 const ofTwo =
   (lower: (a: Value, b: Value, node: Node, out: Builder) => Value): Lowering =>
   ([a, b], node, out) =>
@@ -204,7 +210,7 @@ const ofOne =
 const lowerings: Record<string, Lowering> = {
   Conv: ofTwo(convolution),
   ConvInputGradient: ofTwo(inputGradient),
-  ConvFilterGradient: ofTwo(filterGradient),
+  ConvFilterGradient: filterGradient,
   Enlarge: ofOne(enlarge),
   EnlargeGradient: ofOne(enlargeGradient),
 };
