@@ -115,6 +115,11 @@ const padded = (planes: Value, [top, left, bottom, right]: Geometry['pads'], out
   return out.add('Pad', [planes, pads, uniform(0)], [c, n, h + top + bottom, w + left + right]);
 };
 
+/** Fewer channels than this make a product too slim on its own: the positions' views become one, with one product. */
+const FEW_CHANNELS = 16;
+/** Numbers in an image from which on that pays for many channels too; measured with `npm run bench -- engine`. */
+const LARGE_IMAGE = 2 ** 19;
+
 /** An image, and the gradient of what was made of it. Both NHWC. */
 type Pair = readonly [x: Value, dy: Value];
 
@@ -131,19 +136,21 @@ const correlate = (
   out: Builder,
 ): Value => {
   const [few, c] = [shape4(images[0]?.shifted as Value)[3], shape4(images[0]?.fixed as Value)[3]];
-  const shape = [begins.length * few, c];
-  const sum = images.reduce<Value | undefined>((before, { shifted, fixed }) => {
+  let sums: readonly Value[] = [];
+  for (const { shifted, fixed } of images) {
     const [n, h, w] = shape4(fixed);
     const pixels = n * h * w;
     const planes = padded(transpose(out, shifted, PLANES), pads, out);
-    const views = begins.map((begin) =>
-      reshape(out, viewFrom(planes, begin, [h, w], strides, out), [few, pixels]),
-    );
+    const views = begins.map((begin) => viewFrom(planes, begin, [h, w], strides, out));
     const rows = reshape(out, transpose(out, fixed, PLANES), [c, pixels]);
-    const operands = [concat(out, views, 0), rows, ...(before === undefined ? [] : [before])];
-    return out.add('Gemm', operands, shape, { attributes: { transB: 1 } });
-  }, undefined);
-  return reshape(out, sum as Value, [begins.length, few, c]);
+    const together = few < FEW_CHANNELS || few * pixels >= LARGE_IMAGE;
+    sums = (together ? [concat(out, views, 0)] : views).map((view, k) => {
+      const height = view.shape[0] as number;
+      const operands = [reshape(out, view, [height, pixels]), rows, ...sums.slice(k, k + 1)];
+      return out.add('Gemm', operands, [height, c], { attributes: { transB: 1 } });
+    });
+  }
+  return reshape(out, concat(out, sums, 0), [begins.length, few, c]);
 };
 
 /**
