@@ -9,6 +9,7 @@ import { exportOnnx } from '../../src/engine/export.js';
 import { openEngine } from '../../src/engine/index.js';
 import { edited } from '../../src/engine/onnx-fields.js';
 import type { Named, Spec, TensorFunction } from '../../src/engine/types.js';
+import { evaluate } from '../../src/evaluation/evaluate.js';
 import { exportForecaster } from '../../src/forecaster/export.js';
 import { loadForecaster } from '../../src/forecaster/folder.js';
 import { readSafetensors, writeSafetensors } from '../../src/forecaster/safetensors.js';
@@ -108,11 +109,9 @@ test('evaluate takes several series at once, also through stages for one at a ti
   const data = join(home, 'series');
   for (const seed of [0, 1, 2])
     await putFrames(join(data, String(seed)), 0, 8, { seed, extension: '.npy', sampleType: 'float32' });
-  const scores = async (forecaster: string): Promise<number[]> => {
-    const shapes = ['--context', '4', '--horizon', '3', '--range', '0', '1'];
-    const { stdout } = await mesocast(['evaluate', forecaster, data, ...shapes, '--device', 'cpu', '--json']);
-    return (JSON.parse(stdout) as { rmse: number[] }).rmse;
-  };
+  const shapes = { context: 4, horizon: 3, stride: 1, every: 10, range: [0, 1] as const };
+  const scores = async (forecaster: string): Promise<readonly number[]> =>
+    (await evaluate({ forecaster, data: [data], ...shapes, device: 'cpu', threads: 1 })).rmse;
   const expected = await scores(join(home, 'own'));
   const { files } = exportForecaster(own, { height: 16, width: 16, batch: 1, leads: 2 });
   const mixed = await folderOf(files, { encoder: own.settings.encoder, decoder: own.settings.decoder });

@@ -22,10 +22,7 @@ export const models = cases({
       },
       oracle: ({ latent, frame }) => {
         const channel = tf.transpose(tf.slice(latent as Tensor4D, [0, 0, 0, 0], [n, 1, h, w]), [0, 2, 3, 1]);
-        const large = tf.transpose(
-          tf.image.resizeNearestNeighbor(channel as Tensor4D, [2 * h, 2 * w]),
-          [0, 3, 1, 2],
-        );
+        const large = tf.transpose(tf.image.resizeNearestNeighbor(channel, [2 * h, 2 * w]), [0, 3, 1, 2]);
         const change = tf.where(tf.greater(tf.sum(large), 0), large, tf.neg(large));
         return tf.add(tf.neg(frame as Tensor), tf.mul(change, 2));
       },
