@@ -4,67 +4,22 @@ import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { inputs, step } from '../../bench/reference-work.js';
-import { onnxEngine, openEngine, type Engine, type HostTensor } from '../../src/engine/index.js';
+import { onnxEngine, openEngine, type Engine } from '../../src/engine/index.js';
 import { tapeOf } from '../../src/engine/tape.js';
 import { findTensorflow } from '../../src/engine/tensorflow.js';
 import { trace } from '../../src/engine/tracer.js';
-import { assemble, buildNetwork, initialWeights, type Forecaster } from '../../src/forecaster/forecaster.js';
-import { MesocastError } from '../../src/pipeline/errors.js';
-import { builtInNames, loadPlugin } from '../../src/pipeline/registry.js';
-import { debiases, slotName, trainSpecs, trainStep } from '../../src/training/train-step.js';
+import { builtInNames } from '../../src/pipeline/registry.js';
 import { mesocast } from '../support/cli.js';
-import { randomTensor, relativeError, runOnce } from '../support/engine-compare.js';
+import { relativeError, runOnce } from '../support/engine-compare.js';
+import { everyNetwork, trainingStepOf } from '../support/every-network.js';
 import { forecastWith, largestDifference } from '../support/forecast-with.js';
 import { difference, forecastValues } from '../support/runs.js';
 import { describeOnTensorflow } from '../support/tensorflow.js';
-import { movingField, saveTiny, tinySettings } from '../support/tiny.js';
+import { movingField, saveTiny } from '../support/tiny.js';
 
 const BOUND = 1e-4;
 
-interface Candidate {
-  readonly name: string;
-  /** Undefined where the stages do not fit each other, or need to be told something. */
-  readonly forecaster: Forecaster | undefined;
-}
-
-/** Options by which some network is made small. */
-const SMALL = { layers: 1, depth: 1, blocks: 1, hidden: 8, channels: 8, width: 8, latent: 8 };
-const stageOf = async (kind: 'encoder' | 'predictor' | 'decoder', name: string) => {
-  const { options } = await loadPlugin(kind, name);
-  return { name, options: Object.fromEntries(Object.entries(SMALL).filter(([key]) => key in options.shape)) };
-};
-
-/** All weights are stirred: a stage that starts as an identity, or at zero, would hide what is before it. */
-const forecasterOf = async (encoder: string, predictor: string, decoder: string): Promise<Candidate> => {
-  const settings = tinySettings({
-    encoder: await stageOf('encoder', encoder),
-    predictor: await stageOf('predictor', predictor),
-    decoder: await stageOf('decoder', decoder),
-  });
-  const name = [encoder, predictor, decoder].join(', ');
-  try {
-    const weights = Object.entries(initialWeights(await buildNetwork(settings), 1)).map(
-      ([weight, { shape, data }], seed) => {
-        const noise = randomTensor(shape, seed, 0.03).data;
-        return [weight, { shape, data: data.map((value, k) => value + (noise[k] as number)) }] as const;
-      },
-    );
-    return { name, forecaster: await assemble(settings, Object.fromEntries(weights)) };
-  } catch (error) {
-    if (error instanceof MesocastError) return { name, forecaster: undefined };
-    throw error;
-  }
-};
-const candidates = await Promise.all(
-  builtInNames('encoder').flatMap((encoder) =>
-    builtInNames('predictor').flatMap((predictor) =>
-      builtInNames('decoder').map((decoder) => forecasterOf(encoder, predictor, decoder)),
-    ),
-  ),
-);
-const networks = candidates.flatMap(({ name, forecaster }) =>
-  forecaster === undefined ? [] : [[name, forecaster] as const],
-);
+const networks = await everyNetwork();
 
 describeOnTensorflow('the real tfjs-node', () => {
   let tensorflow: Engine;
@@ -102,38 +57,8 @@ describeOnTensorflow('the real tfjs-node', () => {
     expect(largestDifference([actual[3]!], [actual[0]!])).toBeGreaterThan(1e-3);
   });
 
-  test.each(networks)('%s: a training step as ONNX Runtime does it', async (_, { network, weights }) => {
-    const clip = { batch: 2, context: 3, leads: 2, frame: [8, 8, 1] as const };
-    const names = Object.keys(weights);
-    // In the middle of a training, where the moments are not zero: Adam's first step has the sign of the gradient
-    // alone, and turns the smallest difference into a large one.
-    const slots = names.flatMap((name, seed): [string, HostTensor][] => {
-      const { shape, data } = weights[name]!;
-      const weight: HostTensor = { shape, dtype: 'float32', data };
-      const square = randomTensor(shape, 3 * seed, 0.005);
-      return [
-        [slotName('weight', name), weight],
-        [slotName('mean', name), randomTensor(shape, 3 * seed + 1, 0.01)],
-        [slotName('square', name), { ...square, data: square.data.map((value) => value + 0.01) }],
-        [slotName('average', name), weight],
-      ];
-    });
-    const scalars = Object.entries({ rate: 0.01, decay: 0.1, ...debiases(10) }).map(
-      ([name, value]): [string, HostTensor] => [
-        name,
-        { shape: [], dtype: 'float32', data: Float32Array.of(value) },
-      ],
-    );
-    const frames = [0, 1, 2, 3, 4].flatMap((t) => [
-      ...movingField(t, clip.frame),
-      ...movingField(t, clip.frame, 1, 1),
-    ]);
-    const specs = trainSpecs(weights, clip);
-    const given = {
-      ...Object.fromEntries([...scalars, ...slots]),
-      clip: { ...specs['clip']!, data: Float32Array.from(frames) },
-    };
-    const fn = trainStep(network, names, clip);
+  test.each(networks)('%s: a training step as ONNX Runtime does it', async (_, forecaster) => {
+    const { fn, given } = trainingStepOf(forecaster);
     const [actual, expected] = [await runOnce(tensorflow, fn, given), await runOnce(onnx, fn, given)];
     expect(Object.keys(actual)).toEqual(Object.keys(expected));
     const errors = Object.entries(expected).map(([name, tensor]) => [
