@@ -65,9 +65,9 @@ const sources = (symmetry: Symmetry, [height, width]: FrameShape): Int32Array =>
 /** Moves frames of one shape there and back. */
 export interface Motion {
   /** [H, W, C] -> [H, W, C] */
-  there(frame: Float32Array): Float32Array;
+  readonly there: (frame: Float32Array) => Float32Array;
   /** The inverse of `there`. */
-  back(frame: Float32Array): Float32Array;
+  readonly back: (frame: Float32Array) => Float32Array;
 }
 
 /** @throws RangeError for a transposition of frames that are not square */

@@ -6,7 +6,19 @@ import { attachSchema } from '../../src/pipeline/config.js';
 import { optionsOf } from '../../src/pipeline/options.js';
 import { mesocast } from '../support/cli.js';
 
-const commands = ['attach', 'forecast', 'simulate', 'train', 'evaluate', 'doctor', 'plugins', 'demo'];
+const commands = [
+  'attach',
+  'forecast',
+  'simulate',
+  'train',
+  'evaluate',
+  'calibrate',
+  'export',
+  'import',
+  'doctor',
+  'plugins',
+  'demo',
+];
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'mesocast-usage-'));
@@ -31,6 +43,8 @@ const mistakes: readonly (readonly [line: string, code: number, says: RegExp])[]
   ['attach frames --device abacus', 2, /abacus/],
   ['forecast frames --forecaster nosuch', 3, /nosuch/],
   ['evaluate broken frames', 3, /broken.*forecaster\.json/],
+  ['calibrate broken frames', 3, /broken.*forecaster\.json/],
+  ['attach frames --interval 0.85', 2, /interval is 0\.85 \(there are intervals of 0\.1, /],
   ['train nowhere --out new', 3, /nowhere/],
   ['train --out new', 2, /folders of frames, or a simulation/],
   ['simulate dendrit --out new', 2, /there is no simulation "dendrit" \(did you mean "dendrite"/],
