@@ -61,6 +61,7 @@ export const doctorCommand: Command = {
   run: async (_args, ui) => {
     const { milliseconds, PROBE_WORK, probeDevices } = await import('../engine/devices.js');
     const packages = await Promise.all(NATIVE.map(probePackage));
+    ui.say(`trying each device with ${PROBE_WORK} ...`);
     const { devices, auto } = await probeDevices();
     const healthy = packages.every(({ works }) => works) && auto !== undefined;
     const machine = {
@@ -79,7 +80,7 @@ export const doctorCommand: Command = {
           `  ${works ? 'ok ' : 'NO '} ${name} ${found ?? ''}${reason === undefined ? '' : `: ${reason}`}`,
       ),
       '',
-      `devices, with the time of ${PROBE_WORK}`,
+      'devices, with the time that it took',
       ...devices.flatMap(({ name, works, ms, reason, hint }) => [
         `  ${works ? 'ok ' : 'no '} ${name}${ms === undefined ? '' : `  ${milliseconds(ms)}`}${name === auto ? '  <- what auto takes' : ''}${reason === undefined ? '' : `: ${reason}`}`,
         ...(!works && hint !== undefined ? [`        ${hint}`] : []),
