@@ -15,7 +15,7 @@ networkConformance('conv, conv_lstm, conv', {
 });
 networkConformance('patch, e3d_lstm, patch', {
   encoder: patches(4),
-  predictor: stage('e3d_lstm', { layers: 2, hidden: 4, kernel: 3, history: 2 }),
+  predictor: stage('e3d_lstm', { layers: 1, hidden: 4, kernel: 3, history: 2 }),
   decoder: stage('patch'),
 });
 networkConformance('patch, convnext, patch', {
