@@ -20,11 +20,14 @@ const renamedNode = (node: Uint8Array, rename: Rename): Uint8Array => {
       12: info,
       13: info,
     });
-  // Nodes' own names say nothing to ONNX Runtime, and would come twice.
+  const drop = (): undefined => undefined;
+  // Nodes' own names (3) would come twice; notes (6, 9), such as PyTorch's stack traces, at every place.
   return edited(node, {
     1: named,
     2: named,
-    3: () => undefined,
+    3: drop,
+    6: drop,
+    9: drop,
     5: (attribute) => edited(attribute, { 6: graph, 11: graph }),
   });
 };

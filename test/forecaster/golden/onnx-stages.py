@@ -53,6 +53,15 @@ export.export(
     opset_version=17,
 )
 
+# PyTorch writes stack traces into its files, with the paths of this machine.
+for stage in ("encoder", "predictor", "decoder"):
+    model = onnx.load(f"{out}/{stage}.onnx", load_external_data=False)
+    for part in (model, model.graph, *model.graph.node, *model.graph.value_info):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    with open(f"{out}/{stage}.onnx", "wb") as file:
+        file.write(model.SerializeToString())
+
 # A decoder that adds the first channel of an enlarged latent where its sum is positive, else its negative.
 def branch(name, op):
     value = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
