@@ -158,6 +158,24 @@ describe('merge-filter-gradients', () => {
     expect(merged.inputs.map(({ shape }) => shape[0])).toEqual([2 * STEPS, 2 * STEPS]);
   });
 
+  test('small batches are laid end to end, large ones add up: of any sizes', async () => {
+    const fn: TensorFunction = ({ small, same, large, w }) => {
+      const squares = (filter: Tensor): Tensor =>
+        tf.addN(
+          [small, same, large].map((image) =>
+            tf.sum(tf.square(tf.conv2d(image as Tensor4D, filter as Tensor4D, 1, 'same'))),
+          ),
+        );
+      return { dw: tf.grad(squares)(w as Tensor) };
+    };
+    const images = { small: float(1, 8, 8, 64), same: float(1, 8, 8, 64), large: float(128, 8, 8, 64) };
+    const [, after] = await through(fn, { ...images, w: float(3, 3, 64, 64) }, (graph) =>
+      mergeFilterGradients(removeDead(graph)),
+    );
+    const merged = after.nodes.find(({ op }) => op === 'ConvFilterGradient') as Node;
+    expect(merged.inputs.map(({ shape }) => shape[0]).sort()).toEqual([128, 128, 2, 2]);
+  });
+
   test('a gradient that is also used by itself stays', async () => {
     const fn: TensorFunction = ({ x, w }) => {
       const gradient = (image: Tensor): Tensor =>

@@ -1,5 +1,6 @@
 import {
   constantOf,
+  count,
   ints,
   listOf,
   rewrite,
@@ -136,14 +137,16 @@ const correlate = (
   out: Builder,
 ): Value => {
   const [few, c] = [shape4(images[0]?.shifted as Value)[3], shape4(images[0]?.fixed as Value)[3]];
+  const pixelsOf = ({ fixed }: (typeof images)[number]): number => count(fixed.shape) / c;
+  const together = few < FEW_CHANNELS || few * Math.max(...images.map(pixelsOf)) >= LARGE_IMAGE;
   let sums: readonly Value[] = [];
-  for (const { shifted, fixed } of images) {
-    const [n, h, w] = shape4(fixed);
-    const pixels = n * h * w;
+  for (const image of images) {
+    const { shifted, fixed } = image;
+    const [, h, w] = shape4(fixed);
+    const pixels = pixelsOf(image);
     const planes = padded(transpose(out, shifted, PLANES), pads, out);
     const views = begins.map((begin) => viewFrom(planes, begin, [h, w], strides, out));
     const rows = reshape(out, transpose(out, fixed, PLANES), [c, pixels]);
-    const together = few < FEW_CHANNELS || few * pixels >= LARGE_IMAGE;
     sums = (together ? [concat(out, views, 0)] : views).map((view, k) => {
       const height = view.shape[0] as number;
       const operands = [reshape(out, view, [height, pixels]), rows, ...sums.slice(k, k + 1)];
