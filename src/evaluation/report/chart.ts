@@ -71,7 +71,10 @@ const axis = (
   const powers = scale.ticks(ticks).filter((value) => Number.isInteger(Math.log10(value)));
   return {
     at: scale,
-    ticks: powers.length >= 2 ? powers : scale.ticks(ticks),
+    ticks:
+      powers.length >= 3
+        ? powers
+        : scale.ticks(ticks).filter((value) => /^[125]/.test(value.toExponential())),
     label: (value: number): string =>
       value >= 0.01 && value < 1e4 ? String(Number(value.toPrecision(2))) : value.toExponential(0),
   };

@@ -158,7 +158,7 @@ const uncertaintyText = ({ report, uncertainty }: PageParts): string => {
     `${percent(band.series_range[0])} to ${percent(band.series_range[1])}`,
   ]);
   return `${made}${spread}
-<p><b>Intervals</b> were calibrated on other series. Of the true values, this share lies inside the 90 % intervals here; a series of its own may differ, as the last column says:</p>
+<p><b>Intervals</b> were calibrated on the series that <code>mesocast calibrate</code> was given; what follows is a test of them only if those were others. Of the true values, this share lies inside the 90 % intervals here; a series of its own may differ, as the last column says:</p>
 ${table(['leads', 'all pixels', 'interface pixels', 'single series'], rows)}
 <p><b>Calibration</b>: the share of true values inside the intervals at each level; on the grey diagonal the intervals say what they promise, below it they are too narrow. Interface pixels are those where the truth changes by more than 0.1 a pixel. <b>Width</b>: how much the intervals leave open. <b>CRPS</b>: the error of the whole distribution, in normalised values, lower is better; a forecast without intervals would have its mean absolute error. Intervals are for single pixels: how many pixels of one frame lie outside together is not promised.</p>
 ${charts(uncertainty)}`;
