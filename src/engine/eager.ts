@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
+import './gradients.js';
 import { EngineError } from '../pipeline/errors.js';
 import { checkInputs, handleFactory, isHandle } from './handles.js';
 import type { DType, Engine, Handle, HostTensor, Named, Spec } from './types.js';

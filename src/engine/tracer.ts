@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs';
+import './gradients.js';
 import { EngineError, messageOf } from '../pipeline/errors.js';
 import {
   builder,

@@ -103,4 +103,25 @@ export const volumes = cases({
       gradients: [],
     };
   },
+  'Conv3DBackpropInputV2 differentiated': (d) => {
+    const [k, lengths] = [d.shape(3, 3) as Triple, d.shape(3, 3)];
+    const shape = [2, ...lengths.map((n, i) => n + (k[i] as number) - 1), 2];
+    const around = [1, ...k, 1].map((n) => [n - 1, n - 1] as [number, number]);
+    return {
+      inputs: { x: d.floats([2, ...lengths, 3]), w: d.floats([...k, 2, 3]) },
+      fn: (t) =>
+        tf.conv3dTranspose(
+          at5(t, 'x'),
+          at5(t, 'w'),
+          shape as Parameters<typeof tf.conv3dTranspose>[2],
+          1,
+          'valid',
+        ),
+      // tfjs itself has no gradient of it: the padded image, seen through the filter turned around.
+      oracle: (t) => {
+        const turned = tf.transpose(tf.reverse(at5(t, 'w'), [0, 1, 2]), [0, 1, 2, 4, 3]);
+        return tf.conv3d(tf.pad(at5(t, 'x'), around), turned, 1, 'valid');
+      },
+    };
+  },
 });

@@ -29,6 +29,19 @@ const apply =
   (x: Tensor4D, w: Tensor4D): Tensor4D =>
     tf.conv2d(x, w, c.stride, c.pad, 'NHWC', c.dilation, typeof c.pad === 'string' ? undefined : 'floor');
 
+/** A dilated filter as a plain one, with zeros between its rows and columns. */
+const apart = (w: Tensor4D, [dy, dx]: [number, number]): Tensor4D => {
+  const [kh, kw, ci, co] = w.shape;
+  const [none, rows, columns]: [number, number][] = [
+    [0, 0],
+    [0, dy - 1],
+    [0, dx - 1],
+  ];
+  const wide = tf.pad(tf.reshape(w, [kh, 1, kw, 1, ci, co]), [none!, rows!, none!, columns!, none!, none!]);
+  const whole = tf.reshape<tf.Rank.R4>(wide, [kh * dy, kw * dx, ci, co]);
+  return tf.slice4d(whole, [0, 0, 0, 0], [(kh - 1) * dy + 1, (kw - 1) * dx + 1, ci, co]);
+};
+
 const plain: Case['draw'] = (d) => {
   const c = convolution(d);
   return {
@@ -46,7 +59,8 @@ export const convolutions = cases({
     return {
       inputs: { x: d.floats(c.shape), w: d.floats(c.filter) },
       fn: (t) => apply(c)(at4(t, 'x'), at4(t, 'w')),
-      gradients: [],
+      // tfjs itself has no gradient of it.
+      oracle: (t) => apply({ ...c, dilation: [1, 1] })(at4(t, 'x'), apart(at4(t, 'w'), c.dilation)),
     };
   },
   'Conv2D channels first': (d) => {

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor } from '@tensorflow/tfjs-core';
 import { at, at4, cases, type Case } from './case.js';
 
 const mirror =
@@ -7,7 +8,23 @@ const mirror =
     const shape = d.shape(d.whole(1, 4)).map((n) => n + 1);
     const room = mode === 'reflect' ? 1 : 0;
     const paddings = shape.map((n): [number, number] => [d.whole(0, n - room), d.whole(0, n - room)]);
-    return { inputs: { x: d.any(shape) }, fn: (t) => tf.mirrorPad(at(t, 'x'), paddings, mode) };
+    // tfjs's own gradient leaves out the mirrored part.
+    const mirrored = (x: Tensor, [before, after]: [number, number], axis: number): Tensor => {
+      const n = shape[axis] as number;
+      const rows = (from: number, size: number): Tensor =>
+        tf.slice(
+          x,
+          x.shape.map((_, i) => (i === axis ? from : 0)),
+          x.shape.map((m, i) => (i === axis ? size : m)),
+        );
+      const [head, tail] = [rows(room, before), rows(n - room - after, after)];
+      return tf.concat([tf.reverse(head, axis), x, tf.reverse(tail, axis)], axis);
+    };
+    return {
+      inputs: { x: d.any(shape) },
+      fn: (t) => tf.mirrorPad(at(t, 'x'), paddings, mode),
+      oracle: (t) => paddings.reduce(mirrored, at(t, 'x')),
+    };
   };
 
 export const layout = cases({
@@ -97,9 +114,15 @@ export const layout = cases({
       ),
   }),
   Tile: (d) => {
-    const shape = d.shape(d.whole(1, 4), 3);
+    const shape = d.shape(d.whole(1, 6), 3);
     const reps = shape.map(() => d.whole(1, 3));
-    return { inputs: { x: d.any(shape) }, fn: (t) => tf.tile(at(t, 'x'), reps) };
+    const copies = (x: Tensor, times: number, axis: number): Tensor =>
+      tf.concat(Array<Tensor>(times).fill(x), axis);
+    return {
+      inputs: { x: d.any(shape) },
+      fn: (t) => tf.tile(at(t, 'x'), reps),
+      oracle: (t) => reps.reduce(copies, at(t, 'x')),
+    };
   },
   'MirrorPad reflect': mirror('reflect'),
   'MirrorPad symmetric': mirror('symmetric'),
@@ -125,11 +148,14 @@ export const layout = cases({
     };
   },
   DepthToSpace: (d) => {
-    const block = d.whole(2, 3);
+    const [block, c] = [d.whole(2, 3), d.whole(1, 2)];
     return {
-      inputs: { x: d.floats([2, 2, 3, block * block * d.whole(1, 2)]) },
+      inputs: { x: d.floats([2, 2, 3, block * block * c]) },
       fn: (t) => tf.depthToSpace(at4(t, 'x'), block),
-      gradients: [],
+      oracle: (t) => {
+        const blocks = tf.reshape(at(t, 'x'), [2, 2, 3, block, block, c]);
+        return tf.reshape(tf.transpose(blocks, [0, 1, 3, 2, 4, 5]), [2, 2 * block, 3 * block, c]);
+      },
     };
   },
 });

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor } from '@tensorflow/tfjs-core';
+import { permuted } from '../../../src/engine/graph.js';
 import { at, cases, type Case, type Draw } from './case.js';
 
 type Reduce = (x: Tensor, axis?: number | number[], keepDims?: boolean) => Tensor;
@@ -40,17 +41,31 @@ const position =
     return { inputs: { x }, fn: (t) => fn(at(t, 'x'), axis), gradients: [] };
   };
 type Cumulative = (x: Tensor, axis: number, exclusive: boolean, reverse: boolean) => Tensor;
-/** tfjs's gradient of cumsum is that of the last axis whatever the axis; cumprod has none. */
+/** Sums by a triangle of ones. */
+const triangle: Cumulative = (x, axis, exclusive, reverse) => {
+  const n = x.shape[axis] as number;
+  const rows = Array.from({ length: n }, (_, i) =>
+    Array.from({ length: n }, (_v, j) => (reverse ? j > i : j < i) || (j === i && !exclusive)),
+  );
+  const last = [...Array(x.rank).keys()];
+  [last[axis], last[x.rank - 1]] = [x.rank - 1, axis];
+  const flat = tf.reshape(tf.transpose(x, last), [x.size / n, n]);
+  const sums = tf.matMul(flat, tf.cast(tf.tensor2d(rows), 'float32'), false, true);
+  return tf.transpose(tf.reshape(sums, permuted(x.shape, last)), last);
+};
+/** tfjs's own gradient of cumsum is that of the last axis whatever the axis; cumprod has none. */
 const cumulative =
-  (fn: Cumulative, differentiable: boolean): Case['draw'] =>
+  (fn: Cumulative, oracle?: Cumulative): Case['draw'] =>
   (d) => {
     const rank = d.whole(1, 3);
     const [exclusive, reverse] = [d.yes(), d.yes()];
-    const axis = differentiable ? rank - 1 : d.whole(0, rank - 1);
+    const axis = d.whole(0, rank - 1);
     return {
       inputs: { x: d.floats(d.shape(rank, 9), -1.5, 1.5) },
       fn: (t) => fn(at(t, 'x'), axis, exclusive, reverse),
-      ...(differentiable ? {} : { gradients: [] }),
+      ...(oracle === undefined
+        ? { gradients: [] }
+        : { oracle: (t) => oracle(at(t, 'x'), axis, exclusive, reverse) }),
     };
   };
 
@@ -80,13 +95,12 @@ export const reductions = cases({
   Any: truth(tf.any),
   ArgMax: position((x, axis) => tf.argMax(x, axis)),
   ArgMin: position((x, axis) => tf.argMin(x, axis)),
-  Cumsum: cumulative(tf.cumsum, true),
-  'Cumsum along any axis': cumulative(tf.cumsum, false),
+  Cumsum: cumulative(tf.cumsum, triangle),
   'Cumsum int32': (d) => ({
     inputs: { x: d.wholes(d.shape(2, 6), -9, 9) },
     fn: (t) => tf.cumsum(at(t, 'x'), 1),
   }),
-  Cumprod: cumulative(tf.cumprod, false),
+  Cumprod: cumulative(tf.cumprod),
   'Cumprod with zeros': (d) => ({
     inputs: { x: d.among(d.shape(2, 9), [-1.5, 0, 0.5, 2]) },
     fn: (t) => tf.cumprod(at(t, 'x'), 1),
@@ -114,16 +128,26 @@ export const products = cases({
   }),
   Einsum: (d) => {
     const [b, h, i, j, k] = d.shape(5, 3) as [number, number, number, number, number];
-    const [equation, p, q] = d.pick<[string, number[], number[]]>(
-      ['ik,kj->ij', [i, k], [k, j]],
-      ['bhik,bhjk->bhij', [b, h, i, k], [b, h, j, k]],
-      ['bik,hk->hbi', [b, i, k], [h, k]],
-      ['ij,ij->', [i, j], [i, j]],
+    const [equation, p, q, product] = d.pick<[string, number[], number[], (a: Tensor, b: Tensor) => Tensor]>(
+      ['ik,kj->ij', [i, k], [k, j], (x, y) => tf.matMul(x, y)],
+      ['bhik,bhjk->bhij', [b, h, i, k], [b, h, j, k], (x, y) => tf.matMul(x, y, false, true)],
+      [
+        'bik,hk->ihb',
+        [b, i, k],
+        [h, k],
+        (x, y) =>
+          tf.transpose(
+            tf.reshape(tf.matMul(tf.reshape(x, [b * i, k]), y, false, true), [b, i, h]),
+            [1, 2, 0],
+          ),
+      ],
+      ['ij,ij->', [i, j], [i, j], (x, y) => tf.sum(tf.mul(x, y))],
+      ['ij,jk->k', [i, j], [j, k], (x, y) => tf.sum(tf.matMul(x, y), 0)],
     );
     return {
       inputs: { a: d.floats(p), b: d.floats(q) },
       fn: (t) => tf.einsum(equation, at(t, 'a'), at(t, 'b')),
-      gradients: [],
+      oracle: (t) => product(at(t, 'a'), at(t, 'b')),
     };
   },
   'BatchMatMul int32': (d) => ({
