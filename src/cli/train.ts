@@ -38,7 +38,7 @@ const skillLine = (skill: readonly number[]): string =>
     .join(', ');
 
 const run = async (args: Args, ui: Ui): Promise<number> => {
-  const { trainSchema } = await settings();
+  const { trainSchema, FROM_BRINGS } = await settings();
   const { train } = await training();
   const data = texts(args, 'data');
   const flags = {
@@ -47,6 +47,10 @@ const run = async (args: Args, ui: Ui): Promise<number> => {
     ...(data.length > 0 && { data }),
   };
   const options = parseFlags(trainSchema, flags, ['data']);
+  const own = options.from === undefined ? undefined : FROM_BRINGS.find((name) => name in flags);
+  if (own !== undefined)
+    throw new UsageError(`--from ${options.from ?? ''} brings its own ${own}`, { hint: `leave ${own} out` });
+  const stride = options.stride === 1 ? '' : ` --stride ${options.stride}`;
   const { signal, release } = abortOnStopSignal();
   const progress = ui.progress('step', options.iterations);
   try {
@@ -76,7 +80,7 @@ const run = async (args: Args, ui: Ui): Promise<number> => {
         : []),
       result.interrupted
         ? 'the same command goes on from here'
-        : `next: mesocast evaluate ${result.out} FOLDERS, mesocast attach FRAMES --forecaster ${result.out}`,
+        : `next: mesocast evaluate ${result.out} FOLDERS${stride}, mesocast attach FRAMES --forecaster ${result.out}${stride}`,
     ]);
     return 0;
   } finally {

@@ -1,5 +1,5 @@
 import { UsageError } from '../pipeline/errors.js';
-import { loadSeries, type Series } from '../training/series.js';
+import { loadSeries, strided, type Series } from '../training/series.js';
 
 /** What of the series is forecast. */
 export interface HeldOutOptions {
@@ -21,14 +21,6 @@ export interface HeldOut {
   /** Which folder a series comes from. */
   indexOf(series: Series): number;
 }
-
-const strided = (series: Series, stride: number): Series[] =>
-  stride === 1
-    ? [series]
-    : Array.from({ length: stride }, (_, phase) => ({
-        ...series,
-        frames: series.frames.filter((_frame, k) => k % stride === phase),
-      }));
 
 /** @throws StartupError or CodecError for what cannot be loaded, UsageError when no series is long enough */
 export const loadHeldOut = async (options: HeldOutOptions, channels: number): Promise<HeldOut> => {

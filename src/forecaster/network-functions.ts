@@ -83,10 +83,14 @@ export const observe = (
   return advance(encode(frame, previous).latent, state);
 };
 
-/**
- * The frames at leads 1..horizon after `frame`, whose state is `state` (it has taken `frame` in).
- * Training leaves `limits` out, so that gradients pass everywhere.
- */
+export interface RollOutOptions {
+  /** Values beyond are held at the limit. Training sets undefined, so that gradients pass everywhere. */
+  readonly limits?: readonly [number, number] | undefined;
+  /** What the network is shown in place of its own frame at a lead, if not that frame. */
+  readonly shown?: ((lead: number, own: Tensor4D) => Tensor4D) | undefined;
+}
+
+/** The frames at leads 1..horizon after `frame`, whose state is `state` (it has taken `frame` in). */
 export const rollOut = (
   network: Network,
   params: Named<Tensor>,
@@ -94,8 +98,9 @@ export const rollOut = (
   previous: Tensor4D,
   state: State,
   horizon: number,
-  limits: readonly [number, number] | undefined = LIMITS,
+  options: RollOutOptions = {},
 ): Tensor4D[] => {
+  const { limits, shown } = { limits: LIMITS, ...options };
   const { encode, advance, decode } = bind(network, params);
   let { skips } = encode(frame, previous);
   let [now, before, memory] = [frame, previous, state];
@@ -104,8 +109,8 @@ export const rollOut = (
     const free = decode(memory, skips, now, before);
     const next = limits === undefined ? free : tf.clipByValue(free, limits[0], limits[1]);
     frames.push(next);
-    [before, now] = [now, next];
     if (lead === horizon) break;
+    [before, now] = [now, shown === undefined ? next : shown(lead, next)];
     let latent = memory.at(-1) as Tensor4D;
     if (network.feedback === 'frame') ({ latent, skips } = encode(now, before));
     memory = advance(latent, memory);

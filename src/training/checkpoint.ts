@@ -5,12 +5,20 @@ import type { Named } from '../engine/types.js';
 import { writeAtomically } from '../pipeline/atomic.js';
 import { codeOf, messageOf, StateError } from '../pipeline/errors.js';
 
+/** The best mean skill at the later leads, and how many validations it has stood. */
+export interface Progress {
+  readonly best: number | null;
+  readonly since: number;
+}
+
 /** Everything that training goes on from: a step after a checkpoint equals the step that would have followed it. */
 export interface Checkpoint {
   /** Steps done. */
   readonly iteration: number;
   /** Settings that must not change between stop and resume, as JSON. */
   readonly settings: string;
+  /** What validation has found so far. */
+  readonly progress: Progress;
   /** All slots of all weights. */
   readonly tensors: Named<Weight>;
 }
@@ -20,12 +28,16 @@ const FILE = 'checkpoint.safetensors';
 /** One file, so that numbers and weights cannot be of different times. */
 export const saveCheckpoint = async (
   folder: string,
-  { iteration, settings, tensors }: Checkpoint,
+  { iteration, settings, progress, tensors }: Checkpoint,
 ): Promise<void> => {
   await mkdir(folder, { recursive: true });
   await writeAtomically(
     join(folder, FILE),
-    writeSafetensors(tensors, { iteration: String(iteration), settings }),
+    writeSafetensors(tensors, {
+      iteration: String(iteration),
+      settings,
+      progress: JSON.stringify(progress),
+    }),
   );
 };
 
@@ -42,7 +54,8 @@ export const loadCheckpoint = async (folder: string): Promise<Checkpoint | undef
     const { tensors, metadata } = readSafetensors(bytes);
     const iteration = Number(metadata['iteration']);
     if (!Number.isSafeInteger(iteration)) throw new Error('it does not say how many steps were done');
-    return { iteration, settings: metadata['settings'] ?? '', tensors };
+    const progress = JSON.parse(metadata['progress'] ?? '{"best":null,"since":0}') as Progress;
+    return { iteration, settings: metadata['settings'] ?? '', progress, tensors };
   } catch (cause) {
     throw new StateError(`${join(folder, FILE)} is damaged: ${messageOf(cause)}`, {
       cause,

@@ -1,13 +1,20 @@
 import type { HostTensor } from '../engine/types.js';
-import { streamSeed, uniformNumbers } from '../pipeline/random.js';
+import { normalNumbers, streamSeed, uniformNumbers } from '../pipeline/random.js';
+import type { TrainOptions } from './options.js';
+import { leadsAt, truthShareAt } from './schedule.js';
 import type { Series } from './series.js';
-import type { ClipShape } from './train-step.js';
+import { truthMasks, type ClipShape } from './train-step.js';
 
-/** One of the eight symmetries of the square (four of the rectangle): transpose, then flip rows, then flip columns. */
+/**
+ * One of the eight symmetries of the square (four of the rectangle): transpose, then flip rows, then flip columns; and
+ * how far the frame is shifted around its periodic edges, in pixels.
+ */
 interface Symmetry {
   readonly transpose: boolean;
   readonly flipRows: boolean;
   readonly flipColumns: boolean;
+  readonly down: number;
+  readonly right: number;
 }
 
 /** Copies frame [H, W, C] to `target` at `offset` under a symmetry; H = W where it transposes. */
@@ -16,47 +23,74 @@ const place = (
   target: Float32Array,
   offset: number,
   [h, w, c]: readonly [number, number, number],
-  s: Symmetry,
+  { transpose, flipRows, flipColumns, down, right }: Symmetry,
 ): void => {
   for (let row = 0; row < h; row++) {
     for (let column = 0; column < w; column++) {
-      const r = s.flipRows ? h - 1 - row : row;
-      const k = s.flipColumns ? w - 1 - column : column;
-      const from = (s.transpose ? k * w + r : r * w + k) * c;
+      const [y, x] = [(row + down) % h, (column + right) % w];
+      const r = flipRows ? h - 1 - y : y;
+      const k = flipColumns ? w - 1 - x : x;
+      const from = (transpose ? k * w + r : r * w + k) * c;
       const to = offset + (row * w + column) * c;
       for (let channel = 0; channel < c; channel++) target[to + channel] = frame[from + channel] as number;
     }
   }
 };
 
+/** What a step takes in besides weights and numbers. */
+export interface Clip {
+  readonly shape: ClipShape;
+  /** `clip` [T, N, H, W, C]; `noise` [context, N, H, W, C] and `truth` where the options ask for them. */
+  readonly inputs: Readonly<Record<string, HostTensor>>;
+}
+
 /**
- * The clip of an iteration, [T, N, H, W, C]: random windows of random series, each under a random symmetry. A function
- * of seed and iteration alone, so that a resumed training sees what an uninterrupted one would have seen.
+ * The clip of an iteration: random windows of random series of one size, each under a random symmetry. A function of
+ * the options and the iteration alone, so that a resumed training sees what an uninterrupted one would have seen.
  */
-export const sampleClip = (
-  series: readonly Series[],
-  shape: ClipShape,
-  seed: number,
-  iteration: number,
-): HostTensor => {
+export const sampleClip = (series: readonly Series[], options: TrainOptions, iteration: number): Clip => {
+  const { batch, context, boundary, noise, sampling, seed } = options;
   const random = uniformNumbers(streamSeed(seed, iteration));
   const pick = (n: number): number => Math.floor(random() * n);
-  const [h, w, c] = shape.frame;
-  const length = shape.context + shape.leads;
+  const leads = leadsAt(iteration, options);
+  const length = context + leads;
   const long = series.filter(({ frames }) => frames.length >= length);
+  const first = long[pick(long.length)] as Series;
+  const same = long.filter(({ shape }) => shape.join() === first.shape.join());
+  const [h, w, c] = first.shape;
   const size = h * w * c;
-  const data = new Float32Array(length * shape.batch * size);
-  for (let n = 0; n < shape.batch; n++) {
-    const { frames } = long[pick(long.length)] as Series;
+  const data = new Float32Array(length * batch * size);
+  for (let n = 0; n < batch; n++) {
+    const { frames } = n === 0 ? first : (same[pick(same.length)] as Series);
     const start = pick(frames.length - length + 1);
     const symmetry = {
       transpose: h === w && random() < 0.5,
       flipRows: random() < 0.5,
       flipColumns: random() < 0.5,
+      down: boundary === 'periodic' ? pick(h) : 0,
+      right: boundary === 'periodic' ? pick(w) : 0,
     };
     for (let t = 0; t < length; t++) {
-      place(frames[start + t] as Float32Array, data, (t * shape.batch + n) * size, shape.frame, symmetry);
+      const frame = frames[start + t] as Float32Array;
+      place(frame, data, (t * batch + n) * size, first.shape, symmetry);
     }
   }
-  return { shape: [length, shape.batch, h, w, c], dtype: 'float32', data };
+  const shape: ClipShape = { batch, context, leads, frame: first.shape, sampling, noisy: noise > 0 };
+  const normal = normalNumbers(random);
+  const share = truthShareAt(iteration, options);
+  const tensor = (dims: readonly number[], fill: () => number): HostTensor => ({
+    shape: dims,
+    dtype: 'float32',
+    data: Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, fill),
+  });
+  return {
+    shape,
+    inputs: {
+      clip: { shape: [length, batch, h, w, c], dtype: 'float32', data },
+      ...(noise > 0 && { noise: tensor([context, batch, h, w, c], () => noise * normal()) }),
+      ...(sampling !== 'free' && {
+        truth: tensor(truthMasks(shape), () => (random() < share ? 1 : 0)),
+      }),
+    },
+  };
 };

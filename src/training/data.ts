@@ -1,8 +1,7 @@
 import { UsageError } from '../pipeline/errors.js';
 import { fit, fittedShape } from '../pipeline/fit.js';
-import { describeShape } from '../pipeline/frame.js';
 import type { TrainOptions } from './options.js';
-import { loadSeries, simulateSeries, type Series } from './series.js';
+import { loadSeries, simulateSeries, strided, type Series } from './series.js';
 
 /** All series that the options name, loaded or simulated. @throws what loading and simulating throw */
 export const gather = async (options: TrainOptions, notice: (message: string) => void): Promise<Series[]> => {
@@ -24,29 +23,25 @@ export const gather = async (options: TrainOptions, notice: (message: string) =>
 
 /**
  * Training series, as the network takes them, and validation series.
- * @throws UsageError when there are too few, or none is long enough, or sizes differ
+ * @throws UsageError when there are too few, or none is long enough
  */
 export const divide = (
   all: readonly Series[],
   options: TrainOptions,
   latentStride: number,
 ): { training: Series[]; validation: Series[] } => {
-  const { validation, context, leads } = options;
+  const { validation, context, leads, stride } = options;
   if (all.length <= validation) {
     throw new UsageError(`${all.length} series are too few to keep ${validation} apart for validation`, {
       hint: 'give more folders, or a smaller --validation',
     });
   }
-  const training = all.slice(0, -validation);
-  const shape = describeShape((training[0] as Series).shape);
-  const odd = all.find((series) => describeShape(series.shape) !== shape);
-  if (odd !== undefined)
-    throw new UsageError(`series ${odd.name} is ${describeShape(odd.shape)}, the others are ${shape}`, {
-      hint: 'train on frames of one size',
-    });
-  if (!training.some(({ frames }) => frames.length >= context + leads)) {
+  const training = all.slice(0, -validation).flatMap((series) => strided(series, stride));
+  const needed = context + leads;
+  if (!training.some(({ frames }) => frames.length >= needed)) {
+    const why = `--context ${context} and --leads ${leads} need`;
     throw new UsageError(
-      `no series has the ${context + leads} frames that --context ${context} and --leads ${leads} need`,
+      `no series has the ${stride === 1 ? '' : `${stride} times `}${needed} frames that ${why}`,
       { hint: 'lower --leads' },
     );
   }
@@ -56,6 +51,6 @@ export const divide = (
       shape: fittedShape(series.shape, latentStride),
       frames: series.frames.map((frame) => fit(frame, series.shape, latentStride)),
     })),
-    validation: all.slice(-validation),
+    validation: all.slice(-validation).flatMap((series) => strided(series, stride)),
   };
 };

@@ -4,26 +4,16 @@ import type { Network } from '../forecaster/network-functions.js';
 import type { Weight } from '../forecaster/safetensors.js';
 import { sampleClip } from './clips.js';
 import type { TrainOptions } from './options.js';
-import { decayAt, leadsAt, rateAt } from './schedule.js';
+import { decayAt, rateAt } from './schedule.js';
 import type { Series } from './series.js';
 import { debiases, slotName, SLOTS, trainSpecs, trainStep, type ClipShape } from './train-step.js';
 
-/** All slots on the device, and the program of the current number of leads. */
-export const optimiser = (
-  engine: Engine,
-  network: Network,
-  options: TrainOptions,
-  frame: Series['shape'],
-) => {
+/** All slots on the device, and the programs of the current number of leads, one for each size of frames. */
+export const optimiser = (engine: Engine, network: Network, options: TrainOptions) => {
   let slots: Record<string, Handle> = {};
-  let program: { leads: number; program: Program } | undefined;
+  const programs = new Map<string, Program>();
+  let currentLeads = 0;
   let names: string[] = [];
-  const clipShape = (leads: number): ClipShape => ({
-    batch: options.batch,
-    context: options.context,
-    leads,
-    frame,
-  });
   const scalar = (value: number) => ({ shape: [], dtype: 'float32' as const, data: Float32Array.of(value) });
 
   const load = async (tensors: Named<Weight>): Promise<void> => {
@@ -34,19 +24,21 @@ export const optimiser = (
     for (const [name, { shape, data }] of Object.entries(tensors))
       slots[name] = await engine.upload({ shape, data, dtype: 'float32' });
   };
-  const compiled = async (leads: number): Promise<Program> => {
-    if (program?.leads !== leads) {
-      await program?.program.dispose();
-      const shape = clipShape(leads);
-      const weights = Object.fromEntries(
-        names.map((name) => [name, slots[slotName('weight', name)] as Handle]),
-      );
-      program = {
-        leads,
-        program: await engine.compile(trainStep(network, names, shape), trainSpecs(weights, shape)),
-      };
+  const compiled = async (shape: ClipShape): Promise<Program> => {
+    if (shape.leads !== currentLeads) {
+      for (const old of programs.values()) await old.dispose();
+      programs.clear();
+      currentLeads = shape.leads;
     }
-    return program.program;
+    const key = shape.frame.join();
+    const known = programs.get(key);
+    if (known !== undefined) return known;
+    const weights = Object.fromEntries(
+      names.map((name) => [name, slots[slotName('weight', name)] as Handle]),
+    );
+    const program = await engine.compile(trainStep(network, names, shape), trainSpecs(weights, shape));
+    programs.set(key, program);
+    return program;
   };
   const read = async (): Promise<Record<string, Weight>> => {
     const entries = Object.entries(slots).map(async ([name, handle]) => {
@@ -56,12 +48,11 @@ export const optimiser = (
     return Object.fromEntries(await Promise.all(entries));
   };
   const step = async (series: readonly Series[], iteration: number): Promise<number> => {
-    const leads = leadsAt(iteration, options);
+    const { shape, inputs } = sampleClip(series, options, iteration);
     const { debias1, debias2 } = debiases(iteration + 1);
-    const { loss, gradient, ...next } = await (
-      await compiled(leads)
-    ).run({
-      clip: sampleClip(series, clipShape(leads), options.seed, iteration),
+    const program = await compiled(shape);
+    const { loss, gradient, ...next } = await program.run({
+      ...inputs,
       rate: scalar(rateAt(iteration, options)),
       debias1: scalar(debias1),
       debias2: scalar(debias2),

@@ -35,6 +35,7 @@ export const trainSchema = z.strictObject({
     .describe('what lies beyond the edge of a frame'),
   range: z.tuple([z.number(), z.number()]).optional().describe('values that normalise to 0 and 1'),
   context: z.number().int().min(2).default(10).describe('frames a forecast stands on'),
+  stride: count.default(1).describe('frames per step of the network: it learns from every n-th frame'),
   leads: count.default(20).describe('leads that the last part of training rolls out to'),
   horizon: count.default(50).describe('leads that validation looks at'),
   iterations: count.default(2000).describe('training steps'),
@@ -44,6 +45,26 @@ export const trainSchema = z.strictObject({
     .positive()
     .default(1e-3)
     .describe('highest learning rate; it rises over the first 5 % and falls as a cosine'),
+  noise: z
+    .number()
+    .nonnegative()
+    .default(0)
+    .describe('standard deviation of noise on the frames that are given, where a frame has values 0 to 1'),
+  sampling: z
+    .enum(['free', 'scheduled', 'reverse'])
+    .default('free')
+    .describe(
+      'what the network sees next: its own forecasts after the context; scheduled: the truth, less and less often; reverse: in the context too its own forecasts, less and less often',
+    ),
+  patience: count
+    .optional()
+    .describe(
+      'stop when so many validations in a row gave no better skill at the later leads; the best is kept',
+    ),
+  from: z
+    .string()
+    .optional()
+    .describe('forecaster to go on from, by name or folder: it brings its stages, context and boundary'),
   seed: z.number().int().default(1).describe('of the first weights and of the clips'),
   validateEvery: count.default(200).describe('steps between validations and checkpoints'),
   fresh: z.boolean().default(false).describe('begin anew even if OUT has a checkpoint'),
@@ -85,6 +106,36 @@ export interface TrainResult {
   /** True when the signal stopped it before the last step; the checkpoint has what was done. */
   readonly interrupted: boolean;
 }
+
+/** What a forecaster that is gone on from brings: not to be given beside it. */
+export const FROM_BRINGS = [
+  'encoder',
+  'predictor',
+  'decoder',
+  'encoderOptions',
+  'predictorOptions',
+  'decoderOptions',
+  'channels',
+  'boundary',
+  'context',
+] as const satisfies readonly (keyof TrainOptions)[];
+
+/** The options with what `base`, the forecaster that is gone on from, brings. */
+export const withBase = (
+  options: TrainOptions,
+  { encoder, predictor, decoder, channels, boundary, context }: Settings,
+): TrainOptions => ({
+  ...options,
+  encoder: encoder.name,
+  encoderOptions: encoder.options,
+  predictor: predictor.name,
+  predictorOptions: predictor.options,
+  decoder: decoder.name,
+  decoderOptions: decoder.options,
+  channels,
+  boundary,
+  context,
+});
 
 /** forecaster.json of what these options make. `training` is for people. */
 export const settingsOf = (options: TrainOptions, training: Record<string, unknown>): Settings =>

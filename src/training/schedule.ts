@@ -25,3 +25,15 @@ const LONGEST_AVERAGE = 0.995;
 /** Decay of the average of weights: short at first, so that the average leaves the random weights behind. */
 export const decayAt = (iteration: number): number =>
   Math.min(LONGEST_AVERAGE, (1 + iteration) / (10 + iteration));
+
+/** Share of the steps after which the network sees its own forecasts alone (scheduled), or the truth alone (reverse). */
+const SAMPLING_PART = 0.5;
+/**
+ * Probability that the network is shown the truth instead of its own forecast of it.
+ * Scheduled sampling (Bengio et al., NeurIPS 2015): after the context, falling from 1 to 0. Reverse scheduled sampling
+ * (Wang et al., PredRNN, TPAMI 2022): inside the context, rising from a half to 1.
+ */
+export const truthShareAt = (iteration: number, { iterations, sampling }: TrainOptions): number => {
+  const done = Math.min(1, iteration / (SAMPLING_PART * iterations));
+  return sampling === 'scheduled' ? 1 - done : sampling === 'reverse' ? 0.5 + 0.5 * done : 1;
+};

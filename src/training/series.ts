@@ -25,6 +25,15 @@ export interface SeriesOptions {
   readonly range?: readonly [number, number] | undefined;
 }
 
+/** Every `stride`-th frame, from each of the places to begin: as many series. */
+export const strided = (series: Series, stride: number): Series[] =>
+  stride === 1
+    ? [series]
+    : Array.from({ length: stride }, (_, phase) => ({
+        ...series,
+        frames: series.frames.filter((_frame, k) => k % stride === phase),
+      }));
+
 const fromFields = (
   name: string,
   fields: readonly Field[],

@@ -10,7 +10,20 @@ export interface ClipShape {
   readonly context: number;
   readonly leads: number;
   readonly frame: FrameShape;
+  /** What the network sees next: see `mesocast train --sampling`. Default: free. */
+  readonly sampling?: 'free' | 'scheduled' | 'reverse';
+  /** Noise is added to the frames that are given. */
+  readonly noisy?: boolean;
 }
+
+/** Shape of the ones and zeros that choose the truth: for each frame but the first that the network may be shown. */
+export const truthMasks = ({ batch, context, leads, sampling }: ClipShape): number[] => [
+  (sampling === 'reverse' ? context : leads) - 1,
+  batch,
+  1,
+  1,
+  1,
+];
 
 /** Adam (Kingma & Ba 2015) and an exponential moving average of the weights. */
 const BETA1 = 0.9;
@@ -34,44 +47,108 @@ const relativeError = (predicted: Tensor4D, truth: Tensor4D, last: Tensor4D): Sc
 
 const meanOf = (values: readonly Scalar[]): Scalar => tf.div(tf.addN([...values]), values.length);
 
+/** Frames of a clip that the network is given, and what it makes of them: expectations of the next, and its state. */
+interface Context {
+  /** Forecasts of frames 1..context-1, [(context - 1) N, H, W, C]. */
+  readonly expected: Tensor4D;
+  readonly state: State;
+  /** The last two frames that it was shown. */
+  readonly now: Tensor4D;
+  readonly before: Tensor4D;
+}
+
+const zeroState = (network: Network, { batch, frame: [h, w] }: ClipShape): State =>
+  stateShapes(network, batch, h, w).map((shape) => tf.zeros(shape as [number, number, number, number]));
+
+/** The context is all given: encode its frames as one batch, step through them, decode as one batch. */
+const givenContext = (
+  network: Network,
+  params: Named<Tensor>,
+  given: readonly Tensor4D[],
+  shape: ClipShape,
+): Context => {
+  const { batch, context } = shape;
+  const { encode, advance, decode } = bind(network, params);
+  const joined = (frames: readonly Tensor4D[]): Tensor4D => tf.concat<Tensor4D>([...frames], 0);
+  const [all, before] = [joined(given), joined([given[0] as Tensor4D, ...given.slice(0, -1)])];
+  const { latent, skips } = encode(all, before);
+  const part = (x: Tensor4D, from: number, count: number): Tensor4D =>
+    tf.slice(x, [from * batch, 0, 0, 0], [count * batch, x.shape[1], x.shape[2], x.shape[3]]);
+  let state = zeroState(network, shape);
+  const latents: Tensor4D[] = [];
+  for (let t = 0; t < context; t++) {
+    state = advance(part(latent, t, 1), state);
+    latents.push(state.at(-1) as Tensor4D);
+  }
+  const inside = context - 1;
+  const expected = decode(
+    [joined(latents.slice(0, inside))],
+    skips.map((skip) => part(skip, 0, inside)),
+    part(all, 0, inside),
+    part(before, 0, inside),
+  );
+  const [last, previous] = [given[context - 1], given[context - 2]] as [Tensor4D, Tensor4D];
+  return { expected, state, now: last, before: previous };
+};
+
+/** Inside the context too the network is shown its own forecasts where `choose` says so: one frame after the other. */
+const sampledContext = (
+  network: Network,
+  params: Named<Tensor>,
+  given: readonly Tensor4D[],
+  shape: ClipShape,
+  choose: (k: number, truth: Tensor4D, own: Tensor4D) => Tensor4D,
+): Context => {
+  const { encode, advance, decode } = bind(network, params);
+  let state = zeroState(network, shape);
+  let now = given[0] as Tensor4D;
+  let before = now;
+  const expected: Tensor4D[] = [];
+  for (let t = 0; t < shape.context; t++) {
+    const { latent, skips } = encode(now, before);
+    state = advance(latent, state);
+    if (t === shape.context - 1) break;
+    const own = decode(state, skips, now, before);
+    expected.push(own);
+    [before, now] = [now, choose(t, given[t + 1] as Tensor4D, own)];
+  }
+  return { expected: tf.concat<Tensor4D>(expected, 0), state, now, before };
+};
+
 /** clip [T, N, H, W, C], time first so that frames are whole blocks of memory. */
 const clipLoss = (
   network: Network,
   params: Named<Tensor>,
-  clip: Tensor5D,
-  { batch, context, leads, frame }: ClipShape,
+  { clip, noise, truth }: { clip: Tensor5D; noise?: Tensor5D; truth?: Tensor5D },
+  shape: ClipShape,
 ): Scalar => {
+  const { batch, context, leads, frame, sampling } = shape;
   const [h, w, c] = frame;
-  const frames = (from: number, count: number): Tensor4D =>
-    tf.reshape(tf.slice(clip, [from, 0, 0, 0, 0], [count, batch, h, w, c]), [count * batch, h, w, c]);
-  const { encode, advance, decode } = bind(network, params);
+  const frames = (of: Tensor5D, from: number, count: number): Tensor4D =>
+    tf.reshape(tf.slice(of, [from, 0, 0, 0, 0], [count, batch, h, w, c]), [count * batch, h, w, c]);
+  const given = Array.from({ length: context }, (_, t) => {
+    const clean = frames(clip, t, 1);
+    return noise === undefined ? clean : tf.add<Tensor4D>(clean, frames(noise, t, 1));
+  });
+  /** The truth where the k-th mask is 1, the network's own forecast where it is 0, clip by clip. */
+  const choose = (k: number, real: Tensor4D, own: Tensor4D): Tensor4D => {
+    const mask = tf.reshape(tf.slice(truth as Tensor5D, k, 1), [batch, 1, 1, 1]);
+    return tf.add(own, tf.mul(mask, tf.sub(real, own)));
+  };
 
-  // The context is all given: encode its frames as one batch, then step through them, then decode as one batch.
-  const given = frames(0, context);
-  const before = tf.concat<Tensor4D>([frames(0, 1), frames(0, context - 1)], 0);
-  const { latent, skips } = encode(given, before);
-  const part = (x: Tensor4D, from: number, count: number): Tensor4D =>
-    tf.slice(x, [from * batch, 0, 0, 0], [count * batch, x.shape[1], x.shape[2], x.shape[3]]);
-  let state: State = stateShapes(network, batch, h, w).map((shape) =>
-    tf.zeros(shape as [number, number, number, number]),
-  );
-  const expected: Tensor4D[] = [];
-  for (let t = 0; t < context; t++) {
-    state = advance(part(latent, t, 1), state);
-    expected.push(state.at(-1) as Tensor4D);
-  }
-  const inside = context - 1;
-  const next = decode(
-    [tf.concat<Tensor4D>(expected.slice(0, inside), 0)],
-    skips.map((skip) => part(skip, 0, inside)),
-    part(given, 0, inside),
-    part(before, 0, inside),
-  );
-  const insideLoss = relativeError(next, frames(1, inside), frames(0, inside));
+  const { expected, state, now, before } =
+    sampling === 'reverse'
+      ? sampledContext(network, params, given, shape, choose)
+      : givenContext(network, params, given, shape);
+  const insideLoss = relativeError(expected, frames(clip, 1, context - 1), frames(clip, 0, context - 1));
 
-  const last = frames(context - 1, 1);
-  const predicted = rollOut(network, params, last, frames(context - 2, 1), state, leads, undefined);
-  const leadLoss = meanOf(predicted.map((p, k) => relativeError(p, frames(context + k, 1), last)));
+  const shown =
+    sampling === 'scheduled'
+      ? (lead: number, own: Tensor4D) => choose(lead - 1, frames(clip, context + lead - 1, 1), own)
+      : undefined;
+  const predicted = rollOut(network, params, now, before, state, leads, { limits: undefined, shown });
+  const last = frames(clip, context - 1, 1);
+  const leadLoss = meanOf(predicted.map((p, k) => relativeError(p, frames(clip, context + k, 1), last)));
   return tf.add(tf.mul(leadLoss, 1 - CONTEXT_SHARE), tf.mul(insideLoss, CONTEXT_SHARE));
 };
 
@@ -86,9 +163,11 @@ export const trainSpecs = (
   const slots = Object.entries(weights).flatMap(([name, { shape }]) =>
     SLOTS.map((slot) => [slotName(slot, name), { shape, dtype: 'float32' }] as const),
   );
-  const frames: Spec = { shape: [clip.context + clip.leads, clip.batch, ...clip.frame], dtype: 'float32' };
+  const frames = (count: number): Spec => ({ shape: [count, clip.batch, ...clip.frame], dtype: 'float32' });
   return {
-    clip: frames,
+    clip: frames(clip.context + clip.leads),
+    ...(clip.noisy === true && { noise: frames(clip.context) }),
+    ...((clip.sampling ?? 'free') !== 'free' && { truth: { shape: truthMasks(clip), dtype: 'float32' } }),
     rate: scalar,
     debias1: scalar,
     debias2: scalar,
@@ -110,7 +189,7 @@ export const trainStep =
       clipLoss(
         network,
         Object.fromEntries(names.map((name, k) => [name, values[k] as Tensor])),
-        input('clip') as Tensor5D,
+        inputs as { clip: Tensor5D; noise?: Tensor5D; truth?: Tensor5D },
         shape,
       ),
     )(weights);

@@ -2,18 +2,24 @@ import { appendFile, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openEngine, type Named } from '../engine/index.js';
 import { buildNetwork, initialWeights, sealedStages } from '../forecaster/forecaster.js';
-import { saveForecaster } from '../forecaster/folder.js';
+import { loadForecaster, saveForecaster } from '../forecaster/folder.js';
 import { createRunner } from '../forecaster/programs.js';
 import type { Network } from '../forecaster/network-functions.js';
 import type { Weight } from '../forecaster/safetensors.js';
 import { messageOf, StartupError, UsageError } from '../pipeline/errors.js';
-import { loadCheckpoint, saveCheckpoint, type Checkpoint } from './checkpoint.js';
+import { loadCheckpoint, saveCheckpoint, type Checkpoint, type Progress } from './checkpoint.js';
 import { divide, gather } from './data.js';
 import { averaged, initialSlots, optimiser } from './optimiser.js';
-import { identityOf, settingsOf, type TrainEvent, type TrainOptions, type TrainResult } from './options.js';
+import {
+  identityOf,
+  settingsOf,
+  withBase,
+  type TrainEvent,
+  type TrainOptions,
+  type TrainResult,
+} from './options.js';
 import { leadsAt } from './schedule.js';
 import { scoreSeries, skills } from './score-series.js';
-import type { Series } from './series.js';
 
 /** The validation curve: a line of JSON for each validation, skill per lead and its mean. */
 const CURVE = 'validation.jsonl';
@@ -47,6 +53,13 @@ const takeUp = async (
   return checkpoint;
 };
 
+/** Later leads, the second half of the horizon, are what a forecast is hardest at and what short tests say little of. */
+const judgedBy = ({ best, since }: Progress, skill: readonly number[]): Progress => {
+  const later = skill.slice(Math.floor(skill.length / 2));
+  const mean = later.reduce((a, b) => a + b, 0) / later.length;
+  return best === null || mean > best ? { best: mean, since: 0 } : { best, since: since + 1 };
+};
+
 /**
  * Trains a forecaster and writes its folder, at every validation a usable one. Deterministic from the seed on one
  * device and number of threads; goes on from OUT's checkpoint if there is one. Aborting the signal ends it after the
@@ -54,12 +67,14 @@ const takeUp = async (
  * @throws UsageError for unusable options or data and for a checkpoint of other options, StateError for a damaged one
  */
 export const train = async (
-  options: TrainOptions,
+  chosen: TrainOptions,
   emit: (event: TrainEvent) => void,
   signal: AbortSignal,
 ): Promise<TrainResult> => {
   const notice = (message: string): void => emit({ type: 'notice', message });
   // What can be wrong with the options is found before time is spent on the data.
+  const base = chosen.from === undefined ? undefined : await loadForecaster(chosen.from);
+  const options = base === undefined ? chosen : withBase(chosen, base.settings);
   const network = await buildNetwork(settingsOf(options, {}));
   if (sealedStages(network).length > 0)
     throw new UsageError('a stage that is an .onnx file cannot be trained', {
@@ -70,8 +85,9 @@ export const train = async (
   const { training, validation } = divide(await gather(options, notice), options, network.encoder.stride);
   const engine = await openEngine(options.device, options.threads, notice);
   try {
-    const work = optimiser(engine, network, options, (training[0] as Series).shape);
-    await work.load(checkpoint?.tensors ?? initialSlots(initialWeights(network, options.seed)));
+    const work = optimiser(engine, network, options);
+    const weights = base?.weights ?? initialWeights(network, options.seed);
+    await work.load(checkpoint?.tensors ?? initialSlots(weights));
     const first = checkpoint?.iteration ?? 0;
     notice(
       `${first > 0 ? `going on from step ${first} ` : ''}on ${engine.device}, ${training.length} series, ${validation.length} kept apart`,
@@ -87,9 +103,10 @@ export const train = async (
     const started = performance.now();
     const seconds = (): number => (performance.now() - started) / 1000;
     let judged: { skill: number[]; meanSkill: number } = { skill: [], meanSkill: 0 };
+    let progress: Progress = checkpoint?.progress ?? { best: null, since: 0 };
+    const isSpent = (): boolean => options.patience !== undefined && progress.since >= options.patience;
     const judge = async (iteration: number): Promise<void> => {
       const tensors = await work.read();
-      await saveCheckpoint(options.out, { iteration, settings: identity, tensors });
       const runner = createRunner(await averaged(tensors, settingsOf(options, {})), engine);
       const sums = await scoreSeries(runner, validation, {
         context: options.context,
@@ -103,7 +120,10 @@ export const train = async (
         judged = { skill, meanSkill: skill.reduce((a, b) => a + b, 0) / skill.length };
         emit({ type: 'validation', iteration, ...judged });
         await appendFile(join(options.out, CURVE), `${JSON.stringify({ iteration, ...judged })}\n`);
+        progress = judgedBy(progress, skill);
       }
+      await saveCheckpoint(options.out, { iteration, settings: identity, progress, tensors });
+      if (options.patience !== undefined && progress.since > 0) return; // the best stays
       const record = {
         iterations: iteration,
         options: JSON.parse(identity) as unknown,
@@ -113,7 +133,7 @@ export const train = async (
     };
 
     let iteration = first;
-    while (iteration < options.iterations && !signal.aborted) {
+    while (iteration < options.iterations && !signal.aborted && !isSpent()) {
       const loss = await work.step(training, iteration);
       iteration++;
       const stepsPerSecond = (iteration - first) / seconds();
@@ -132,13 +152,17 @@ export const train = async (
       if (iteration % options.validateEvery === 0 && iteration < options.iterations && !signal.aborted)
         await judge(iteration);
     }
-    await judge(iteration);
+    if (isSpent())
+      notice(
+        `no better skill at the later leads in ${progress.since} validations: stopped; the best is kept`,
+      );
+    else await judge(iteration);
     return {
       out: options.out,
       iterations: iteration,
       seconds: seconds(),
       ...judged,
-      interrupted: iteration < options.iterations,
+      interrupted: iteration < options.iterations && !isSpent(),
     };
   } finally {
     await engine.dispose();

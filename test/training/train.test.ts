@@ -137,13 +137,88 @@ test('frames whose size the network does not divide, and data that cannot be use
     [{ data: [join(home, 'nowhere')] }, /nowhere cannot be read: ENOENT/],
     [{ data: [] }, /give folders of frames, or a simulation by name/],
     [{ data: [join(data, 'run0')] }, /1 series are too few to keep 1 apart/],
-    [{ data: [data, odd] }, /series odd\/run0 is 13x18x1, the others are 16x16x1/],
     [{ leads: 40 }, /no series has the 43 frames that --context 3 and --leads 40 need/],
     [{ out: framePath(join(odd, 'run0'), 0) }, /cannot write to .*frame_0000\.png/],
     [{ encoder: 'nosuch' }, /there is no encoder "nosuch"/],
     [{ encoderOptions: { widht: 3 } }, /widht is not known: did you mean "width"/],
   ];
   for (const [more, says] of refusals) await expect(run(settings('refused', more))).rejects.toThrow(says);
+});
+
+test('sizes can be mixed: each clip is of one of them', async () => {
+  const wide = join(home, 'wide');
+  for (const seed of [0, 1])
+    await putFrames(join(wide, `run${seed}`), 0, 9, { seed, shape: [12, 24, 1], extension: '.npy' });
+  const mixed = settings('mixed', { data: [wide, data], iterations: 8, leads: 1 });
+  const { losses } = await run(mixed);
+  expect(losses.every(Number.isFinite)).toBe(true);
+  const { losses: again } = await run({ ...mixed, out: join(home, 'mixed-again') });
+  expect(again).toEqual(losses);
+});
+
+test.each(['scheduled', 'reverse'] as const)(
+  'with %s sampling, stopped and gone on with gives the same weights',
+  async (sampling) => {
+    const options = (out: string): TrainOptions => settings(out, { sampling, noise: 0.01 });
+    await run(options(`${sampling}-stopped`), 3);
+    const second = await run(options(`${sampling}-stopped`));
+    const whole = await run(options(`${sampling}-whole`));
+    expect(second.losses).toEqual(whole.losses.slice(3));
+    await expectEqualWeights(`${sampling}-stopped`, `${sampling}-whole`);
+    const { losses: free } = await run(settings(`${sampling}-free`, { noise: 0.01 }));
+    expect(whole.losses[5]).not.toEqual(free[5]);
+  },
+);
+
+test('with patience it stops when the later leads get no better, and keeps the best', async () => {
+  const impatient = settings('impatient', {
+    iterations: 40,
+    leads: 1,
+    validateEvery: 1,
+    patience: 3,
+    rate: 0.5, // far too high: it gets worse soon
+  });
+  const { result, events } = await run(impatient);
+  expect(result.iterations).toBeLessThan(40);
+  expect(result.interrupted).toBe(false);
+  const later = events.flatMap((event) =>
+    event.type === 'validation' ? [(event.skill[2]! + event.skill[3]! + event.skill[4]!) / 3] : [],
+  );
+  const best = later.indexOf(Math.max(...later));
+  expect(later.length - 1 - best).toBe(3);
+  const kept = await loadForecaster(join(home, 'impatient'));
+  expect(kept.settings.training['iterations']).toBe(best + 1);
+  // Told again, it has nothing to go on with.
+  expect((await run(impatient)).losses).toEqual([]);
+});
+
+test('--from goes on with another forecaster: its stages, context and weights', async () => {
+  await run(settings('teacher'));
+  const { losses } = await run(
+    trainSchema.parse({
+      ...{ data: [data], out: join(home, 'pupil'), from: join(home, 'teacher'), name: 'pupil' },
+      ...{ validation: 1, leads: 4, horizon: 5, iterations: 1, batch: 2, rate: 1e-9 },
+      ...{ device: 'cpu', threads: 1 },
+    }),
+  );
+  expect(losses).toHaveLength(1);
+  const [teacher, pupil] = [
+    await loadForecaster(join(home, 'teacher')),
+    await loadForecaster(join(home, 'pupil')),
+  ];
+  expect(pupil.settings).toMatchObject({ name: 'pupil', context: 3, encoder: teacher.settings.encoder });
+  for (const [name, { data: values }] of Object.entries(teacher.weights))
+    expect(Math.max(...values.map((v, k) => Math.abs(v - (pupil.weights[name]?.data[k] ?? 9))))).toBeLessThan(
+      1e-6,
+    );
+});
+
+test('with a stride it learns from every n-th frame', async () => {
+  const notes = await run(settings('strided', { stride: 2, leads: 1, horizon: 1, context: 3 }));
+  expect(notes.events[0]).toMatchObject({ message: expect.stringMatching(/4 series, 2 kept apart/) });
+  await expect(run(settings('strided-far', { stride: 2, leads: 5 }))).rejects.toThrow(
+    /no series has the 2 times 8 frames/,
+  );
 });
 
 test('a simulation by name: as many series as asked for, the same each time', async () => {
