@@ -37,8 +37,12 @@ const testsIn = (folder: string): string[] =>
     .sort();
 
 // The tests are written for jasmine's global functions, and for CommonJS's `require`.
-const { boot } = require('jasmine-core') as { boot: () => { getEnv(): Environment } };
-const environment = boot().getEnv();
+const { boot } = require('jasmine-core') as {
+  boot: () => { getEnv(): Environment; DEFAULT_TIMEOUT_INTERVAL: number };
+};
+const jasmine = boot();
+jasmine.DEFAULT_TIMEOUT_INTERVAL = 60_000; // slow machines and software GPUs are right too
+const environment = jasmine.getEnv();
 environment.configure({ random: false, forbidDuplicateNames: false });
 Object.assign(globalThis, { require });
 register('./loader.js', import.meta.url);
