@@ -1,5 +1,6 @@
 // Runs jest on dist; arguments are jest's own. `node scripts/jest.mjs codec` runs the tests whose path has "codec".
 import { spawnSync } from 'node:child_process';
+import { resolve } from 'node:path';
 const { status } = spawnSync(
   process.execPath,
   [
@@ -12,7 +13,7 @@ const { status } = spawnSync(
   // Code under test sees a copy of the environment only, which native libraries do not.
   {
     stdio: 'inherit',
-    env: { ORT_DISABLE_TELEMETRY: '1', MESOCAST_CACHE: 'node_modules/.cache/mesocast', ...process.env },
+    env: { ORT_DISABLE_TELEMETRY: '1', MESOCAST_CACHE: resolve('node_modules/.cache/mesocast'), ...process.env },
   },
 );
 process.exit(status ?? 1);

@@ -5,8 +5,8 @@ import { z } from 'zod';
 import { temporaryName, writeAtomically } from '../../src/pipeline/atomic.js';
 import { codeOf, SinkError } from '../../src/pipeline/errors.js';
 import type { Forecast, Normalisation } from '../../src/pipeline/forecast.js';
+import { chosenLeads, frameOf, framesOf } from '../../src/pipeline/forecast-message.js';
 import type { Field } from '../../src/pipeline/frame.js';
-import { sizeOf } from '../../src/pipeline/frame.js';
 import { KEEP_PATTERN, keptForecasts, parseKeep } from '../../src/pipeline/kept-forecasts.js';
 import { forecastPath, leadName, type LayerName } from '../../src/pipeline/layout.js';
 import { defineSink } from '../../src/pipeline/plugin.js';
@@ -110,24 +110,6 @@ const layersOf = ({ frames, uncertainty }: Forecast): [LayerName, Float32Array][
 /** A spread is a difference of values: it is shown from 0 on, to the same scale. */
 const shownRange = ({ normalisation: { low, high } }: Forecast, name: LayerName): Normalisation =>
   name === 'spread' ? { low: 0, high: high - low } : { low, high };
-
-/** Ascending, each once, none beyond the horizon. */
-const chosenLeads = (leads: 'all' | readonly number[], horizon: number): number[] =>
-  leads === 'all'
-    ? Array.from({ length: horizon }, (_, at) => at + 1)
-    : [...new Set(leads)].filter((chosen) => chosen <= horizon).sort((a, b) => a - b);
-
-/** One lead's values [H, W, C], a view. */
-const frameOf = ({ frames, shape }: Forecast, at: number): Float32Array =>
-  frames.subarray((at - 1) * sizeOf(shape), at * sizeOf(shape));
-
-/** [leads, H, W, C] */
-const framesOf = (forecast: Forecast, leads: readonly number[]): Float32Array => {
-  if (leads.length === forecast.horizon) return forecast.frames;
-  const result = new Float32Array(leads.length * sizeOf(forecast.shape));
-  leads.forEach((at, place) => result.set(frameOf(forecast, at), place * sizeOf(forecast.shape)));
-  return result;
-};
 
 /** The values as an 8-bit display shows them: the normalisation's range becomes 0..255. */
 const displayed = (values: Float32Array, { normalisation: { low, high } }: Forecast): Float32Array => {

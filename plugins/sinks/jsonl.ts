@@ -2,9 +2,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { mkdir, open, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { Forecast } from '../../src/pipeline/forecast.js';
-import { sizeOf } from '../../src/pipeline/frame.js';
-import { forecastPath } from '../../src/pipeline/layout.js';
+import { forecastLine } from '../../src/pipeline/forecast-message.js';
 import { defineSink } from '../../src/pipeline/plugin.js';
 
 /** One line of JSON for each forecast in `forecasts.jsonl`, and for each score in `scores.jsonl`; see docs/output.md. */
@@ -30,7 +28,7 @@ export const jsonl = defineSink({
         await forecasts.open();
         await scores.open();
       },
-      forecast: (forecast, signal) => forecasts.append(lineOf(forecast), signal),
+      forecast: (forecast, signal) => forecasts.append(forecastLine(forecast), signal),
       score: (score, signal) => scores.append(score, signal),
       close: async () => {
         await forecasts.close();
@@ -39,57 +37,6 @@ export const jsonl = defineSink({
     };
   },
 });
-
-const lineOf = (forecast: Forecast) => {
-  const { id, series, index, position, issuedAt, horizon, stride, shape, sampleType } = forecast;
-  const { forecaster, trustedLeads, normalisation, uncertainty } = forecast;
-  return {
-    id,
-    series,
-    index,
-    position,
-    issuedAt,
-    horizon,
-    stride,
-    shape,
-    sampleType,
-    forecaster,
-    trustedLeads,
-    normalisation,
-    path: forecastPath(series, index),
-    leads: Array.from({ length: horizon }, (_, at) => statistics(forecast, at + 1)),
-    ...(uncertainty && {
-      uncertainty: {
-        members: uncertainty.members,
-        ...(uncertainty.interval && { level: uncertainty.interval.level }),
-      },
-    }),
-  };
-};
-
-/** Physical values, seven digits: what a float32 holds. */
-const statistics = ({ frames, shape, uncertainty }: Forecast, lead: number) => {
-  const size = sizeOf(shape);
-  let [min, max, sum] = [Infinity, -Infinity, 0];
-  for (let at = (lead - 1) * size; at < lead * size; at++) {
-    const value = frames[at]!;
-    if (value < min) min = value;
-    if (value > max) max = value;
-    sum += value;
-  }
-  const short = (value: number): number => Number(value.toPrecision(7));
-  const meanOf = (values: Float32Array): number =>
-    short(values.subarray((lead - 1) * size, lead * size).reduce((total, value) => total + value, 0) / size);
-  const { spread, interval } = uncertainty ?? {};
-  return {
-    lead,
-    min: short(min),
-    max: short(max),
-    mean: short(sum / size),
-    ...(spread && { spread: meanOf(spread) }),
-    ...(interval && { lower: meanOf(interval.lower), upper: meanOf(interval.upper) }),
-  };
-};
 
 /** A file that only ever holds whole lines, whatever interrupted its writer. */
 const lineFile = (

@@ -16,15 +16,16 @@ export const attachOptions = optionsOf(attachSchema).filter(
 );
 
 /** `--set files.format=npy`: an option of a sink, its value read as YAML. */
-const setOption = (sinks: Sinks, setting: string): Sinks => {
+export const setSinkOption = (sinks: Sinks, setting: string): Sinks => {
   const { part, option, value } = parseSetting(setting);
-  if (!sinks.some((sink) => sink.name === part)) {
+  const isMeant = (sink: Sinks[number]): boolean => (sink.as ?? sink.name) === part || sink.name === part;
+  if (!sinks.some(isMeant)) {
     throw new UsageError(`--set ${setting}: there is no sink "${part}" in this run`, {
       hint: `its sinks: ${sinks.map((sink) => sink.name).join(', ')}`,
     });
   }
   return sinks.map((sink) =>
-    sink.name === part ? { ...sink, options: { ...sink.options, [option]: value } } : sink,
+    isMeant(sink) ? { ...sink, options: { ...sink.options, [option]: value } } : sink,
   );
 };
 
@@ -35,7 +36,7 @@ const withSinkFlags = (config: AttachConfig, args: Args): AttachConfig => {
     if (value === undefined) return [];
     return [`files.${option}=${option === 'leads' && value !== 'all' ? `[${value}]` : value}`];
   });
-  return { ...config, sinks: [...shortcuts, ...texts(args, 'set')].reduce(setOption, config.sinks) };
+  return { ...config, sinks: [...shortcuts, ...texts(args, 'set')].reduce(setSinkOption, config.sinks) };
 };
 
 /** The settings that a command line asks for. @throws UsageError */
@@ -104,6 +105,6 @@ export const attachCommand: Command = {
   run: async (args, ui) => {
     const followed = await follow(await attachConfig(args), ui);
     ui.result(followed, followedLines(followed));
-    return 0;
+    return Object.values(followed.deliveries).some(({ refused }) => refused > 0) ? 4 : 0;
   },
 };

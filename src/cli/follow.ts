@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { AttachConfig } from '../pipeline/config.js';
-import type { Outcome, RunEvent, Summary } from '../pipeline/run.js';
+import type { DeliveryCounts, Outcome, RunEvent, Summary } from '../pipeline/run.js';
 import { onStopSignal } from './signals.js';
 import { createSkillTally } from './skill.js';
 import type { Ui } from './ui.js';
@@ -98,6 +98,16 @@ const outcomes: Readonly<Record<Outcome, string>> = {
   lost: 'lost',
 };
 
+/** Of a sink that did not take everything. */
+const troubleLine = (sink: string, { delivered, dropped, refused, waiting }: DeliveryCounts): string[] => {
+  if (dropped + refused + waiting === 0) return [];
+  const parts = [`${delivered} delivered`];
+  if (dropped > 0) parts.push(`${dropped} dropped`);
+  if (refused > 0) parts.push(`${refused} refused and put aside`);
+  if (waiting > 0) parts.push(`${waiting} waiting on disk`);
+  return [`sink       ${sink}: ${parts.join(', ')}${refused + waiting > 0 ? ' (mesocast replay)' : ''}`];
+};
+
 /** The summary for people. */
 export const followedLines = (followed: Followed): string[] => {
   const counts = Object.entries(outcomes).flatMap(([outcome, words]) => {
@@ -110,8 +120,9 @@ export const followedLines = (followed: Followed): string[] => {
   const skill = Object.entries(followed.skill).map(([lead, value]) => `lead ${lead}: ${value.toFixed(3)}`);
   return [
     `frames     ${total} in ${followed.seconds.toFixed(1)} s (${followed.framesPerSecond.toFixed(1)}/s)${counts.length > 0 ? `: ${counts.join(', ')}` : ''}`,
-    `forecasts  ${followed.forecasts}, scores ${followed.scores.final} final and ${followed.scores.expired} expired${followed.missed > 0 ? `; sinks that are not required missed ${followed.missed}` : ''}`,
+    `forecasts  ${followed.forecasts}, scores ${followed.scores.final} final and ${followed.scores.expired} expired`,
     `skill      ${skill.length > 0 ? `${skill.join(', ')}  (over persistence: 1 is perfect, 0 no better than "nothing changes")` : 'nothing was scored yet'}`,
+    ...Object.entries(followed.deliveries).flatMap(([sink, counts]) => troubleLine(sink, counts)),
     `output     ${followed.out}`,
   ];
 };

@@ -15,6 +15,7 @@ import { exportCommand } from './export.js';
 import { forecastCommand } from './forecast.js';
 import { importCommand } from './import.js';
 import { pluginsCommand } from './plugins.js';
+import { replayCommand } from './replay.js';
 import { simulateCommand } from './simulate.js';
 import { trainCommand } from './train.js';
 import { createUi } from './ui.js';
@@ -30,6 +31,7 @@ const commands: readonly Command[] = [
   exportCommand,
   importCommand,
   doctorCommand,
+  replayCommand,
   pluginsCommand,
   demoCommand,
 ];

@@ -1,16 +1,52 @@
 import { z } from 'zod';
 
-/** A plugin as a config names it: `jsonl`, `./my-sink.mjs`, `my-package`, or `{ name, options }`. */
+/** A sink as a config names it: `jsonl`, `./my-sink.mjs`, `my-package`, or an object with what is to be known of it. */
 const sinkSchema = z
   .union([
     z.string(),
     z.strictObject({
       name: z.string(),
+      as: z
+        .string()
+        .regex(/^[A-Za-z0-9][\w.-]*$/, 'letters, digits, ".", "-" and "_"')
+        .optional()
+        .describe('what it is called in messages and in the state folder'),
       options: z.record(z.string(), z.unknown()).default({}),
-      required: z.boolean().default(true),
+      required: z.boolean().optional(),
+      policy: z.enum(['block', 'drop_oldest', 'spill']).optional(),
+      queue: z.number().int().positive().default(4),
+      diskBytes: z
+        .number()
+        .int()
+        .positive()
+        .default(10 * 2 ** 30),
+      startup: z.enum(['fail', 'retry']).default('fail'),
     }),
   ])
-  .transform((sink) => (typeof sink === 'string' ? { name: sink, options: {}, required: true } : sink));
+  .transform((given, context) => {
+    const sink = typeof given === 'string' ? sinkDefaults(given) : given;
+    const policy = sink.policy ?? (sink.required === false ? 'drop_oldest' : 'block');
+    if (sink.required !== undefined && sink.required !== (policy !== 'drop_oldest'))
+      context.issues.push({
+        code: 'custom',
+        input: given,
+        path: ['policy'],
+        message: sink.required
+          ? 'a sink that is required cannot drop: block or spill'
+          : 'a sink that is not required does not hold up the run: drop_oldest, or leave out required',
+      });
+    return { ...sink, policy };
+  });
+const sinkDefaults = (name: string) => ({
+  name,
+  as: undefined,
+  options: {},
+  required: undefined,
+  policy: undefined,
+  queue: 4,
+  diskBytes: 10 * 2 ** 30,
+  startup: 'fail' as const,
+});
 
 const seconds = z.number().nonnegative();
 const count = z.number().int().positive();
@@ -88,10 +124,7 @@ export const attachSchema = z.strictObject({
   outstandingBytes: count
     .default(4 * 2 ** 30)
     .describe('disk quota of forecasts that wait for their truth; over it the oldest expire'),
-  sinks: z.array(sinkSchema).default([
-    { name: 'files', options: {}, required: true },
-    { name: 'jsonl', options: {}, required: true },
-  ]),
+  sinks: z.array(sinkSchema).prefault(['files', 'jsonl']),
 });
 
 export type AttachConfig = z.output<typeof attachSchema>;

@@ -1,14 +1,19 @@
-import type { ObservableInput } from 'rxjs';
-import { EMPTY } from 'rxjs';
-import { MesocastError, messageOf, StartupError } from './errors.js';
+import { MesocastError, messageOf, SinkError, StartupError } from './errors.js';
 import type { Forecast, Score } from './forecast.js';
 import type { Sink } from './plugin.js';
 
+/** What happens when deliveries come faster than a sink takes them. */
+export type QueuePolicy = 'block' | 'drop_oldest' | 'spill';
+
 /** A sink with its place in the run. */
 export interface NamedSink {
+  /** Unique in the run; also the name of its folder in the state. */
   readonly name: string;
-  /** Required: a frame waits until this sink took it. Otherwise the sink gets a few tries and holds nothing up. */
-  readonly required: boolean;
+  readonly policy: QueuePolicy;
+  /** Deliveries that may wait in memory behind the one under way. */
+  readonly queue: number;
+  /** Most bytes of deliveries that wait, or were refused, on disk. */
+  readonly diskBytes: number;
   readonly sink: Sink;
 }
 
@@ -17,23 +22,41 @@ export type Delivery =
   | { readonly type: 'forecast'; readonly forecast: Forecast }
   | { readonly type: 'score'; readonly score: Score };
 
-/** Where deliveries go: a sink, or a double in virtual time. */
-export interface Target {
-  readonly name: string;
-  readonly required: boolean;
-  deliver(delivery: Delivery): ObservableInput<unknown>;
-}
+/** Hands one delivery to an opened sink; one without `score` takes no scores. */
+export const deliverTo = (sink: Sink, delivery: Delivery, signal: AbortSignal): Promise<void> =>
+  delivery.type === 'forecast'
+    ? sink.forecast(delivery.forecast, signal)
+    : (sink.score?.(delivery.score, signal) ?? Promise.resolve());
 
-/** Deliveries to opened sinks; a sink without `score` takes no scores. */
-export const targetsOf = (sinks: readonly NamedSink[], signal: AbortSignal): Target[] =>
-  sinks.map(({ name, required, sink }) => ({
-    name,
-    required,
-    deliver: (delivery) =>
-      delivery.type === 'forecast'
-        ? sink.forecast(delivery.forecast, signal)
-        : (sink.score?.(delivery.score, signal) ?? EMPTY),
-  }));
+/**
+ * A sink whose first start may fail: `open` says so and resolves, and each delivery tries again to open it before it is
+ * handed over. Whatever the failure is, it counts as one that may pass.
+ */
+export const openedWhenPossible = (name: string, sink: Sink, log: (message: string) => void): Sink => {
+  let isOpen = false;
+  const open = async (signal: AbortSignal): Promise<void> => {
+    if (isOpen) return;
+    try {
+      await sink.open(signal);
+    } catch (cause) {
+      await sink.close().catch(() => undefined); // half-open: the next try begins anew
+      throw new SinkError(`cannot start: ${messageOf(cause)}`, { cause });
+    }
+    isOpen = true;
+  };
+  return {
+    open: (signal) =>
+      open(signal).catch((error: unknown) => {
+        log(`sink ${name} ${messageOf(error)}; it is started when that works`);
+      }),
+    forecast: (forecast, signal) => open(signal).then(() => sink.forecast(forecast, signal)),
+    score: (score, signal) => open(signal).then(() => sink.score?.(score, signal)),
+    close: () => {
+      isOpen = false;
+      return sink.close();
+    },
+  };
+};
 
 /** What a program's own mistakes are called: trying again would not help. */
 const MISTAKES = new Set(['TypeError', 'ReferenceError', 'RangeError', 'SyntaxError']);

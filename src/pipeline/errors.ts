@@ -46,13 +46,22 @@ export class PluginError extends MesocastError {
   readonly tag = 'plugin';
 }
 
-/** A sink refused what it was given. Retryable unless it says otherwise. */
+/**
+ * A sink did not take what it was given. Retryable unless it says otherwise: it is tried again, with growing pauses. One
+ * that is not retryable puts the delivery aside, see docs/sinks.md.
+ */
 export class SinkError extends MesocastError {
   readonly tag = 'sink';
   override readonly retryable: boolean;
-  constructor(message: string, options: { cause?: unknown; hint?: string; retryable?: boolean } = {}) {
+  /** Milliseconds that the receiver asked to wait before the next try. */
+  readonly retryAfterMs: number | undefined;
+  constructor(
+    message: string,
+    options: { cause?: unknown; hint?: string; retryable?: boolean; retryAfterMs?: number } = {},
+  ) {
     super(message, options);
     this.retryable = options.retryable ?? true;
+    this.retryAfterMs = options.retryAfterMs;
   }
 }
 

@@ -8,7 +8,7 @@ import { encode, type SeriesMemory } from '../stages/encode.js';
 import { predict } from '../stages/predict.js';
 import { intervalOf, loadForecasterSet } from '../uncertainty/forecaster-set.js';
 import type { AttachConfig } from './config.js';
-import { closeSinks, openSinks } from './delivery.js';
+import { closeSinks, deliverTo, openSinks } from './delivery.js';
 import { CodecError, codeOf, FrameError, messageOf, StartupError } from './errors.js';
 import type { Forecast } from './forecast.js';
 import { frameNumber } from './frame-number.js';
@@ -188,7 +188,7 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
       });
     await openSinks(sinks, abort.signal, log);
     try {
-      for (const { sink } of sinks) await sink.forecast(forecast, abort.signal);
+      for (const { sink } of sinks) await deliverTo(sink, { type: 'forecast', forecast }, abort.signal);
     } finally {
       await closeSinks(sinks, log);
     }

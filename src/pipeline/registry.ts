@@ -55,7 +55,8 @@ const isPlugin = (value: unknown): value is Plugin =>
   typeof value === 'object' && value !== null && 'api' in value && 'kind' in value && 'create' in value;
 const isOfKind = <K extends PluginKind>(plugin: Plugin, kind: K): plugin is Plugin<K> => plugin.kind === kind;
 
-const isPath = (name: string): boolean => /^(\.{0,2}\/|file:|[a-zA-Z]:[\\/]|\.{1,2}\\)/.test(name);
+/** A plugin named by its file: ./, ../, / or file:. */
+export const isPath = (name: string): boolean => /^(\.{0,2}\/|file:|[a-zA-Z]:[\\/]|\.{1,2}\\)/.test(name);
 
 /** Where a plugin that is not built in lies, as something that import() takes. */
 const locate = (kind: PluginKind, name: string): string => {

@@ -49,6 +49,21 @@ export interface RunContext {
   readonly now: () => Date;
 }
 
+/** What became of the forecasts and scores for one sink. */
+export interface DeliveryCounts {
+  readonly delivered: number;
+  /** Tries that failed and were made again. */
+  readonly retried: number;
+  /** Given up: the queue was full, or all tries failed. */
+  readonly dropped: number;
+  /** Refused for good and put aside in the state folder. */
+  readonly refused: number;
+  /** Put on disk for a while, because the sink was behind. */
+  readonly spilled: number;
+  /** On disk at the end of the run, still to be delivered. */
+  readonly waiting: number;
+}
+
 export interface Summary {
   readonly frames: Readonly<Record<Outcome, number>>;
   /** Frames whose file changed after they were read. */
@@ -57,8 +72,10 @@ export interface Summary {
   readonly missing: number;
   readonly forecasts: number;
   readonly scores: { readonly final: number; readonly expired: number };
-  /** Forecasts and scores that sinks with `required: false` did not take. */
+  /** Forecasts and scores that sinks with `drop_oldest` did not take, in all. */
   readonly missed: number;
+  /** By the sink's name. */
+  readonly deliveries: Readonly<Record<string, DeliveryCounts>>;
   readonly seconds: number;
 }
 

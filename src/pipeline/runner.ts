@@ -24,7 +24,7 @@ import { intervalOf, loadForecasterSet } from '../uncertainty/forecaster-set.js'
 import { cleanup } from './cleanup.js';
 import type { AttachConfig } from './config.js';
 import { createCredits } from './credits.js';
-import { closeSinks, openSinks, targetsOf, type Delivery } from './delivery.js';
+import { closeSinks, openSinks, type Delivery } from './delivery.js';
 import { UsageError } from './errors.js';
 import type { Score } from './forecast.js';
 import type { Entry, Frame } from './frame.js';
@@ -36,7 +36,8 @@ import { createSeriesMemory } from './series-memory.js';
 import { codecExtensions, createPlugin } from './registry.js';
 import { counting } from './run-counts.js';
 import type { Observation, Outcome, Run, RunEvent, Summary } from './run.js';
-import { createSinks } from './sinks.js';
+import { createSinkQueues } from './sink-queues.js';
+import { createSinks, recordSinks } from './sinks.js';
 import { openStateFolder } from './state-folder.js';
 import { createTrust } from './trust.js';
 
@@ -89,8 +90,10 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     });
     const runner = forecaster.run(engine);
     undo.add(() => runner.dispose());
+    await recordSinks(state.path, out, config.sinks);
     await openSinks(sinks, hard.signal, notice);
     undo.add(() => closeSinks(sinks, notice));
+    const queues = await createSinkQueues(sinks, state.path, hard.signal, notice);
     const source = await createPlugin(
       'source',
       'directory',
@@ -104,10 +107,9 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     undo.add(() => source.close());
     await source.open(intake.signal);
 
-    const { counts, summary } = counting(ledger);
+    const { counts, summary } = counting(ledger, queues);
     const trust = createTrust();
     const credits = createCredits({ items: config.memoryFrames, bytes: config.memoryBytes });
-    const targets = targetsOf(sinks, hard.signal);
     const { latentStride } = forecaster;
     const { context, horizon, stride } = config;
 
@@ -143,7 +145,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     };
 
     const deliver = <T>(deliveries: (item: T) => readonly Delivery[]) =>
-      emit<T>({ targets, deliveries, signal: hard.signal, notice, dropped: () => counts.missed++ });
+      emit<T>({ queues, deliveries, signal: hard.signal });
     const deliverScores = deliver(scoreDeliveries);
     const settle = async (scores: readonly Score[]): Promise<void> => {
       await outstanding.settle(scores.map(({ id }) => id));
@@ -250,6 +252,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
             { defaultValue: undefined },
           );
         }
+        await Promise.all(queues.map((queue) => queue.drain()));
         await ledger.durable();
         return summary();
       } finally {

@@ -16,6 +16,7 @@ const commands = [
   'export',
   'import',
   'doctor',
+  'replay',
   'plugins',
   'demo',
 ];

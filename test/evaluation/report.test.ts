@@ -14,6 +14,7 @@ import { overSeries, quantile } from '../../src/evaluation/over-series.js';
 import { svgOf } from '../../src/evaluation/report/chart.js';
 import { writeReport } from '../../src/evaluation/report/write-report.js';
 import { forecastOnce } from '../../src/pipeline/forecast-once.js';
+import { attachSchema } from '../../src/pipeline/config.js';
 import { putFrames, readNpy, saveTiny } from '../support/tiny.js';
 
 const [CONTEXT, HORIZON] = [4, 3];
@@ -49,7 +50,7 @@ const forecast = (interval: number, more: object = {}) =>
     out: at('out'),
     range: undefined,
     interval,
-    sinks: [{ name: 'files', options: { format: 'npy' }, required: true }],
+    sinks: attachSchema.shape.sinks.parse([{ name: 'files', options: { format: 'npy' } }]),
     ...more,
   });
 

@@ -232,7 +232,7 @@ test('what is found while the run starts is told once it can be heard', async ()
   expect(notices).toEqual([expect.stringMatching(/removed the last 8 bytes/)]);
 });
 
-test('what a sink that is not required misses is counted', async () => {
+test('what a sink refuses for good is put aside and counted; nothing else stops', async () => {
   const sink = at('refusing.mjs');
   await writeFile(
     sink,
@@ -250,6 +250,10 @@ test('what a sink that is not required misses is counted', async () => {
   const { summary, notices } = await (
     await record(smallRun({ directory: frames, out: at('missed'), forecaster, frames: 6, sinks }))
   ).finished;
-  expect(summary).toMatchObject({ forecasts: 3, missed: 3 });
-  expect(notices).toEqual([expect.stringMatching(/missed a forecast of frames, frame 3: no/)]);
+  expect(summary).toMatchObject({
+    forecasts: 3,
+    missed: 0,
+    deliveries: { jsonl: { delivered: 6 }, refusing: { delivered: 3, refused: 3, waiting: 0 } },
+  });
+  expect(notices).toEqual([expect.stringMatching(/refused a forecast of frames, frame 3: no/)]);
 });

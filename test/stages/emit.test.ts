@@ -1,139 +1,111 @@
 import { expect, test } from '@jest/globals';
-import type { ObservableInput } from 'rxjs';
-import { EMPTY, lastValueFrom, NEVER, of, Subject, throwError, timer, toArray } from 'rxjs';
-import { TestScheduler } from 'rxjs/testing';
-import type { Delivery, NamedSink, Target } from '../../src/pipeline/delivery.js';
-import { closeSinks, openSinks } from '../../src/pipeline/delivery.js';
-import { SinkError } from '../../src/pipeline/errors.js';
-import type { Forecast } from '../../src/pipeline/forecast.js';
-import type { EmitOptions } from '../../src/stages/emit.js';
+import { lastValueFrom, of, Subject, toArray } from 'rxjs';
+import type { Delivery, NamedSink } from '../../src/pipeline/delivery.js';
+import { closeSinks, openedWhenPossible, openSinks } from '../../src/pipeline/delivery.js';
+import type { Sink } from '../../src/pipeline/plugin.js';
 import { emit } from '../../src/stages/emit.js';
 import { forecastOf, frameOf } from '../support/forecasts.js';
 
-const forecasts = [1, 2, 3, 4, 5, 6].map((position) =>
+const forecasts = [1, 2, 3].map((position) =>
   forecastOf(
     frameOf(position, (at) => at),
     () => 0,
   ),
 );
-const values = Object.fromEntries('abcdef'.split('').map((letter, at) => [letter, forecasts[at]!]));
-const [a] = forecasts as [Forecast];
+const [a, b] = forecasts as [(typeof forecasts)[0], (typeof forecasts)[0]];
+const never = new AbortController().signal;
+const turns = () => new Promise((resolve) => setImmediate(resolve));
 
-/** Answers one try after the other with what `answers` give, the last one for all that follow. */
-const target = (name: string, required: boolean, ...answers: (() => ObservableInput<unknown>)[]) => {
-  const tries: number[] = [];
-  const deliver = (delivery: Delivery): ObservableInput<unknown> => {
-    tries.push(delivery.type === 'forecast' ? delivery.forecast.position : -1);
-    return answers[Math.min(tries.length, answers.length) - 1]!();
+/** A queue whose deliveries settle when they are told to. */
+const queue = (room: Promise<void> = Promise.resolve()) => {
+  const offered: number[] = [];
+  const settle: (() => void)[] = [];
+  return {
+    offered,
+    settle,
+    offer: async (delivery: Delivery) => {
+      await room;
+      offered.push(delivery.type === 'forecast' ? delivery.forecast.position : -1);
+      return { settled: new Promise<void>((resolve) => settle.push(resolve)) };
+    },
   };
-  return { name, required, deliver, tries } satisfies Target & { tries: number[] };
 };
-const works = () => EMPTY;
-const fails = () => throwError(() => new SinkError('the disk is full'));
-const refuses = () => throwError(() => new SinkError('no such bucket', { retryable: false }));
+const deliveries = (forecast: (typeof forecasts)[0]): Delivery[] => [{ type: 'forecast', forecast }];
 
-const setup = (targets: readonly Target[], options: Partial<EmitOptions<Forecast>> = {}) => {
-  const notices: string[] = [];
-  const dropped: string[] = [];
-  const operator = emit<Forecast>({
-    targets,
-    deliveries: (forecast) => [{ type: 'forecast', forecast }],
-    signal: new AbortController().signal,
-    notice: (message) => notices.push(message),
-    dropped: (sink) => dropped.push(sink),
-    firstDelay: 4,
-    longestDelay: 10,
-    random: () => 1,
-    ...options,
-  });
-  return { operator, notices, dropped };
-};
-const inVirtualTime = (work: Parameters<TestScheduler['run']>[0]): void => {
-  new TestScheduler((actual, expected) => expect(actual).toEqual(expected)).run(work);
-};
-
-test('an item comes out, in order, once every required sink took it', () => {
-  inVirtualTime(({ cold, expectObservable }) => {
-    const { operator } = setup([target('slow', true, () => timer(3)), target('fast', true, works)]);
-    expectObservable(cold('ab|', values).pipe(operator)).toBe('---a--(b|)', values);
-  });
-});
-
-test('a required sink is tried again after growing pauses, and people are told once', () => {
-  const flaky = target('disk', true, fails, fails, fails, works);
-  const { operator, notices } = setup([flaky]);
-  inVirtualTime(({ cold, expectObservable }) => {
-    // Pauses of 4, 8 and 10 (the longest).
-    expectObservable(cold('a|', values).pipe(operator)).toBe('22ms (a|)', values);
-  });
-  expect(flaky.tries).toEqual([1, 1, 1, 1]);
-  expect(notices).toEqual([
-    'sink disk: the disk is full; trying again until it works',
-    'sink disk works again',
-  ]);
-});
-
-test('jitter shortens pauses to half at most', () => {
-  inVirtualTime(({ cold, expectObservable }) => {
-    const { operator } = setup([target('disk', true, fails, works)], { random: () => 0 });
-    expectObservable(cold('a|', values).pipe(operator)).toBe('--(a|)', values);
-  });
-});
-
-test('a required sink that refuses for good ends the stream with its name', async () => {
-  for (const answer of [refuses, () => throwError(() => new TypeError('x is undefined'))]) {
-    const { operator } = setup([target('bucket', true, answer)]);
-    const failure = lastValueFrom(of(a).pipe(operator));
-    await expect(failure).rejects.toThrow(SinkError);
-    await expect(failure).rejects.toThrow(/sink bucket refused a forecast of run1, frame 10: (no such|x is)/);
-  }
-});
-
-test('retries end when the run is aborted, and what was not delivered does not come out', () => {
-  inVirtualTime(({ cold, expectObservable }) => {
-    const stop = new AbortController();
-    const { operator } = setup([target('disk', true, works, fails)], { signal: stop.signal });
-    cold('---------x').subscribe(() => stop.abort());
-    expectObservable(cold('a-b|', values).pipe(operator)).toBe('a--------|', values);
-  });
-});
-
-test('a best-effort sink gets a few tries, is counted, and holds nothing up', () => {
-  const bad = target('hook', false, fails);
-  const { operator, notices, dropped } = setup([bad, target('disk', true, works)], { tries: 2 });
-  inVirtualTime(({ cold, expectObservable }) => {
-    expectObservable(cold('ab|', values).pipe(operator)).toBe('ab 6ms |', values);
-  });
-  expect(bad.tries).toEqual([1, 1, 2, 2]);
-  expect(dropped).toEqual(['hook', 'hook']);
-  expect(notices).toHaveLength(1);
-});
-
-test('a best-effort sink that hangs falls behind by so many and no more', async () => {
-  const hung = target('hook', false, () => NEVER);
-  const { operator, dropped } = setup([hung], { behind: 2 });
-  const source = new Subject<Forecast>();
-  const out: Forecast[] = [];
-  const subscription = source.pipe(operator).subscribe((forecast) => out.push(forecast));
+test('items come out in order, each once all of it is settled; later ones are offered meanwhile', async () => {
+  const [fast, slow] = [queue(), queue()];
+  const source = new Subject<typeof a>();
+  const out: number[] = [];
+  source
+    .pipe(emit({ queues: [fast, slow], deliveries, signal: never }))
+    .subscribe(({ position }) => out.push(position));
   forecasts.forEach((forecast) => source.next(forecast));
-  expect(out).toEqual(forecasts);
-  expect(dropped).toHaveLength(4);
-  subscription.unsubscribe();
+  await turns();
+  expect([fast.offered, slow.offered]).toEqual([
+    [1, 2, 3],
+    [1, 2, 3],
+  ]);
+  fast.settle.forEach((settle) => settle());
+  slow.settle[1]?.();
+  await turns();
+  expect(out).toEqual([]);
+  slow.settle[0]?.();
+  await turns();
+  expect(out).toEqual([1, 2]);
+});
+
+test('a queue without room holds back what follows, and only that', async () => {
+  let free: () => void = () => undefined;
+  const full = queue(new Promise((resolve) => (free = resolve)));
+  const other = queue();
+  const all = lastValueFrom(
+    of(a, b).pipe(emit({ queues: [full, other], deliveries, signal: never }), toArray()),
+  );
+  await turns();
+  expect([full.offered, other.offered]).toEqual([[], [1]]);
+  free();
+  await turns();
+  expect([full.offered, other.offered]).toEqual([
+    [1, 2],
+    [1, 2],
+  ]);
+  [...full.settle, ...other.settle].forEach((settle) => settle());
+  await expect(all).resolves.toEqual([a, b]);
+});
+
+test('an abort ends it, and what is not settled does not come out', async () => {
+  const stop = new AbortController();
+  const stuck = queue();
+  const all = lastValueFrom(
+    of(a, b).pipe(emit({ queues: [stuck], deliveries, signal: stop.signal }), toArray()),
+  );
+  await turns();
+  stuck.settle[0]?.();
+  await turns();
+  stop.abort();
+  await expect(all).resolves.toEqual([a]);
 });
 
 test('an item without deliveries passes', async () => {
-  const disk = target('disk', true, works);
-  const { operator } = setup([disk], { deliveries: () => [] });
-  await expect(lastValueFrom(of(a).pipe(operator, toArray()))).resolves.toEqual([a]);
-  expect(disk.tries).toEqual([]);
+  const unused = queue();
+  await expect(
+    lastValueFrom(of(a).pipe(emit({ queues: [unused], deliveries: () => [], signal: never }), toArray())),
+  ).resolves.toEqual([a]);
+  expect(unused.offered).toEqual([]);
+});
+
+const named = (name: string, sink: Sink): NamedSink => ({
+  name,
+  policy: 'block',
+  queue: 4,
+  diskBytes: 1e6,
+  sink,
 });
 
 test('sinks open in order and close in reverse; when one cannot open, those before it close', async () => {
   const calls: string[] = [];
-  const sink = (name: string, opens = true): NamedSink => ({
-    name,
-    required: true,
-    sink: {
+  const sink = (name: string, opens = true): NamedSink =>
+    named(name, {
       open: async () => {
         calls.push(`open ${name}`);
         if (!opens) throw new Error('no route to host');
@@ -143,13 +115,10 @@ test('sinks open in order and close in reverse; when one cannot open, those befo
         calls.push(`close ${name}`);
         if (name === 'a') throw new Error('busy');
       },
-    },
-  });
+    });
   const notices: string[] = [];
-  const opening = openSinks(
-    [sink('a'), sink('b', false), sink('c')],
-    new AbortController().signal,
-    (message) => notices.push(message),
+  const opening = openSinks([sink('a'), sink('b', false), sink('c')], never, (message) =>
+    notices.push(message),
   );
   await expect(opening).rejects.toThrow('sink b cannot start: no route to host');
   expect(calls).toEqual(['open a', 'open b', 'close b', 'close a']);
@@ -157,4 +126,34 @@ test('sinks open in order and close in reverse; when one cannot open, those befo
   calls.length = 0;
   await closeSinks([sink('b'), sink('c')], () => undefined);
   expect(calls).toEqual(['close c', 'close b']);
+});
+
+test('with startup: retry a sink that cannot start is opened by a later delivery', async () => {
+  const calls: string[] = [];
+  let up = false;
+  const sink = openedWhenPossible(
+    'far',
+    {
+      open: async () => {
+        calls.push('open');
+        if (!up) throw new TypeError('no route to host');
+      },
+      forecast: async () => void calls.push('forecast'),
+      close: async () => undefined,
+    },
+    (message) => calls.push(message),
+  );
+  await sink.open(never);
+  await expect(sink.forecast(a, never)).rejects.toMatchObject({ retryable: true });
+  up = true;
+  await sink.forecast(a, never);
+  await sink.forecast(b, never);
+  expect(calls).toEqual([
+    'open',
+    'sink far cannot start: no route to host; it is started when that works',
+    'open',
+    'open',
+    'forecast',
+    'forecast',
+  ]);
 });

@@ -1,0 +1,150 @@
+import { existsSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { didYouMean } from './closest.js';
+import type { AttachConfig } from './config.js';
+import type { NamedSink } from './delivery.js';
+import { closeSinks, deliverTo, isRetryable, openSinks } from './delivery.js';
+import { codeOf, messageOf, StateError, UsageError } from './errors.js';
+import type { KeptDeliveries } from './kept-deliveries.js';
+import { deliveriesFolder, openSinkFolder } from './sink-queues.js';
+import type { SinksRecord } from './sinks.js';
+import { createSinks, sinkNames, sinksFile } from './sinks.js';
+import { openStateFolder } from './state-folder.js';
+
+export interface ReplayOptions {
+  /** The output folder of a run, or its state folder. */
+  readonly directory: string;
+  /** Only this sink, by its name in the run. */
+  readonly sink?: string;
+  /** Changes the settings that the run had, such as a URL that is another one now. */
+  readonly settings?: (sinks: AttachConfig['sinks']) => AttachConfig['sinks'];
+  readonly notice: (message: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** What became of the deliveries of one sink. */
+export interface Replayed {
+  readonly delivered: number;
+  /** Still on disk: refused again, or not tried because the sink does not work. */
+  readonly left: number;
+}
+
+/** Tries with one delivery, with these pauses between them; then the sink is taken for dead. */
+const PAUSES_MS = [250, 1000];
+
+/** @returns the state folder of a run, by its output folder or its own path */
+const stateOf = (directory: string): string => {
+  const [out, state] = [resolve(directory), join(resolve(directory), 'state')];
+  const found = [state, out].find((folder) => existsSync(join(folder, 'version')));
+  if (found !== undefined) return found;
+  throw new UsageError(`${out} is neither the output folder of a run nor its state folder`, {
+    hint: 'name the folder that was given as --out or --state',
+  });
+};
+
+/** @throws StateError when the file is not one that a run wrote */
+const readSinks = async (state: string): Promise<SinksRecord> => {
+  const path = sinksFile(state);
+  try {
+    const record = JSON.parse(await readFile(path, 'utf8')) as SinksRecord;
+    if (record.version !== 1 || !Array.isArray(record.sinks)) throw new Error('another version wrote it');
+    return record;
+  } catch (cause) {
+    throw new StateError(`${path}: ${messageOf(cause)}`, {
+      cause,
+      hint: 'a run of mesocast attach writes it when it starts',
+    });
+  }
+};
+
+/**
+ * Delivers what lies on disk, each sink's in its order: what waited for it, then what it refused. Needs the state folder
+ * for itself, as a run does. What is delivered is removed.
+ * @throws UsageError, StateError, PluginError; StartupError for a sink that cannot start
+ */
+export const replay = async (options: ReplayOptions): Promise<Record<string, Replayed>> => {
+  const { notice, signal, sink: only } = options;
+  const path = stateOf(options.directory);
+  const folder = openStateFolder(path);
+  try {
+    const { out, sinks } = await readSinks(path);
+    const settings = options.settings?.(sinks) ?? sinks;
+    const known = sinkNames(settings);
+    if (only !== undefined && !known.includes(only))
+      throw new UsageError(`there is no sink "${only}" in this run`, { hint: didYouMean(only, known) });
+    const result: Record<string, Replayed> = {};
+    for (const name of await sinksWithFiles(path, only)) {
+      const { spill, refused } = await openSinkFolder(path, name);
+      const total = spill.list().length + refused.list().length;
+      if (total === 0) continue;
+      const config = settings[known.indexOf(name)];
+      if (config === undefined) {
+        notice(
+          `sink ${name} is not among the sinks of the last run: its ${total} deliveries stay where they are`,
+        );
+        result[name] = { delivered: 0, left: total };
+        continue;
+      }
+      const [sink] = await createSinks([{ ...config, as: name, startup: 'fail' }], out, notice);
+      await openSinks([sink!], signal, notice);
+      try {
+        result[name] = await deliverKept(sink!, [spill, refused], signal, notice);
+      } finally {
+        await closeSinks([sink!], notice);
+      }
+    }
+    return result;
+  } finally {
+    folder.release();
+  }
+};
+
+const sinksWithFiles = async (state: string, only: string | undefined): Promise<string[]> => {
+  if (only !== undefined) return [only];
+  try {
+    return (await readdir(deliveriesFolder(state))).sort();
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+};
+
+const deliverKept = async (
+  { name, sink }: NamedSink,
+  folders: readonly KeptDeliveries[],
+  signal: AbortSignal,
+  notice: (message: string) => void,
+): Promise<Replayed> => {
+  let [delivered, left] = [0, 0];
+  for (const folder of folders) {
+    for (const kept of folder.list()) {
+      try {
+        const delivery = await folder.read(kept);
+        await withTries(() => deliverTo(sink, delivery, signal), signal);
+        await folder.remove(kept);
+        delivered++;
+      } catch (error) {
+        left++;
+        notice(`sink ${name}: ${messageOf(error)}; ${kept.path} stays`);
+        // A sink that does not work at all would take its time with each of them, and get later ones before earlier ones.
+        if (signal.aborted || (isRetryable(error) && codeOf(error) !== 'ENOENT'))
+          return { delivered, left: folders.reduce((sum, rest) => sum + rest.list().length, 0) };
+      }
+    }
+  }
+  return { delivered, left };
+};
+
+const withTries = async (work: () => Promise<void>, signal: AbortSignal): Promise<void> => {
+  for (const pause of PAUSES_MS) {
+    try {
+      return await work();
+    } catch (error) {
+      if (signal.aborted || !isRetryable(error)) throw error;
+      await sleep(pause, undefined, { signal });
+    }
+  }
+  return work();
+};

@@ -1,0 +1,40 @@
+import { join } from 'node:path';
+import type { NamedSink } from './delivery.js';
+import { deliverTo } from './delivery.js';
+import { openKeptDeliveries } from './kept-deliveries.js';
+import type { KeptDeliveries } from './kept-deliveries.js';
+import type { SinkQueue } from './sink-queue.js';
+import { createSinkQueue } from './sink-queue.js';
+
+/** What a sink has on disk, below the state folder: deliveries that wait for it, and those that it refused for good. */
+export const openSinkFolder = async (
+  state: string,
+  sink: string,
+): Promise<{ readonly spill: KeptDeliveries; readonly refused: KeptDeliveries }> => ({
+  spill: await openKeptDeliveries(join(deliveriesFolder(state), sink, 'waiting')),
+  refused: await openKeptDeliveries(join(deliveriesFolder(state), sink, 'refused')),
+});
+
+export const deliveriesFolder = (state: string): string => join(state, 'deliveries');
+
+/** A queue for each opened sink; those that have something on disk begin with it at once. */
+export const createSinkQueues = (
+  sinks: readonly NamedSink[],
+  state: string,
+  signal: AbortSignal,
+  notice: (message: string) => void,
+): Promise<SinkQueue[]> =>
+  Promise.all(
+    sinks.map(async ({ name, policy, queue, diskBytes, sink }) =>
+      createSinkQueue({
+        ...(await openSinkFolder(state, name)),
+        name,
+        policy,
+        limit: queue,
+        diskBytes,
+        deliver: (delivery) => deliverTo(sink, delivery, signal),
+        signal,
+        notice,
+      }),
+    ),
+  );

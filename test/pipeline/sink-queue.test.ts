@@ -1,0 +1,310 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import type { Delivery } from '../../src/pipeline/delivery.js';
+import { readDelivery, writeDelivery } from '../../src/pipeline/delivery-file.js';
+import { SinkError } from '../../src/pipeline/errors.js';
+import type { Score } from '../../src/pipeline/forecast.js';
+import { keyOf } from '../../src/pipeline/forecast-message.js';
+import type { SinkQueueOptions } from '../../src/pipeline/sink-queue.js';
+import { createSinkQueue } from '../../src/pipeline/sink-queue.js';
+import { openSinkFolder } from '../../src/pipeline/sink-queues.js';
+import { forecastOf, frameOf } from '../support/forecasts.js';
+
+let state: string;
+beforeEach(async () => {
+  state = await mkdtemp(join(tmpdir(), 'mesocast-queue-'));
+});
+afterEach(() => rm(state, { recursive: true }));
+
+const deliveryAt = (position: number): Delivery => ({
+  type: 'forecast',
+  forecast: forecastOf(
+    frameOf(position, (at) => at),
+    (lead, at) => 100 * lead + at,
+  ),
+});
+const turns = async (): Promise<void> => {
+  for (let n = 0; n < 20; n++) await new Promise((resolve) => setImmediate(resolve));
+};
+/** Until a file that is being written is there. */
+const onDisk = async (folder: string, count: number): Promise<void> => {
+  const names = (): Promise<string[]> => readdir(join(state, 'deliveries/s', folder)).catch(() => []);
+  while ((await names()).filter((name) => name.endsWith('.delivery')).length !== count) await turns();
+};
+
+const setup = async (
+  deliver: (position: number) => void | Promise<void>,
+  options: Partial<SinkQueueOptions> = {},
+) => {
+  const [taken, pauses, notices] = [[], [], []] as [number[], number[], string[]];
+  const stop = new AbortController();
+  const queue = createSinkQueue({
+    name: 's',
+    policy: 'block',
+    limit: 2,
+    diskBytes: 1e9,
+    ...(await openSinkFolder(state, 's')),
+    signal: stop.signal,
+    notice: (message) => notices.push(message),
+    firstDelay: 4,
+    longestDelay: 10,
+    random: () => 1,
+    pause: async (ms) => void pauses.push(ms),
+    deliver: async (delivery) => {
+      const position = delivery.type === 'forecast' ? delivery.forecast.position : -1;
+      await deliver(position);
+      taken.push(position);
+    },
+    ...options,
+  });
+  /** Offers and says, in `settled`, what the run may forget. */
+  const settled: number[] = [];
+  const offer = async (position: number): Promise<void> => {
+    const offered = await queue.offer(deliveryAt(position));
+    void offered.settled.then(() => settled.push(position));
+  };
+  return { queue, taken, pauses, notices, settled, offer, stop };
+};
+/** Fails so many times, then works. */
+const failing = (times: number, error: () => Error = () => new SinkError('the disk is full')) => {
+  let left = times;
+  return () => {
+    if (left-- > 0) throw error();
+  };
+};
+/** Works once `open` was called. */
+const gate = () => {
+  let open: () => void = () => undefined;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  return { open: () => open(), passes: () => opened };
+};
+
+test('a failing sink is tried again after growing, jittered pauses, in order, and people are told once', async () => {
+  const { queue, taken, pauses, notices, offer } = await setup(failing(4));
+  for (const position of [1, 2]) await offer(position);
+  await queue.drain();
+  expect(taken).toEqual([1, 2]);
+  expect(pauses).toEqual([4, 8, 10, 10]);
+  expect(notices).toEqual(['sink s: the disk is full; trying again until it works', 'sink s works again']);
+  expect(queue.counts()).toEqual({
+    delivered: 2,
+    retried: 4,
+    dropped: 0,
+    refused: 0,
+    spilled: 0,
+    waiting: 0,
+  });
+  const short = await setup(failing(1), { random: () => 0 });
+  await short.offer(1);
+  await short.queue.drain();
+  expect(short.pauses).toEqual([2]);
+});
+
+test('a receiver that says when it wants to be asked again is heard', async () => {
+  const busy = () => new SinkError('429', { retryAfterMs: 3000 });
+  const { queue, pauses, offer } = await setup(failing(1, busy));
+  await offer(1);
+  await queue.drain();
+  expect(pauses).toEqual([3000]);
+});
+
+test('block: what does not fit into the queue waits for room', async () => {
+  const { open, passes } = gate();
+  const { taken, offer, settled } = await setup(passes);
+  const offers = [1, 2, 3, 4].map((position) => {
+    const accepted = offer(position);
+    return accepted.then(() => position);
+  });
+  const first = await Promise.race([offers[3], turns().then(() => 'waits')]);
+  expect(first).toBe('waits');
+  await Promise.all(offers.slice(0, 3));
+  open();
+  await Promise.all(offers);
+  await turns();
+  expect([taken, settled]).toEqual([
+    [1, 2, 3, 4],
+    [1, 2, 3, 4],
+  ]);
+});
+
+test('drop_oldest: a sink that hangs loses the oldest that wait; nothing waits for it, every drop is counted', async () => {
+  const { open, passes } = gate();
+  const { queue, taken, notices, offer, settled } = await setup(passes, { policy: 'drop_oldest' });
+  for (const position of [1, 2, 3, 4, 5, 6]) await offer(position);
+  await turns();
+  expect(settled).toEqual([1, 2, 3, 4, 5, 6]);
+  open();
+  await queue.drain();
+  expect(taken).toEqual([1, 5, 6]);
+  expect(queue.counts()).toMatchObject({ delivered: 3, dropped: 3 });
+  expect(notices).toEqual([
+    expect.stringContaining('missed a forecast of run1, frame 20: it is 2 deliveries behind'),
+  ]);
+});
+
+test('drop_oldest: a few tries and no more', async () => {
+  const { queue, taken, offer } = await setup(failing(3), { policy: 'drop_oldest' });
+  for (const position of [1, 2]) await offer(position);
+  await queue.drain();
+  expect(taken).toEqual([2]);
+  expect(queue.counts()).toMatchObject({ delivered: 1, retried: 2, dropped: 1 });
+});
+
+test('what is refused for good is put aside whole, and the next goes on', async () => {
+  const refusing = (position: number): void => {
+    if (position === 1) throw new SinkError('no such bucket', { retryable: false });
+    if (position === 2) throw new TypeError('x is undefined');
+  };
+  const { queue, taken, notices, offer, settled } = await setup(refusing);
+  for (const position of [1, 2, 3]) await offer(position);
+  await queue.drain();
+  expect([taken, settled]).toEqual([[3], [1, 2, 3]]);
+  expect(queue.counts()).toMatchObject({ delivered: 1, refused: 2 });
+  expect(notices).toEqual([
+    expect.stringMatching(/^sink s refused a forecast of run1, frame 10: no such bucket; .*mesocast replay/),
+  ]);
+  const { refused } = await openSinkFolder(state, 's');
+  expect(await Promise.all(refused.list().map((kept) => refused.read(kept)))).toEqual([
+    deliveryAt(1),
+    deliveryAt(2),
+  ]);
+});
+
+test('a required sink whose refusals fill the disk is waited for instead', async () => {
+  let refuses = true;
+  const { queue, taken, offer, pauses } = await setup(
+    () => {
+      if (refuses) throw new SinkError('no such bucket', { retryable: false });
+    },
+    {
+      diskBytes: 0,
+      pause: async () => {
+        refuses = false;
+      },
+    },
+  );
+  await offer(1);
+  await queue.drain();
+  expect([taken, pauses]).toEqual([[1], []]);
+  expect(queue.counts()).toMatchObject({ delivered: 1, refused: 0 });
+});
+
+test('spill: a dead sink holds nothing up, and everything arrives after, in order, across a crash', async () => {
+  const dead = await setup(
+    () => {
+      throw new SinkError('no route to host');
+    },
+    { policy: 'spill', pause: () => new Promise(() => undefined) },
+  );
+  for (const position of [1, 2, 3, 4, 5]) await dead.offer(position);
+  await onDisk('waiting', 5);
+  await turns();
+  expect(dead.settled).toEqual([1, 2, 3, 4, 5]);
+  dead.stop.abort(); // as good as a kill: nothing is tidied up
+
+  const after = await setup(() => undefined, { policy: 'spill' });
+  await after.offer(5); // a frame whose outcome was not written down comes again
+  await after.offer(6);
+  await after.queue.drain();
+  expect(after.taken).toEqual([1, 2, 3, 4, 5, 6]);
+  expect(await readdir(join(state, 'deliveries/s/waiting'))).toEqual([]);
+});
+
+test('spill: a slow sink keeps so many in memory, the oldest go to disk first', async () => {
+  const { open, passes } = gate();
+  const { queue, taken, offer, settled } = await setup(passes, { policy: 'spill' });
+  for (const position of [1, 2, 3, 4, 5]) await offer(position);
+  await onDisk('waiting', 3);
+  await turns();
+  expect(settled).toEqual([1, 2, 3]);
+  open();
+  await queue.drain();
+  expect(taken).toEqual([1, 2, 3, 4, 5]);
+  expect(queue.counts()).toMatchObject({ delivered: 5, spilled: 3, waiting: 0 });
+});
+
+test('spill: at the end of a run what a dead sink did not get is left, and said', async () => {
+  const { queue, notices, offer } = await setup(
+    () => {
+      throw new SinkError('no route to host');
+    },
+    {
+      policy: 'spill',
+      pause: (_ms, signal) =>
+        new Promise((resolve) => {
+          if (signal.aborted) resolve();
+          signal.addEventListener('abort', () => resolve());
+        }),
+    },
+  );
+  for (const position of [1, 2]) await offer(position);
+  await queue.drain();
+  expect(queue.counts()).toMatchObject({ delivered: 0, waiting: 2 });
+  expect(notices.at(-1)).toMatch(
+    /2 deliveries wait on disk; the next run, or mesocast replay, delivers them/,
+  );
+});
+
+test('spill: a full disk makes it wait like block, and loses nothing', async () => {
+  const { open, passes } = gate();
+  const { queue, taken, notices, offer } = await setup(passes, { policy: 'spill', diskBytes: 0 });
+  const offers = [1, 2, 3, 4].map((position) => offer(position).then(() => position));
+  expect(await Promise.race([offers[3], turns().then(() => 'waits')])).toBe('waits');
+  open();
+  await Promise.all(offers);
+  await queue.drain();
+  expect(taken).toEqual([1, 2, 3, 4]);
+  expect(notices).toContainEqual(expect.stringContaining('so the run waits for it'));
+});
+
+test('an abort ends retries at once', async () => {
+  const { queue, offer, stop, settled } = await setup(failing(Infinity), { pause: () => turns() });
+  await offer(1);
+  await turns();
+  stop.abort();
+  await queue.drain();
+  expect(settled).toEqual([]);
+});
+
+test('a delivery is the same after it was on disk; damaged files are refused and set aside', async () => {
+  const { forecast } = deliveryAt(1) as Extract<Delivery, { type: 'forecast' }>;
+  const { frames } = forecast;
+  const uncertainty = {
+    members: 4,
+    spread: frames.map(Math.sqrt),
+    interval: { level: 0.9, lower: frames, upper: frames.map((v) => v + 1) },
+  };
+  const score: Score = { ...forecast, status: 'expired', reason: 'series ended', leads: [] };
+  const path = join(state, 'x.delivery');
+  const because = { reason: 'a test', at: '2024-01-01T00:00:00.000Z' };
+  for (const delivery of [
+    { type: 'forecast', forecast: { ...forecast, uncertainty } },
+    { type: 'score', score: JSON.parse(JSON.stringify(score)) as Score },
+  ] as const) {
+    await writeDelivery(path, delivery, because);
+    expect(await readDelivery(path)).toEqual({ delivery, because });
+  }
+  await writeDelivery(path, { type: 'forecast', forecast }, because);
+  const bytes = await readFile(path);
+  for (const damaged of [
+    bytes.subarray(0, -1),
+    bytes.subarray(0, 20),
+    Buffer.alloc(0),
+    Buffer.from('{"version":2}\n'),
+  ]) {
+    await writeFile(path, damaged);
+    await expect(readDelivery(path)).rejects.toMatchObject({ tag: 'state' });
+  }
+
+  const before = await openSinkFolder(state, 's');
+  for (const position of [1, 2]) await before.spill.put(deliveryAt(position), 'a test');
+  await writeFile(before.spill.list()[0]?.path ?? '', 'x');
+  const { queue, taken, notices } = await setup(() => undefined);
+  await queue.drain();
+  expect([taken, notices]).toEqual([[2], [expect.stringContaining('cannot be delivered')]]);
+  expect(await readdir(join(state, 'deliveries/s/waiting'))).toEqual([
+    `000000000001-${keyOf(deliveryAt(1))}.delivery.damaged`,
+  ]);
+});
