@@ -31,7 +31,7 @@ export const calibrate = async (
 ): Promise<Calibrated> => {
   const { context, horizon, stride, every, notice = () => undefined } = options;
   const set = await loadForecasterSet(options.forecaster, { horizon, stride, ensemble: options.ensemble });
-  const heldOut = await loadHeldOut(options, set.channels);
+  const heldOut = await loadHeldOut({ ...options, usual: set.range }, set.channels);
   const { names, series } = heldOut;
   if (names.length < 2)
     throw new UsageError('one series is not enough to calibrate on', {

@@ -114,7 +114,7 @@ const score = async (
 ): Promise<{ evaluation: Evaluation; detail?: Detail }> => {
   const { context, horizon, stride, every, threshold = 0.5 } = options;
   const set = await loadForecasterSet(options.forecaster, { horizon, stride, ensemble: options.ensemble });
-  const heldOut = await loadHeldOut(options, set.channels);
+  const heldOut = await loadHeldOut({ ...options, usual: set.range }, set.channels);
   const { names, series } = heldOut;
   const windows = { context, horizon, every, latentStride: set.latentStride };
   const sums = names.map(() => leadSums(horizon));

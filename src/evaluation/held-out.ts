@@ -1,15 +1,15 @@
 import { UsageError } from '../pipeline/errors.js';
+import type { KnownRanges } from '../pipeline/normalisation.js';
 import { loadSeries, strided, type Series } from '../training/series.js';
 
 /** What of the series is forecast. */
-export interface HeldOutOptions {
+export interface HeldOutOptions extends KnownRanges {
   /** Folders of frames; each folder with frames, at any depth, is a series. */
   readonly data: readonly string[];
   readonly context: number;
   readonly horizon: number;
   /** Frames of the series per lead. */
   readonly stride: number;
-  readonly range?: readonly [number, number] | undefined;
 }
 
 /** Series to score a forecaster on. */
@@ -24,8 +24,8 @@ export interface HeldOut {
 
 /** @throws StartupError or CodecError for what cannot be loaded, UsageError when no series is long enough */
 export const loadHeldOut = async (options: HeldOutOptions, channels: number): Promise<HeldOut> => {
-  const { data, context, horizon, stride, range } = options;
-  const all = await loadSeries(data, { channels, context, range });
+  const { data, context, horizon, stride, range, usual } = options;
+  const all = await loadSeries(data, { channels, context, range, usual });
   const needed = (context + horizon) * stride;
   const long = all.filter(({ frames }) => frames.length >= needed);
   if (long.length === 0) {

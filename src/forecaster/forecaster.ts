@@ -23,6 +23,10 @@ export const settingsSchema = z.strictObject({
   boundary: z.enum(['periodic', 'replicate', 'zero']).default('replicate'),
   feedback: z.enum(['frame', 'latent']).default('frame'),
   context: z.number().int().min(2).default(10).describe('frames that it was trained to stand on'),
+  range: z
+    .tuple([z.number(), z.number()])
+    .optional()
+    .describe('values that were 0 and 1 in training; without it, each series has its own'),
   training: z.record(z.string(), z.unknown()).default({}).describe('how it was made; for people'),
 });
 export type Settings = z.output<typeof settingsSchema>;

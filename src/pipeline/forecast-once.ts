@@ -166,6 +166,7 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
           forecastEvery: 1,
           policy: 'every',
           range,
+          usual: forecaster.range,
           stateBytes: Infinity,
         }),
         predict({ runner, horizon, latentStride }),

@@ -2,14 +2,43 @@ import { FrameError } from './errors.js';
 import type { Normalisation } from './forecast.js';
 import type { Field } from './frame.js';
 
-/** The range of these frames as 0..1; a flat field keeps a unit range, so that what appears in it is seen. */
-export const fixNormalisation = (frames: readonly Float32Array[]): Normalisation => {
+/** Ranges of values that are known before there are any frames. */
+export interface KnownRanges {
+  /** What the user says: taken as it is. */
+  readonly range?: readonly [low: number, high: number] | undefined;
+  /** What the forecaster was trained with: taken where the frames fit it. */
+  readonly usual?: readonly [low: number, high: number] | undefined;
+}
+
+/** Values fit a range when they leave it by no more than this share of it, and fill at least that share. */
+const [MOST_BEYOND, LEAST_FILLED] = [0.05, 0.3];
+
+const measured = (frames: readonly Float32Array[]): Normalisation => {
   let [low, high] = [Infinity, -Infinity];
   for (const frame of frames) {
     for (const value of frame) {
       if (value < low) low = value;
       if (value > high) high = value;
     }
+  }
+  return { low, high };
+};
+
+/**
+ * What becomes 0..1: the user's range; else the forecaster's, if these frames fit it; else the range of these frames.
+ * A flat field keeps a unit range, so that what appears in it is seen.
+ */
+export const fixNormalisation = (
+  frames: readonly Float32Array[],
+  { range, usual }: KnownRanges = {},
+): Normalisation => {
+  if (range !== undefined) return { low: range[0], high: range[1] };
+  const { low, high } = measured(frames);
+  if (usual !== undefined) {
+    const width = usual[1] - usual[0];
+    const beyond = Math.max(usual[0] - low, high - usual[1]);
+    if (beyond <= MOST_BEYOND * width && high - low >= LEAST_FILLED * width)
+      return { low: usual[0], high: usual[1] };
   }
   return high > low ? { low, high } : { low, high: low + 1 };
 };

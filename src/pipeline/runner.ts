@@ -195,6 +195,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
               forecastEvery: config.forecastEvery,
               policy: config.policy,
               range: config.range,
+              usual: forecaster.range,
               stateBytes: config.stateBytes,
             }),
             predict({ runner, horizon, latentStride }),

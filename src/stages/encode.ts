@@ -13,7 +13,7 @@ import {
   type Segment,
   type Step,
 } from '../pipeline/lanes.js';
-import { fixNormalisation, normalise } from '../pipeline/normalisation.js';
+import { fixNormalisation, normalise, type KnownRanges } from '../pipeline/normalisation.js';
 import { segmentOf, segmentsAt } from '../pipeline/segments.js';
 import type { Batched, Encoded } from '../pipeline/in-flight.js';
 
@@ -34,7 +34,7 @@ export interface SeriesMemory {
   notice(message: string): void;
 }
 
-export interface EncodeOptions {
+export interface EncodeOptions extends KnownRanges {
   readonly runner: Runner;
   readonly memory: SeriesMemory;
   /** Frame pixels per latent pixel. */
@@ -44,7 +44,6 @@ export interface EncodeOptions {
   readonly stride: number;
   readonly forecastEvery: number;
   readonly policy: 'every' | 'latest';
-  readonly range?: readonly [number, number] | undefined;
   /** Most bytes of states and frames to keep; series that were not seen for longest are rebuilt when they go on. */
   readonly stateBytes: number;
 }
@@ -228,11 +227,10 @@ export const encode = (
     const frames = [...before, frame];
     warming.set(series, frames);
     if (frames.length < context) return {};
-    const { range } = options;
-    const normalisation =
-      range === undefined
-        ? fixNormalisation(frames.map(({ data }) => data))
-        : { low: range[0], high: range[1] };
+    const normalisation = fixNormalisation(
+      frames.map(({ data }) => data),
+      options,
+    );
     memory.fixNormalisation(series, normalisation, position);
     warming.delete(series);
     return { normalisation, before };

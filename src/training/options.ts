@@ -33,7 +33,10 @@ export const trainSchema = z.strictObject({
     .enum(['periodic', 'replicate', 'zero'])
     .default('replicate')
     .describe('what lies beyond the edge of a frame'),
-  range: z.tuple([z.number(), z.number()]).optional().describe('values that normalise to 0 and 1'),
+  range: z
+    .tuple([z.number(), z.number()])
+    .optional()
+    .describe('values that normalise to 0 and 1, also when it forecasts; default: measured for each series'),
   context: z.number().int().min(2).default(10).describe('frames a forecast stands on'),
   stride: count.default(1).describe('frames per step of the network: it learns from every n-th frame'),
   leads: count.default(20).describe('leads that the last part of training rolls out to'),
@@ -123,7 +126,7 @@ export const FROM_BRINGS = [
 /** The options with what `base`, the forecaster that is gone on from, brings. */
 export const withBase = (
   options: TrainOptions,
-  { encoder, predictor, decoder, channels, boundary, context }: Settings,
+  { encoder, predictor, decoder, channels, boundary, context, range }: Settings,
 ): TrainOptions => ({
   ...options,
   encoder: encoder.name,
@@ -135,6 +138,7 @@ export const withBase = (
   channels,
   boundary,
   context,
+  range: options.range ?? range,
 });
 
 /** forecaster.json of what these options make. `training` is for people. */
@@ -148,6 +152,7 @@ export const settingsOf = (options: TrainOptions, training: Record<string, unkno
     channels: options.channels,
     boundary: options.boundary,
     context: options.context,
+    ...(options.range !== undefined && { range: options.range }),
     training,
   });
 

@@ -4,7 +4,7 @@ import { CodecError, messageOf, StartupError, UsageError } from '../pipeline/err
 import type { Normalisation } from '../pipeline/forecast.js';
 import { describeShape, sameShape, type Field, type FrameShape } from '../pipeline/frame.js';
 import { frameNumber } from '../pipeline/frame-number.js';
-import { fixNormalisation, normalise, toChannels } from '../pipeline/normalisation.js';
+import { fixNormalisation, normalise, toChannels, type KnownRanges } from '../pipeline/normalisation.js';
 import { codecExtensions, codecForExtension, createPlugin } from '../pipeline/registry.js';
 
 /** A whole sequence in memory, normalised. */
@@ -16,13 +16,11 @@ export interface Series {
   readonly normalisation: Normalisation;
 }
 
-export interface SeriesOptions {
+export interface SeriesOptions extends KnownRanges {
   /** Channels that the network takes; frames of colour become grey for 1. */
   readonly channels: number;
   /** Frames that fix the normalisation. */
   readonly context: number;
-  /** Declared range instead of that of the first `context` frames. */
-  readonly range?: readonly [number, number] | undefined;
 }
 
 /** Every `stride`-th frame, from each of the places to begin: as many series. */
@@ -37,14 +35,14 @@ export const strided = (series: Series, stride: number): Series[] =>
 const fromFields = (
   name: string,
   fields: readonly Field[],
-  { channels, context, range }: SeriesOptions,
+  { channels, context, ...ranges }: SeriesOptions,
 ): Series => {
   const same = fields.map((field) => toChannels(field, channels));
   const [first] = same as [Field];
-  const normalisation =
-    range === undefined
-      ? fixNormalisation(same.slice(0, context).map((f) => f.data))
-      : { low: range[0], high: range[1] };
+  const normalisation = fixNormalisation(
+    same.slice(0, context).map((f) => f.data),
+    ranges,
+  );
   return {
     name,
     shape: first.shape,

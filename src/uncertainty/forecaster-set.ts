@@ -74,6 +74,8 @@ export interface ForecasterSet {
   readonly channels: number;
   /** True when all of them were trained on periodic frames. */
   readonly periodic: boolean;
+  /** Values that were 0 and 1 when all of them were trained, if that was declared. */
+  readonly range: readonly [low: number, high: number] | undefined;
   /** Frame pixels per latent pixel: frames are enlarged to multiples of it. */
   readonly latentStride: number;
   run(engine: Engine): Runner;
@@ -133,6 +135,7 @@ export const loadForecasterSet = async (
   );
   const [first] = forecasters as [Forecaster];
   const alone = members === 1 && forecasters.length === 1;
+  const ranges = new Set(forecasters.map(({ settings }) => settings.range?.join()));
   const hashes = forecasters.map(({ id }) => id.hash);
   const hash = alone
     ? first.id.hash
@@ -150,6 +153,7 @@ export const loadForecasterSet = async (
     calibration: problem === undefined ? found : undefined,
     channels: first.network.shape.channels,
     periodic: forecasters.every(({ network }) => network.shape.boundary === 'periodic'),
+    range: ranges.size === 1 ? first.settings.range : undefined,
     latentStride: forecasters
       .map(({ network }) => network.encoder.stride)
       .reduce((a, b) => (a * b) / gcd(a, b)),

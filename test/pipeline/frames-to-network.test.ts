@@ -39,6 +39,16 @@ test('a normalisation maps the range of the first frames to 0..1 and back', () =
   expect(fixNormalisation([Float32Array.from([7, 7])])).toEqual({ low: 7, high: 8 });
 });
 
+test('the forecaster’s own range is taken where the frames fit it, a given one always', () => {
+  const of = (...values: number[]): Float32Array[] => [Float32Array.from(values)];
+  const usual = [0, 1] as const;
+  expect(fixNormalisation(of(0.2, 0.9), { usual })).toEqual({ low: 0, high: 1 });
+  expect(fixNormalisation(of(-0.01, 1.04), { usual })).toEqual({ low: 0, high: 1 });
+  expect(fixNormalisation(of(-1, 1), { usual })).toEqual({ low: -1, high: 1 });
+  expect(fixNormalisation(of(0.5, 0.75), { usual })).toEqual({ low: 0.5, high: 0.75 });
+  expect(fixNormalisation(of(-1, 1), { usual, range: [0, 4] })).toEqual({ low: 0, high: 4 });
+});
+
 test('colour becomes grey and grey becomes colour; other channels are refused in words', () => {
   const field = (shape: FrameShape, data: number[]) => ({
     shape,

@@ -213,6 +213,11 @@ test('--from goes on with another forecaster: its stages, context and weights', 
     );
 });
 
+test('a declared range is the forecaster’s own', async () => {
+  await run(settings('ranged', { iterations: 1, range: [0, 2] }));
+  expect((await loadForecaster(join(home, 'ranged'))).settings.range).toEqual([0, 2]);
+});
+
 test('with a stride it learns from every n-th frame', async () => {
   const notes = await run(settings('strided', { stride: 2, leads: 1, horizon: 1, context: 3 }));
   expect(notes.events[0]).toMatchObject({ message: expect.stringMatching(/4 series, 2 kept apart/) });
