@@ -1,7 +1,9 @@
+import { MesocastError } from '../src/pipeline/errors.js';
 import { benchCompile } from './compile.js';
 import { benchEngine } from './engine.js';
 import { benchForecast } from './forecast.js';
 import { benchMemory } from './memory.js';
+import { benchQuality } from './quality.js';
 import { benchRollOut } from './roll-out.js';
 import { formatTable, type BenchOptions, type Result } from './table.js';
 
@@ -11,6 +13,7 @@ const benches: Record<string, (options: BenchOptions) => Promise<Result>> = {
   'roll-out': benchRollOut,
   compile: benchCompile,
   memory: benchMemory,
+  quality: benchQuality,
 };
 
 const USAGE = `npm run bench -- [${Object.keys(benches).join('|')}] [--device cpu] [--json]`;
@@ -30,11 +33,15 @@ for (let word = words.shift(); word !== undefined; word = words.shift()) {
 }
 
 const figures: Record<string, number> = {};
-for (const [name, bench] of Object.entries(benches)) {
-  // Of growth, not of speed, and it takes minutes: on demand.
-  if (wanted.length > 0 ? !wanted.includes(name) : name === 'memory') continue;
-  const result = await bench({ device, note: (line) => console.log(line) });
-  for (const table of result.tables) console.log(`${formatTable(table)}\n`);
-  Object.assign(figures, result.figures);
+try {
+  for (const [name, bench] of Object.entries(benches)) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    const result = await bench({ device, note: (line) => console.log(line) });
+    for (const table of result.tables) console.log(`${formatTable(table)}\n`);
+    Object.assign(figures, result.figures);
+  }
+} catch (error) {
+  if (!(error instanceof MesocastError)) throw error;
+  refuse([error.message, ...(error.hint === undefined ? [] : [`  ${error.hint}`])].join('\n'));
 }
 if (json) console.log(JSON.stringify(figures));

@@ -92,7 +92,9 @@ export const attachSchema = z.strictObject({
     .tuple([z.number(), z.number()])
     .refine(([a, b]) => b > a, 'the second must be larger')
     .optional()
-    .describe('values that normalise to 0 and 1; default: least and greatest of the first context frames'),
+    .describe(
+      'values that normalise to 0 and 1; default: those the forecaster was trained with where the first context frames fit them, else the least and greatest of these frames',
+    ),
   include: z
     .array(z.string())
     .default([])
