@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { HostTensor, Named, TensorFunction } from '../src/engine/index.js';
-import { onnxEngine } from '../src/engine/onnx.js';
+import { onnxEngine } from '../src/engine/onnx/engine.js';
 import type { Row } from './table.js';
 
 const RUNS = 6;

@@ -59,7 +59,7 @@ export const doctorCommand: Command = {
   ],
   declare: (yargs) => yargs,
   run: async (_args, ui) => {
-    const { milliseconds, PROBE_WORK, probeDevices } = await import('../engine/devices.js');
+    const { milliseconds, PROBE_WORK, probeDevices } = await import('../engine/devices/open.js');
     const packages = await Promise.all(NATIVE.map(probePackage));
     ui.say(`trying each device with ${PROBE_WORK} ...`);
     const { devices, auto } = await probeDevices();

@@ -1,4 +1,4 @@
-import type { OnnxModel } from './onnx-model.js';
+import type { OnnxModel } from './onnx/model.js';
 import type { Named, Spec } from './types.js';
 
 /** What a traced function computes: static single assignment, shapes known everywhere. */

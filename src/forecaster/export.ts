@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
-import { exportOnnx } from '../engine/export.js';
+import { exportOnnx } from '../engine/onnx/export.js';
 import type { Named, Spec } from '../engine/types.js';
 import { UsageError } from '../pipeline/errors.js';
 import type { Forecaster } from './forecaster.js';

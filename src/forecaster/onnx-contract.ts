@@ -1,6 +1,6 @@
-import { callOnnxModel } from '../engine/onnx-call.js';
-import { readOnnxModel, type ModelValue, type OnnxModel } from '../engine/onnx-model.js';
-import { probeOnnxModel } from '../engine/onnx-probe.js';
+import { callOnnxModel } from '../engine/onnx/call.js';
+import { readOnnxModel, type ModelValue, type OnnxModel } from '../engine/onnx/model.js';
+import { probeOnnxModel } from '../engine/onnx/probe.js';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor4D } from '@tensorflow/tfjs-core';
 import type { Named } from '../engine/types.js';

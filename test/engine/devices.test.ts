@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { openEngine } from '../../src/engine/index.js';
-import { probe } from '../../src/engine/probe.js';
-import { explainRuntimeError } from '../../src/engine/runtime-errors.js';
+import { probe } from '../../src/engine/devices/probe.js';
+import { explainRuntimeError } from '../../src/engine/onnx/runtime-errors.js';
 import { mesocast } from '../support/cli.js';
 
 /** One that this platform cannot have, and why. */

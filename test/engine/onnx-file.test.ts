@@ -4,7 +4,7 @@ import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import ort from 'onnxruntime-node';
 import { inputs, step } from '../../bench/reference-work.js';
 import { onnxEngine } from '../../src/engine/index.js';
-import { outputName, writeOnnx } from '../../src/engine/onnx-file.js';
+import { outputName, writeOnnx } from '../../src/engine/onnx/file.js';
 import { optimise } from '../../src/engine/passes/index.js';
 import { trace } from '../../src/engine/tracer.js';
 import type { HostTensor, Spec, TensorFunction } from '../../src/engine/types.js';

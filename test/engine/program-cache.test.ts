@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
-import { onnxEngine } from '../../src/engine/onnx.js';
+import { onnxEngine } from '../../src/engine/onnx/engine.js';
 import type { Engine, Handle, Named, TensorFunction } from '../../src/engine/types.js';
 
 const SPEC = { shape: [2, 3], dtype: 'float32' as const };

@@ -2,8 +2,8 @@ import { expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import { inputs, step } from '../../bench/reference-work.js';
-import { tapeOf, type Tape } from '../../src/engine/tape.js';
-import { tapePlayer } from '../../src/engine/tape-player.js';
+import { tapeOf, type Tape } from '../../src/engine/tensorflow/tape.js';
+import { tapePlayer } from '../../src/engine/tensorflow/tape-player.js';
 import { trace } from '../../src/engine/tracer.js';
 import type { HostTensor, Named, TensorFunction } from '../../src/engine/types.js';
 

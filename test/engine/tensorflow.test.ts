@@ -5,8 +5,8 @@ import { Worker } from 'node:worker_threads';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { inputs, step } from '../../bench/reference-work.js';
 import { onnxEngine, openEngine, type Engine } from '../../src/engine/index.js';
-import { tapeOf } from '../../src/engine/tape.js';
-import { findTensorflow } from '../../src/engine/tensorflow.js';
+import { tapeOf } from '../../src/engine/tensorflow/tape.js';
+import { findTensorflow } from '../../src/engine/tensorflow/engine.js';
 import { trace } from '../../src/engine/tracer.js';
 import { builtInNames } from '../../src/pipeline/registry.js';
 import { mesocast } from '../support/cli.js';
@@ -98,7 +98,7 @@ describeOnTensorflow('the real tfjs-node', () => {
       eval: true,
       workerData: {
         path: findTensorflow().path,
-        player: new URL('../../src/engine/tape-player.js', import.meta.url).href,
+        player: new URL('../../src/engine/tensorflow/tape-player.js', import.meta.url).href,
         tape: tapeOf(trace(step(size), given)),
         given,
       },

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import ort from 'onnxruntime-node';
-import { fieldsOf, partsOf, stringOf } from '../../src/engine/onnx-fields.js';
+import { fieldsOf, partsOf, stringOf } from '../../src/engine/onnx/fields.js';
 import type { Manifest } from '../../src/forecaster/export.js';
 import { saveForecaster } from '../../src/forecaster/folder.js';
 import { codecForExtension } from '../../src/pipeline/registry.js';

@@ -1,6 +1,6 @@
 import ort from 'onnxruntime-node';
 import type { Graph } from '../../src/engine/graph.js';
-import { outputName, writeOnnx } from '../../src/engine/onnx-file.js';
+import { outputName, writeOnnx } from '../../src/engine/onnx/file.js';
 import type { DType, HostTensor, Named } from '../../src/engine/types.js';
 
 /** Runs a graph as it stands: on one thread, without ONNX Runtime's own optimisations. */

@@ -1,5 +1,5 @@
 import { describe } from '@jest/globals';
-import { findTensorflow } from '../../src/engine/tensorflow.js';
+import { findTensorflow } from '../../src/engine/tensorflow/engine.js';
 import { messageOf } from '../../src/pipeline/errors.js';
 
 /** Why suites on TensorFlow are skipped. A folder that MESOCAST_TFJS_NODE names must have it. */

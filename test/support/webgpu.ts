@@ -1,5 +1,5 @@
 import { describe } from '@jest/globals';
-import { probe } from '../../src/engine/probe.js';
+import { probe } from '../../src/engine/devices/probe.js';
 
 const result = await probe('webgpu', 2);
 

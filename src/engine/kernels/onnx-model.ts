@@ -1,5 +1,5 @@
 import type { Value } from '../graph.js';
-import type { OnnxModel } from '../onnx-model.js';
+import type { OnnxModel } from '../onnx/model.js';
 import type { Rule } from './rule.js';
 
 /** Somebody's .onnx file as one node, whatever is in it: passes leave it alone, and the writer puts the file in its place. */

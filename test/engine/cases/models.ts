@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
-import { callOnnxModel } from '../../../src/engine/onnx-call.js';
-import { readOnnxModel } from '../../../src/engine/onnx-model.js';
+import { callOnnxModel } from '../../../src/engine/onnx/call.js';
+import { readOnnxModel } from '../../../src/engine/onnx/model.js';
 import { cases } from './case.js';
 
 /** Adds the first channel of an enlarged latent to the frame where its sum is positive, else its negative: by an If. */

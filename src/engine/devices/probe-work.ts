@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor4D } from '@tensorflow/tfjs-core';
-import type { HostTensor, TensorFunction } from './types.js';
+import type { HostTensor, TensorFunction } from '../types.js';
 
 const [SIZE, CHANNELS, LEADS] = [64, 64, 5];
 /** What the work is called where its time is shown. */

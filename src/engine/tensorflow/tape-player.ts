@@ -1,6 +1,6 @@
 import type * as TensorFlow from '@tensorflow/tfjs';
 import type { Tape, TapeConstant } from './tape.js';
-import type { HostTensor, Named, Spec } from './types.js';
+import type { HostTensor, Named, Spec } from '../types.js';
 
 type Tensor = TensorFlow.Tensor;
 

@@ -1,5 +1,5 @@
-import { EngineError, messageOf } from '../pipeline/errors.js';
-import type { Named } from './types.js';
+import { EngineError, messageOf } from '../../pipeline/errors.js';
+import type { Named } from '../types.js';
 
 const ERRORS_ONLY = 3;
 

@@ -1,10 +1,10 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { EngineError, messageOf } from '../pipeline/errors.js';
+import { EngineError, messageOf } from '../../pipeline/errors.js';
 import { tapeOf, type Tape } from './tape.js';
-import { trace } from './tracer.js';
-import type { Engine } from './types.js';
-import { connect, specsOf, workerEngine } from './worker-engine.js';
+import { trace } from '../tracer.js';
+import type { Engine } from '../types.js';
+import { connect, specsOf, workerEngine } from '../worker/engine.js';
 
 const PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'];
 /** Names the folder whose node_modules has the package, where it is neither beside mesocast nor where mesocast is run. */
@@ -56,7 +56,7 @@ export const tensorflowEngine = async (threads?: number): Promise<Engine> => {
   const { name, path } = findTensorflow();
   setEnvironment(threads);
   const connection = connect<Tape>({
-    worker: new URL('./tensorflow-worker.js', import.meta.url),
+    worker: new URL('./worker.js', import.meta.url),
     workerOptions: { workerData: path },
     explain: (error) => `TensorFlow: ${error}`,
   });

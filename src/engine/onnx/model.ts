@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { EngineError, messageOf } from '../pipeline/errors.js';
-import { edited, fieldsOf, numberOf, partsOf, stringOf, type Field } from './onnx-fields.js';
+import { EngineError, messageOf } from '../../pipeline/errors.js';
+import { edited, fieldsOf, numberOf, partsOf, stringOf, type Field } from './fields.js';
 
 /** An input or output of a model as its file declares it. */
 export interface ModelValue {
@@ -29,7 +29,7 @@ export interface OnnxModel {
 
 /** Versions of ONNX's operators (opset) that models may be written for. */
 const OPSETS = [13, 23] as const;
-/** What programs are written for: see onnx-file.ts. */
+/** What programs are written for: see file.ts. */
 const OURS = 20;
 
 /** Operators that mean or take something else from this version on, or begin with it (onnx's own schema history). */

@@ -1,5 +1,5 @@
 import { parentPort } from 'node:worker_threads';
-import type { HostTensor, Named } from './types.js';
+import type { HostTensor, Named } from '../types.js';
 
 /** What an engine asks its worker thread. Tensors and sessions are known by numbers that the engine hands out. */
 export type Request<Source> =

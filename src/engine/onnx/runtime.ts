@@ -1,12 +1,12 @@
 import ort from 'onnxruntime-node';
 import { gpuTransfer, stayOnGpu } from './gpu-tensors.js';
-import type { Graph } from './graph.js';
-import { writeOnnx } from './onnx-file.js';
-import { optimise } from './passes/index.js';
+import type { Graph } from '../graph.js';
+import { writeOnnx } from './file.js';
+import { optimise } from '../passes/index.js';
 import { programCache } from './program-cache.js';
-import type { DType, HostTensor } from './types.js';
+import type { DType, HostTensor } from '../types.js';
 import { forWebgpu, WEBGPU } from './webgpu.js';
-import type { Runtime } from './worker-loop.js';
+import type { Runtime } from '../worker/loop.js';
 
 /** A graph as it was traced, and how to run it. */
 export interface OnnxSource {

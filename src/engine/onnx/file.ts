@@ -7,10 +7,10 @@ import {
   type Node,
   type Value,
   type ValueType,
-} from './graph.js';
-import type { OnnxModel } from './onnx-model.js';
-import { placedNodes, placedWeights } from './onnx-placed.js';
-import type { Named } from './types.js';
+} from '../graph.js';
+import type { OnnxModel } from './model.js';
+import { placedNodes, placedWeights } from './placed.js';
+import type { Named } from '../types.js';
 
 /** Newest pair that ONNX Runtime 1.22 and later load. */
 const IR_VERSION = 10;

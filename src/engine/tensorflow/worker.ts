@@ -3,8 +3,8 @@ import { workerData } from 'node:worker_threads';
 import type * as TensorFlow from '@tensorflow/tfjs';
 import type { Tape } from './tape.js';
 import { tapePlayer, type LoadedTape } from './tape-player.js';
-import type { DType } from './types.js';
-import { serve } from './worker-loop.js';
+import type { DType } from '../types.js';
+import { serve } from '../worker/loop.js';
 
 type Tensor = TensorFlow.Tensor;
 

@@ -1,5 +1,5 @@
 import type ort from 'onnxruntime-node';
-import type { Graph, Node, Value } from './graph.js';
+import type { Graph, Node, Value } from '../graph.js';
 
 /**
  * ONNX Runtime 1.30 on WebGPU. In its layout of choice, NHWC, a convolution of 6 or 9 channels (divisible by 3, not by 4,

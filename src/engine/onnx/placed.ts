@@ -1,5 +1,5 @@
-import { edited, textOf } from './onnx-fields.js';
-import type { OnnxModel } from './onnx-model.js';
+import { edited, textOf } from './fields.js';
+import type { OnnxModel } from './model.js';
 
 type Rename = (name: string) => string;
 

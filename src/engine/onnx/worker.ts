@@ -1,5 +1,5 @@
 import { workerData } from 'node:worker_threads';
-import { onnxRuntime } from './onnx-runtime.js';
-import { serve } from './worker-loop.js';
+import { onnxRuntime } from './runtime.js';
+import { serve } from '../worker/loop.js';
 
 serve(onnxRuntime(workerData as string));

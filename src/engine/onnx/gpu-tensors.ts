@@ -1,8 +1,8 @@
 import ort from 'onnxruntime-node';
-import type { Value } from './graph.js';
-import { edited } from './onnx-fields.js';
-import { writeOnnx } from './onnx-file.js';
-import type { DType } from './types.js';
+import type { Value } from '../graph.js';
+import { edited } from './fields.js';
+import { writeOnnx } from './file.js';
+import type { DType } from '../types.js';
 
 /** Where tensors of the webgpu provider can stay from run to run. ONNX Runtime has no such place for other GPUs in Node. */
 const LOCATION = 'gpu-buffer';

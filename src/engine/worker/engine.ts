@@ -1,9 +1,9 @@
 import { Worker, type WorkerOptions } from 'node:worker_threads';
-import { EngineError } from '../pipeline/errors.js';
-import type { Value } from './graph.js';
-import { checkInputs, handleFactory, isHandle } from './handles.js';
-import type { DType, Engine, Handle, HostTensor, Named, Program, Spec, TensorFunction } from './types.js';
-import type { Reply, Request } from './worker-loop.js';
+import { EngineError } from '../../pipeline/errors.js';
+import type { Value } from '../graph.js';
+import { checkInputs, handleFactory, isHandle } from '../handles.js';
+import type { DType, Engine, Handle, HostTensor, Named, Program, Spec, TensorFunction } from '../types.js';
+import type { Reply, Request } from './loop.js';
 
 /** A tensor function made ready for the worker's runtime. */
 export interface Compiled<Source> {

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { NamedAttrMap, Tensor } from '@tensorflow/tfjs-core';
-import { EngineError } from '../pipeline/errors.js';
-import type { OnnxModel } from './onnx-model.js';
+import { EngineError } from '../../pipeline/errors.js';
+import type { OnnxModel } from './model.js';
 
 /** The tfjs kernel that stands for a model: the tracer has a rule for it, other backends have not. */
 const KERNEL = 'OnnxModel';

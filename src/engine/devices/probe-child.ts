@@ -1,9 +1,9 @@
-import { EngineError, MesocastError, messageOf } from '../pipeline/errors.js';
-import type { Device } from './device-needs.js';
+import { EngineError, MesocastError, messageOf } from '../../pipeline/errors.js';
+import type { Device } from './needs.js';
 import { probeInputs, probeWork } from './probe-work.js';
 import type { Probe } from './probe.js';
-import { startDevice } from './start-device.js';
-import type { Engine, Handle } from './types.js';
+import { startDevice } from './start.js';
+import type { Engine, Handle } from '../types.js';
 
 /** The main program of the process that probe.ts starts. */
 

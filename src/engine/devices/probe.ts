@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { missing, type Device } from './device-needs.js';
+import { missing, type Device } from './needs.js';
 
 /** How a device did with the probe's work, or why it could not. */
 export type Probe =

@@ -1,11 +1,11 @@
 import { cacheFolder } from './cache-folder.js';
-import { outputName } from './onnx-file.js';
-import type { OnnxSource } from './onnx-runtime.js';
+import { outputName } from './file.js';
+import type { OnnxSource } from './runtime.js';
 import { explainRuntimeError } from './runtime-errors.js';
-import { trace } from './tracer.js';
+import { trace } from '../tracer.js';
 import { inTurn } from './turns.js';
-import type { Engine, Named, Spec, TensorFunction } from './types.js';
-import { connect, specsOf, workerEngine, type Compiled, type Connection } from './worker-engine.js';
+import type { Engine, Named, Spec, TensorFunction } from '../types.js';
+import { connect, specsOf, workerEngine, type Compiled, type Connection } from '../worker/engine.js';
 
 export interface OnnxOptions {
   /** ONNX Runtime's name of an execution provider: cpu, cuda, tensorrt, webgpu, coreml, dml. */
@@ -68,7 +68,7 @@ const takingTurns = <Source>({ ask, terminate }: Connection<Source>): Connection
 export const onnxEngine = (options: OnnxOptions): Engine => {
   const { provider, threads = 0 } = options;
   const connection = connect<OnnxSource>({
-    worker: new URL('./onnx-worker.js', import.meta.url),
+    worker: new URL('./worker.js', import.meta.url),
     workerOptions: { workerData: provider },
     explain: explainRuntimeError,
   });

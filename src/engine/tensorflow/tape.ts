@@ -1,7 +1,7 @@
-import { EngineError } from '../pipeline/errors.js';
-import type { Constant, Value } from './graph.js';
-import type { Call, Trace } from './tracer.js';
-import type { HostTensor, Named, Spec } from './types.js';
+import { EngineError } from '../../pipeline/errors.js';
+import type { Constant, Value } from '../graph.js';
+import type { Call, Trace } from '../tracer.js';
+import type { HostTensor, Named, Spec } from '../types.js';
 
 /** Where a tensor is kept while a tape runs. */
 type Slot = number;

@@ -1,7 +1,7 @@
-import { writeOnnx, type FileOptions } from './onnx-file.js';
-import { optimise } from './passes/index.js';
-import { trace } from './tracer.js';
-import type { Named, Spec, TensorFunction } from './types.js';
+import { writeOnnx, type FileOptions } from './file.js';
+import { optimise } from '../passes/index.js';
+import { trace } from '../tracer.js';
+import type { Named, Spec, TensorFunction } from '../types.js';
 
 /**
  * A tensor function as the bytes of an .onnx file, for other programs: standard operators of opset 20, all shapes as

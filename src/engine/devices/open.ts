@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { EngineError, MesocastError, messageOf, StartupError, UsageError } from '../pipeline/errors.js';
-import { DEVICES, howToGet, isDevice, isPlausible, usesDriver, type Device } from './device-needs.js';
+import { EngineError, MesocastError, messageOf, StartupError, UsageError } from '../../pipeline/errors.js';
+import { DEVICES, howToGet, isDevice, isPlausible, usesDriver, type Device } from './needs.js';
 import { PROBE_WORK } from './probe-work.js';
 import { probe, type Probe } from './probe.js';
-import { startDevice } from './start-device.js';
-import type { Engine } from './types.js';
+import { startDevice } from './start.js';
+import type { Engine } from '../types.js';
 
 /** A matrix product on the device. @throws EngineError with the reason when the device does not work */
 const tryOut = async (engine: Engine): Promise<void> => {
