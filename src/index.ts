@@ -22,6 +22,8 @@ export type {
   SinkContext,
   Source,
   SourceContext,
+  Stack,
+  StackCodec,
 } from './pipeline/plugin.js';
 export type {
   Boundary,

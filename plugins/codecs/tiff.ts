@@ -1,15 +1,19 @@
 import { promisify } from 'node:util';
 import { deflate } from 'node:zlib';
 import { z } from 'zod';
-import { bytesOf } from '../../src/pipeline/bytes.js';
+import { oneOf, requireItem } from '../../src/formats/stacks.js';
 import { CodecError } from '../../src/pipeline/errors.js';
 import { defineCodec } from '../../src/pipeline/plugin.js';
 import type { Field } from '../../src/pipeline/frame.js';
 import { decodeRaster, littleEndian, samplesOf } from '../../src/pipeline/raster.js';
-import { readDirectories } from '../../src/pipeline/tiff-structure.js';
+import type { ByteSource } from '../../src/pipeline/plugin.js';
+import { extractImage, readDescription, readDirectories } from '../../src/pipeline/tiff-structure.js';
+import type { TiffImage, TiffStructure } from '../../src/pipeline/tiff-structure.js';
+
+const place = z.number().int().nonnegative();
 
 /**
- * TIFF with one image per file: 8-bit, 16-bit or 32-bit float, grey or RGB, stripped or tiled, classic or BigTIFF,
+ * TIFF, each page a frame: 8-bit, 16-bit or 32-bit float, grey or RGB, stripped or tiled, classic or BigTIFF,
  * of either byte order. White-is-zero images are read the way viewers show them: 0 is black.
  */
 export const tiff = defineCodec({
@@ -17,31 +21,71 @@ export const tiff = defineCodec({
   summary: 'TIFF images, 8 and 16 bits and 32-bit float, exact to the bit',
   options: z.strictObject({
     compression: z.enum(['none', 'deflate']).default('deflate').describe('how written files are compressed'),
+    channel: place.optional().describe('which channel of an OME-TIFF with several to read, from 0'),
+    slice: place.optional().describe('which slice of an OME-TIFF of volumes to read, from 0'),
   }),
-  create: ({ compression }) => ({
+  create: ({ compression, channel, slice }) => ({
     extensions: ['.tif', '.tiff'],
-    validate: async (bytes) => {
-      const images = await readDirectories(bytes);
-      return typeof images === 'string' ? images : undefined;
-    },
-    decode: async (bytes, signal) => {
-      signal?.throwIfAborted();
-      const images = await readDirectories(bytesOf(bytes));
-      if (typeof images === 'string') throw new CodecError(images);
-      const pages = images.filter((image) => !image.reduced);
-      const format = pages[0];
-      if (format === undefined || pages.length > 1)
-        throw new CodecError(`it holds ${pages.length} images: a frame is one image per file`);
-      if (!SUPPORTED.has(`${format.sampleFormat}:${format.bits}`))
-        throw new CodecError(
-          `TIFF samples of ${format.bits} bits (${SAMPLE_FORMATS[format.sampleFormat] ?? 'unknown'}) are not supported`,
-          { hint: 'write 8-bit or 16-bit unsigned integers or 32-bit floats' },
-        );
-      return decodeRaster(bytes, 'TIFF');
-    },
+    ...oneOf({
+      count: async (bytes) => {
+        const structure = await readDirectories(bytes);
+        const frames = await framesIn(bytes, structure, { channel, slice });
+        return typeof frames === 'string'
+          ? { count: 0, incomplete: frames }
+          : { count: frames.length, incomplete: structure.incomplete };
+      },
+      decode: async (bytes, item, signal) => {
+        signal?.throwIfAborted();
+        const structure = await readDirectories(bytes);
+        const frames = await framesIn(bytes, structure, { channel, slice });
+        if (typeof frames === 'string') throw new CodecError(frames);
+        requireItem(item, frames.length);
+        const image = frames[item] as TiffImage;
+        if (!SUPPORTED.has(`${image.sampleFormat}:${image.bits}`))
+          throw new CodecError(
+            `TIFF samples of ${image.bits} bits (${SAMPLE_FORMATS[image.sampleFormat] ?? 'unknown'}) are not supported`,
+            { hint: 'write 8-bit or 16-bit unsigned integers or 32-bit floats' },
+          );
+        return decodeRaster(await extractImage(bytes, image, structure), 'TIFF');
+      },
+    }),
     encode: (field) => writeTiff(field, compression),
   }),
 });
+
+/**
+ * The images that are frames, thumbnails left out. In an OME-TIFF (https://docs.openmicroscopy.org/ome-model) frames are
+ * points in time, and the planes between them other channels and slices. Text: what has to be said to choose.
+ */
+const framesIn = async (
+  bytes: ByteSource,
+  structure: TiffStructure,
+  { channel, slice }: { channel: number | undefined; slice: number | undefined },
+): Promise<readonly TiffImage[] | string> => {
+  const images = structure.images.filter((image) => !image.reduced);
+  const [first] = images;
+  if (first === undefined) return structure.incomplete ?? 'it holds no image';
+  const pixels = /<Pixels\b[^>]*>/.exec(await readDescription(bytes, first, structure))?.[0];
+  if (pixels === undefined) return images;
+  const attribute = (name: string): string => new RegExp(`\\b${name}="([^"]*)"`).exec(pixels)?.[1] ?? '';
+  const [channels, slices] = [Number(attribute('SizeC')) || 1, Number(attribute('SizeZ')) || 1];
+  // Colours of one page are channels too, and no planes of their own.
+  const planes = images.length < channels * slices ? slices : channels * slices;
+  if (planes === 1) return images;
+  const several = planes > slices;
+  if (several && channel === undefined)
+    return `it is an OME-TIFF of ${channels} channels: say which with the option tiff.channel`;
+  if (slices > 1 && slice === undefined)
+    return `it is an OME-TIFF of volumes of ${slices} slices: say which with the option tiff.slice`;
+  const [c, z] = [channel ?? 0, slice ?? 0];
+  if ((several && c >= channels) || z >= slices) return `it has ${channels} channels and ${slices} slices`;
+  const order = attribute('DimensionOrder')
+    .slice(2)
+    .replace(several ? '' : 'C', '');
+  if (!order.endsWith('T')) return `OME-TIFFs in the order ${attribute('DimensionOrder')} are not supported`;
+  const offset = order.startsWith('C') ? c + z * channels : z + (several ? c * slices : 0);
+  return images.filter((_image, page) => page % planes === offset);
+};
 
 const SAMPLE_FORMATS: Readonly<Partial<Record<number, string>>> = { 1: 'unsigned', 2: 'signed', 3: 'float' };
 const SUPPORTED = new Set(['1:8', '1:16', '3:32']);

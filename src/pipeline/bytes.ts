@@ -17,6 +17,7 @@ export const withFileBytes = async <T>(path: string, use: (bytes: ByteSource) =>
     const { size } = await file.stat();
     return await use({
       size,
+      path,
       read: async (offset, length) => {
         const wanted = Math.max(0, Math.min(length, size - offset));
         const buffer = Buffer.alloc(wanted);

@@ -7,6 +7,8 @@ import type { Entry, Field, FrameShape } from './frame.js';
 /** Bytes of a file at any offset, so that a validator need not read all of it. */
 export interface ByteSource {
   readonly size: number;
+  /** Absolute path, where the bytes are a file's: for libraries that open files themselves. */
+  readonly path?: string;
   /** Exactly `length` bytes from `offset`; fewer only where the file ends. */
   read(offset: number, length: number): Promise<Buffer>;
 }
@@ -14,21 +16,42 @@ export interface ByteSource {
 /** A validator's verdict: `undefined` when the file is whole, else what is missing or wrong, in words. */
 export type Incomplete = string | undefined;
 
+/** What lies in a file that may hold several frames. */
+export interface Stack {
+  /** Whole frames, from the first on. */
+  readonly count: number;
+  /** What is torn, or still to be written, behind them; `undefined` when the file is whole. */
+  readonly incomplete: Incomplete;
+}
+
+/** How a format that may hold several frames in one file hands them out, one by one. */
+export interface StackCodec {
+  /** Counts frames without decoding them. A file that grows has more at the next call. Never throws for bad bytes. */
+  count(bytes: ByteSource): Promise<Stack>;
+  /**
+   * Frame `item`, from 0; reads little more than its own bytes.
+   * @throws CodecError when it is not there, not whole, or not supported
+   */
+  decode(bytes: ByteSource, item: number, signal?: AbortSignal): Promise<Field>;
+}
+
 /** Reads and writes one file format. */
 export interface Codec {
   /** Lower-case file name endings with the dot. */
   readonly extensions: readonly string[];
   /** Cheap check of the structure: is the file whole? Never decodes pixels, never throws for bad bytes. */
   validate(bytes: ByteSource): Promise<Incomplete>;
-  /** @throws CodecError when the bytes are not a whole, supported file of this format */
+  /** @throws CodecError when the bytes are not a whole, supported file of this format with one frame */
   decode(bytes: Buffer, signal?: AbortSignal): Promise<Field>;
   /**
    * Values outside what the sample type can hold are clamped, fractions rounded to nearest.
-   * @throws CodecError when the format cannot hold the sample type or the channels (a PNG holds no floats)
+   * @throws CodecError when the format cannot hold the sample type or the channels (a PNG holds no floats), or is only read
    */
   encode(field: Field): Promise<Buffer>;
   /** Formats that hold more than an image: float32 values of any shape, row-major, such as [horizon, H, W, C]. */
   encodeStack?(shape: readonly number[], data: Float32Array): Promise<Buffer>;
+  /** Formats that may hold several frames in one file: such a file is a series of its own. */
+  readonly stack?: StackCodec;
 }
 
 /** Where frames come from. A scan is the truth; hints only make it happen sooner. */

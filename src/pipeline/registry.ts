@@ -18,6 +18,15 @@ const builtIns: Readonly<Record<PluginKind, Readonly<Record<string, () => Promis
     png: () => import('../../plugins/codecs/png.js'),
     tiff: () => import('../../plugins/codecs/tiff.js'),
     npy: () => import('../../plugins/codecs/npy.js'),
+    npz: () => import('../../plugins/codecs/npz.js'),
+    jpeg: () => import('../../plugins/codecs/jpeg.js'),
+    webp: () => import('../../plugins/codecs/webp.js'),
+    vti: () => import('../../plugins/codecs/vti.js'),
+    vtk: () => import('../../plugins/codecs/vtk.js'),
+    vtu: () => import('../../plugins/codecs/vtu.js'),
+    mrc: () => import('../../plugins/codecs/mrc.js'),
+    hdf5: () => import('../../plugins/codecs/hdf5.js'),
+    raw: () => import('../../plugins/codecs/raw.js'),
   },
   encoder: {
     conv: () => import('../../plugins/encoders/conv.js'),
@@ -36,6 +45,11 @@ const builtIns: Readonly<Record<PluginKind, Readonly<Record<string, () => Promis
   sink: {
     files: () => import('../../plugins/sinks/files.js'),
     jsonl: () => import('../../plugins/sinks/jsonl.js'),
+    webhook: () => import('../../plugins/sinks/webhook.js'),
+    exec: () => import('../../plugins/sinks/exec.js'),
+    mqtt: () => import('../../plugins/sinks/mqtt.js'),
+    nats: () => import('../../plugins/sinks/nats.js'),
+    trigger: () => import('../../plugins/sinks/trigger.js'),
   },
   simulation: {
     dendrite: () => import('../../plugins/simulations/dendrite.js'),

@@ -1,6 +1,8 @@
-import type { ByteSource } from './plugin.js';
+import type { ByteSource, Incomplete } from './plugin.js';
 
-const TAGS = { subfile: 254, bits: 258, sampleFormat: 339 } as const;
+const TAGS = { subfile: 254, bits: 258, description: 270, sampleFormat: 339 } as const;
+/** Tags that point to further directories, which a page taken out of its file does not have. */
+const POINTERS = new Set([330, 34665, 34853, 40965]);
 /** Offsets and byte counts of the strips, or of the tiles. */
 const DATA_TAGS = [
   { what: 'strip', offsets: 273, counts: 279 },
@@ -34,10 +36,21 @@ export interface TiffImage {
   readonly reduced: boolean;
   readonly bits: number;
   readonly sampleFormat: number;
+  /** As the file has them, by tag. */
+  readonly entries: ReadonlyMap<number, Buffer>;
+}
+
+/** The directories of a file, as far as they and what they point to are there. */
+export interface TiffStructure {
+  readonly images: readonly TiffImage[];
+  /** Why there are no more; undefined when the file is whole. */
+  readonly incomplete: Incomplete;
+  readonly dialect: Dialect;
 }
 
 /** A header's conventions: byte order, and 4-byte or 8-byte offsets. */
 interface Dialect {
+  readonly little: boolean;
   readonly big: boolean;
   u16(bytes: Buffer, at: number): number;
   /** An offset, count or value of this many bytes. */
@@ -45,6 +58,7 @@ interface Dialect {
 }
 
 const dialectOf = (little: boolean, big: boolean): Dialect => ({
+  little,
   big,
   u16: (bytes, at) => (little ? bytes.readUInt16LE(at) : bytes.readUInt16BE(at)),
   uint: (bytes, at, size) => {
@@ -53,30 +67,34 @@ const dialectOf = (little: boolean, big: boolean): Dialect => ({
   },
 });
 
-/** Follows the chain of directories and checks that all that they point to lies in the file. Text says what does not. */
-export const readDirectories = async (bytes: ByteSource): Promise<readonly TiffImage[] | string> => {
-  if (bytes.size === 0) return 'the file is empty';
+/** Follows the chain of directories and checks that all that they point to lies in the file. */
+export const readDirectories = async (bytes: ByteSource): Promise<TiffStructure> => {
   const head = await bytes.read(0, 16);
   const order = head.toString('latin1', 0, 2);
-  if (!'II'.startsWith(order) && !'MM'.startsWith(order)) return 'it does not begin like a TIFF';
-  if (head.length < 8) return cut(bytes, 'its header');
   const little = order === 'II';
-  const version = dialectOf(little, false).u16(head, 2);
-  if (version !== 42 && version !== 43) return 'it does not begin like a TIFF';
+  const classic = dialectOf(little, false);
+  const none = (incomplete: string): TiffStructure => ({ images: [], incomplete, dialect: classic });
+  if (bytes.size === 0) return none('the file is empty');
+  if (!'II'.startsWith(order) && !'MM'.startsWith(order)) return none('it does not begin like a TIFF');
+  if (head.length < 8) return none(cut(bytes, 'its header'));
+  const version = classic.u16(head, 2);
+  if (version !== 42 && version !== 43) return none('it does not begin like a TIFF');
   const dialect = dialectOf(little, version === 43);
-  if (dialect.big && head.length < 16) return cut(bytes, 'its header');
+  if (dialect.big && head.length < 16) return none(cut(bytes, 'its header'));
   const images: TiffImage[] = [];
   const visited = new Set<number>();
   let offset = dialect.big ? dialect.uint(head, 8, 8) : dialect.uint(head, 4, 4);
   while (offset !== 0) {
-    if (visited.has(offset)) return 'its chain of directories runs in a circle';
+    if (visited.has(offset))
+      return { images, incomplete: 'its chain of directories runs in a circle', dialect };
     visited.add(offset);
     const directory = await readDirectory(bytes, dialect, offset);
-    if (typeof directory === 'string') return directory;
+    if (typeof directory === 'string') return { images, incomplete: directory, dialect };
     images.push(directory.image);
     offset = directory.next;
   }
-  return images.length > 0 ? images : 'it holds no image yet: its header points nowhere';
+  const incomplete = images.length > 0 ? undefined : 'it holds no image yet: its header points nowhere';
+  return { images, incomplete, dialect };
 };
 
 const cut = (bytes: ByteSource, what: string): string =>
@@ -118,7 +136,12 @@ const readDirectory = async (
   if (typeof subfile === 'string' || typeof bits === 'string' || typeof sampleFormat === 'string')
     return cut(bytes, what);
   return {
-    image: { reduced: ((subfile[0] ?? 0) & 1) === 1, bits: bits[0] ?? 1, sampleFormat: sampleFormat[0] ?? 1 },
+    image: {
+      reduced: ((subfile[0] ?? 0) & 1) === 1,
+      bits: bits[0] ?? 1,
+      sampleFormat: sampleFormat[0] ?? 1,
+      entries,
+    },
     next: dialect.uint(body, count * entrySize, offsetSize),
   };
 };
@@ -156,7 +179,7 @@ const checkData = async (
   bytes: ByteSource,
   values: (tag: number) => Promise<readonly number[] | string>,
 ): Promise<string | undefined> => {
-  let found = 0;
+  let [found, total] = [0, 0];
   for (const { what, offsets: offsetsTag, counts: countsTag } of DATA_TAGS) {
     const offsets = await values(offsetsTag);
     const counts = await values(countsTag);
@@ -167,8 +190,83 @@ const checkData = async (
       const count = counts[i] ?? 0;
       if (offset === 0 || count === 0) return `${what} ${i} of ${offsets.length} is not written yet`;
       if (offset + count > bytes.size) return cut(bytes, `${what} ${i} of ${offsets.length}`);
+      total += count;
     }
     found += offsets.length;
   }
+  if (total > bytes.size) return 'its strips overlap: they would take more than the whole file';
   return found > 0 ? undefined : 'its directory names no image data';
+};
+
+/** The text of an image's description; empty when there is none. */
+export const readDescription = async (
+  bytes: ByteSource,
+  { entries }: TiffImage,
+  { dialect }: TiffStructure,
+): Promise<string> => {
+  const entry = entries.get(TAGS.description);
+  if (entry === undefined) return '';
+  const { start, length, inside } = placeOf(dialect, entry);
+  const data = inside ? entry.subarray(start, start + length) : await bytes.read(start, length);
+  return data.toString('utf8').replace(/\0+$/, '');
+};
+
+/** A TIFF of one image of another one, in the same dialect; reads what belongs to that image alone. */
+export const extractImage = async (
+  bytes: ByteSource,
+  { entries }: TiffImage,
+  { dialect }: TiffStructure,
+): Promise<Buffer> => {
+  const [countSize, entrySize, offsetSize] = dialect.big ? [8, 20, 8] : [2, 12, 4];
+  const room = dialect.big ? 8 : 4;
+  const write = (to: Buffer, value: number, at: number, size: number): void => {
+    const eight = Buffer.alloc(8);
+    eight.writeBigUInt64LE(BigInt(value));
+    const own = eight.subarray(0, size);
+    (dialect.little ? own : own.reverse()).copy(to, at);
+  };
+  const kept = [...entries].filter(([tag]) => !POINTERS.has(tag)).sort(([a], [b]) => a - b);
+  const headSize = dialect.big ? 16 : 8;
+  const head = Buffer.alloc(headSize + countSize + kept.length * entrySize + offsetSize);
+  (await bytes.read(0, headSize)).copy(head);
+  write(head, headSize, headSize - room, room);
+  write(head, kept.length, headSize, countSize);
+  const parts: Buffer[] = [head];
+  let end = head.length;
+  const append = (data: Buffer): number => {
+    const at = end;
+    const padded = data.length % 8 === 0 ? data : Buffer.concat([data, Buffer.alloc(8 - (data.length % 8))]);
+    parts.push(padded);
+    end += padded.length;
+    return at;
+  };
+  for (const [i, [tag, original]] of kept.entries()) {
+    const entry = Buffer.from(original);
+    const { start, length, inside } = placeOf(dialect, entry);
+    const table = DATA_TAGS.find(({ offsets }) => offsets === tag);
+    let data: Buffer = inside ? entry.subarray(start, start + length) : await bytes.read(start, length);
+    if (table !== undefined) {
+      const counts = entries.get(table.counts);
+      const [from, sizes] = [
+        await readValues(bytes, dialect, original),
+        counts === undefined ? [] : await readValues(bytes, dialect, counts),
+      ];
+      const moved: number[] = [];
+      if (typeof from !== 'string' && typeof sizes !== 'string')
+        for (const [k, offset] of from.entries()) moved.push(append(await bytes.read(offset, sizes[k] ?? 0)));
+      // Offsets in words of the file's own size, whatever they were: a small file may have had short ones.
+      data = Buffer.alloc(moved.length * room);
+      moved.forEach((offset, k) => {
+        write(data, offset, k * room, room);
+      });
+      write(entry, dialect.big ? 16 : 4, 2, 2);
+      write(entry, moved.length, 4, room);
+    }
+    const value = Buffer.alloc(room);
+    if (data.length <= room) data.copy(value);
+    else write(value, append(data), 0, room);
+    value.copy(entry, 4 + room);
+    entry.copy(head, headSize + countSize + i * entrySize);
+  }
+  return Buffer.concat(parts);
 };

@@ -8,6 +8,7 @@ import { png } from '../../plugins/codecs/png.js';
 import { tiff } from '../../plugins/codecs/tiff.js';
 import { bytesOf, codecFor, validateFile } from '../../src/pipeline/bytes.js';
 import type { Codec } from '../../src/pipeline/plugin.js';
+import { createPlugin } from '../../src/pipeline/registry.js';
 import { codecConformance, sampleField } from '../support/codec-conformance.js';
 
 const codecs = {
@@ -23,6 +24,16 @@ for (const compression of ['none', 'deflate'] as const)
     sampleTypes: ['uint8', 'uint16', 'float32'],
     channels: [1, 3],
   });
+for (const { name, options, abilities } of [
+  { name: 'webp', options: {}, abilities: { sampleTypes: ['uint8'], channels: [1, 3] } },
+  {
+    name: 'vti',
+    options: {},
+    abilities: { sampleTypes: ['uint8', 'uint16', 'float32'], channels: [1, 2, 5] },
+  },
+  { name: 'mrc', options: {}, abilities: { sampleTypes: ['uint16', 'float32'], channels: [1] } },
+] as const)
+  codecConformance(name, await createPlugin('codec', name, options, undefined), abilities);
 codecConformance('npy', codecs.npy, { sampleTypes: ['uint8', 'uint16', 'float32'], channels: [1, 2, 5] });
 
 type Golden =

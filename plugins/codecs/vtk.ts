@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import { chooseFields, fieldOption, joinChannels } from '../../src/formats/fields.js';
+import { readNumbers } from '../../src/formats/numbers.js';
+import { onlyReads } from '../../src/formats/stacks.js';
+import { parseLegacyVtk } from '../../src/formats/vtk-legacy.js';
+import { byName, parseNumbers, planeOf } from '../../src/formats/vtk-values.js';
+import { CodecError, messageOf } from '../../src/pipeline/errors.js';
+import { defineCodec } from '../../src/pipeline/plugin.js';
+
+/** Legacy VTK files of image data, text or binary, one layer thick; row 0 is the least y. */
+export const vtk = defineCodec({
+  name: 'vtk',
+  summary: 'legacy VTK image data (STRUCTURED_POINTS), text or binary',
+  options: z.strictObject({ field: fieldOption }),
+  create: ({ field }) => ({
+    extensions: ['.vtk'],
+    validate: async (bytes) => {
+      try {
+        parseLegacyVtk(await bytes.read(0, bytes.size));
+        return undefined;
+      } catch (error) {
+        return messageOf(error);
+      }
+    },
+    decode: async (bytes, signal) => {
+      signal?.throwIfAborted();
+      const { points, cells, binary, arrays } = parseLegacyVtk(bytes);
+      const chosen = chooseFields(field, byName(arrays), 'vtk.field');
+      const at = chosen[0]?.array.at ?? 'points';
+      if (chosen.some(({ array }) => array.at !== at))
+        throw new CodecError('its fields are some at points, some at cells: choose of one kind');
+      const [height, width] = planeOf(at === 'points' ? points : cells);
+      const parts = chosen.map(({ array, component }) => {
+        const { from, to, type, components, name } = array;
+        const values = binary
+          ? readNumbers(bytes.subarray(from, to), type, false) // legacy files are big-endian everywhere
+          : parseNumbers(bytes.toString('latin1', from, to), height * width * components, name);
+        return { values, components, component, sampleType: type.sampleType };
+      });
+      return joinChannels(height, width, parts);
+    },
+    encode: onlyReads('vtk'),
+  }),
+});

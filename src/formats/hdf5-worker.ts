@@ -1,0 +1,165 @@
+import fs from 'node:fs';
+import { parentPort } from 'node:worker_threads';
+import { Dataset, ExternalLink, File, Group, ready } from 'h5wasm/node';
+import { messageOf } from '../pipeline/errors.js';
+import type { SampleType } from '../pipeline/frame.js';
+import { MAX_PIXELS } from '../pipeline/raster.js';
+import type { Dimensions, Hdf5Answer, Hdf5Request } from './hdf5.js';
+
+/**
+ * The thread in which HDF5 runs: a file that makes the library stray, hang or abort costs this thread and no more.
+ * Answers requests one by one.
+ */
+
+/** Objects that are looked at in search of fields, and how deep: files may hold circles. */
+const [MOST, DEEPEST] = [2000, 12];
+/** Filters that are part of the library: deflate, shuffle, fletcher32, szip, nbit, scaleoffset. */
+const LAST_FILTER = 6;
+/** A chunk is decompressed as a whole. */
+const LARGEST_CHUNK = 2 ** 30;
+const [INTEGER, FLOAT] = [0, 1];
+
+const isField = (dataset: Dataset): boolean => {
+  const { type, size, shape } = dataset.metadata;
+  const isNumber =
+    (type === INTEGER && [1, 2, 4, 8].includes(size)) || (type === FLOAT && [4, 8].includes(size));
+  return isNumber && (shape?.length ?? 0) >= 2;
+};
+
+const fieldsOf = (group: Group): string[] => {
+  const names: string[] = [];
+  let seen = 0;
+  const walk = (inside: Group, path: string, depth: number): void => {
+    for (const name of inside.keys()) {
+      if (seen++ > MOST) return;
+      const item = inside.get(name);
+      if (item instanceof Dataset && isField(item)) names.push(`${path}${name}`);
+      if (item instanceof Group && depth < DEEPEST) walk(item, `${path}${name}/`, depth + 1);
+    }
+  };
+  walk(group, '', 0);
+  return names;
+};
+
+/** What a NeXus file shows first (https://manual.nexusformat.org, "default" and "signal"). */
+const nexusDefault = (file: File): string | undefined => {
+  let [group, path]: [Group, string] = [file, ''];
+  for (let depth = 0; depth < DEEPEST; depth++) {
+    const { attrs } = group;
+    const signal = attrs.signal?.value;
+    if (typeof signal === 'string') return `${path}${signal}`;
+    const next = attrs.default?.value;
+    if (typeof next !== 'string') return undefined;
+    const inside = group.get(next);
+    if (!(inside instanceof Group)) return undefined;
+    group = inside;
+    path += `${next}/`;
+  }
+  return undefined;
+};
+
+/** Goes down a path step by step: a link into another file is not followed, whatever it points to. */
+const find = (file: File, name: string): unknown => {
+  let item: unknown = file;
+  for (const step of name.split('/').filter(Boolean)) {
+    item = item instanceof Group ? item.get(step) : null;
+    if (item instanceof ExternalLink)
+      throw new Error(`"${name}" in it is a link into another file: name that file`);
+  }
+  return item;
+};
+
+const openDataset = (file: File, name: string): Dataset => {
+  const item = find(file, name);
+  if (!(item instanceof Dataset)) {
+    const fields = fieldsOf(file);
+    throw new Error(`it holds no field "${name}", but ${fields.join(', ') || 'none'}`);
+  }
+  if (!isField(item)) throw new Error(`"${name}" in it holds no numbers of two dimensions or more`);
+  const filter = item.filters.find(({ id }) => id > LAST_FILTER);
+  if (filter !== undefined)
+    throw new Error(
+      `"${name}" in it is compressed by ${filter.name || `filter ${filter.id}`}: write it with gzip`,
+    );
+  const { chunks, size, virtual_sources: sources } = item.metadata;
+  if ((sources?.length ?? 0) > 0)
+    throw new Error(`"${name}" in it is a view of other files: name one of them`);
+  if ((chunks ?? []).reduce((product, n) => product * n, size) > LARGEST_CHUNK)
+    throw new Error(`"${name}" in it has chunks of more than ${LARGEST_CHUNK} bytes`);
+  return item;
+};
+
+const namesOf = (file: File, wanted: readonly string[] | undefined): readonly string[] => {
+  if (wanted !== undefined) return wanted;
+  const shown = nexusDefault(file);
+  if (shown !== undefined) return [shown];
+  const fields = fieldsOf(file);
+  if (fields.length === 1) return fields;
+  throw new Error(
+    fields.length === 0
+      ? 'it holds no dataset of numbers with two dimensions or more'
+      : `it holds several fields: ${fields.join(', ')}: name one with hdf5.field`,
+  );
+};
+
+const sampleTypeOf = ({ metadata: { type, size, signed } }: Dataset): SampleType =>
+  type === INTEGER && !signed && size <= 2 ? (size === 1 ? 'uint8' : 'uint16') : 'float32';
+
+const describe = (file: File, names: readonly string[]): Dimensions[] =>
+  names.map((name) => {
+    const dataset = openDataset(file, name);
+    return { name, dimensions: dataset.shape ?? [], sampleType: sampleTypeOf(dataset) };
+  });
+
+const read = (file: File, name: string, item: number | undefined): Float32Array => {
+  const dataset = openDataset(file, name);
+  const shape = dataset.shape ?? [];
+  const inner = item === undefined ? shape : shape.slice(1);
+  if (inner.reduce((product, n) => product * n, 1) > MAX_PIXELS)
+    throw new Error(`a frame of "${name}" in it has more than ${MAX_PIXELS} values`);
+  const values: unknown = dataset.slice(
+    shape.map((_n, axis) => (axis === 0 && item !== undefined ? [item, item + 1] : [])),
+  );
+  if (values instanceof BigInt64Array || values instanceof BigUint64Array)
+    return Float32Array.from(values, Number);
+  if (values instanceof Float32Array) return values;
+  if (ArrayBuffer.isView(values) && !(values instanceof DataView))
+    return Float32Array.from(values as Float64Array);
+  throw new Error(`"${name}" in it cannot be read`);
+};
+
+const answer = ({ path, live, wanted, item, axes }: Hdf5Request): Hdf5Answer => {
+  // A file that cannot be opened does not throw here, but has no id.
+  const file = new File(path, live ? 'Sr' : 'r');
+  if (file.file_id < 0n) return { error: 'it does not open as HDF5: it is damaged, or not whole yet' };
+  try {
+    const fields = describe(file, namesOf(file, wanted));
+    if (item === undefined) return { fields, data: [] };
+    return {
+      fields,
+      data: fields.map(({ name }) => read(file, name, axes.startsWith('N') ? item : undefined)),
+    };
+  } finally {
+    file.close();
+  }
+};
+
+// What the library prints about damaged files, straight to file 2, is said by our own errors.
+const { writeSync } = fs;
+Object.assign(fs, {
+  writeSync: (file: number, data: Uint8Array, ...rest: [number?, number?]) =>
+    file === 2 ? data.length : writeSync(file, data, ...rest),
+});
+
+parentPort?.on('message', (request: Hdf5Request) => {
+  void ready.then(() => {
+    let result: Hdf5Answer;
+    try {
+      result = answer(request);
+    } catch (error) {
+      result = { error: messageOf(error) };
+    }
+    const memory = 'data' in result ? result.data.map(({ buffer }) => buffer as ArrayBuffer) : [];
+    parentPort?.postMessage(result, [...new Set(memory)]);
+  });
+});

@@ -1,0 +1,54 @@
+import { CodecError } from '../pipeline/errors.js';
+import type { NamedArray } from './fields.js';
+import { MAX_PIXELS } from '../pipeline/raster.js';
+
+/** @throws CodecError when so many values are no frame: what claims them must not cost memory */
+export const requireSize = (count: number): void => {
+  if (!(count > 0 && count <= MAX_PIXELS))
+    throw new CodecError(`it claims ${count} values, at most ${MAX_PIXELS} are read`);
+};
+
+/**
+ * Exactly `count` numbers in text.
+ * @throws CodecError when there are fewer or more, or something else
+ */
+export const parseNumbers = (text: string, count: number, name: string): Float32Array => {
+  // The shortest number is a digit and a space.
+  if (text.length < 2 * count - 1)
+    throw new CodecError(`the text of ${name} is too short for ${count} numbers`);
+  const values = new Float32Array(count);
+  let found = 0;
+  for (const [word] of text.matchAll(/\S+/g)) {
+    const value = Number(word);
+    if (Number.isNaN(value) && !/^[+-]?(nan|inf(inity)?)$/i.test(word))
+      throw new CodecError(`${name} has "${word.slice(0, 20)}" where a number should be`);
+    if (found === count) throw new CodecError(`${name} has more than ${count} numbers`);
+    values[found++] =
+      Number.isNaN(value) && /inf/i.test(word) ? (word.startsWith('-') ? -Infinity : Infinity) : value;
+  }
+  if (found < count) throw new CodecError(`${name} has ${found} of ${count} numbers`);
+  return values;
+};
+
+/** Rows and columns of a grid of which one axis is a single layer: x runs fastest, so its order is the frame's. */
+export const planeOf = ([x, y, z]: readonly [number, number, number]): readonly [
+  height: number,
+  width: number,
+] => {
+  if (z === 1) return [y, x];
+  if (y === 1) return [z, x];
+  if (x === 1) return [z, y];
+  throw new CodecError(`it is a volume of ${x}x${y}x${z}`, {
+    hint: 'write a slice of it: frames have two dimensions',
+  });
+};
+
+/** Fields at points come before those of cells with the same name. */
+export const byName = <A extends NamedArray & { readonly at: 'points' | 'cells' }>(
+  arrays: readonly A[],
+): A[] => {
+  const known = new Map<string, A>();
+  for (const array of [...arrays].sort((a, b) => (a.at === b.at ? 0 : a.at === 'points' ? -1 : 1)))
+    if (!known.has(array.name)) known.set(array.name, array);
+  return [...known.values()];
+};
