@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { installVulkanDriver } from './system-packages.mjs';
+import { installSystemPackages } from './system-packages.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const modified = (file) => statSync(join(root, file), { throwIfNoEntry: false })?.mtimeMs ?? 0;
@@ -21,7 +21,7 @@ if (major < 20 || (major === 20 && minor < 19)) {
   );
 }
 
-installVulkanDriver();
+installSystemPackages();
 
 // npm writes node_modules/.package-lock.json last: it is there only after an install that ran to its end.
 const current = modified('node_modules/.package-lock.json') >= modified('package-lock.json');

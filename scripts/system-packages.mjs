@@ -1,14 +1,27 @@
-// A software Vulkan driver for the tests of the webgpu device: Mesa's llvmpipe, 25 or later (Dawn refuses older ones),
-// and the Vulkan loader. Only where MESOCAST_SYSTEM_PACKAGES=1 allows it; never fatal: those tests skip instead.
+// What some tests want from Debian: a software Vulkan driver for the webgpu device (Mesa's llvmpipe, 25 or later: Dawn
+// refuses older ones, and the Vulkan loader), and servers for the sinks mqtt and nats. Only where
+// MESOCAST_SYSTEM_PACKAGES=1 allows it; never fatal: those tests skip instead.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const PACKAGES = ['mesa-vulkan-drivers', 'libvulkan1'];
 const OLDEST_MESA = 25;
-/** The first Debian whose own Mesa is new enough; before it, backports has one. */
-const NEW_ENOUGH_DEBIAN = 13;
+const GROUPS = [
+  {
+    purpose: 'the webgpu device',
+    packages: ['mesa-vulkan-drivers', 'libvulkan1'],
+    isEnough: ([mesa]) => parseInt(mesa, 10) >= OLDEST_MESA,
+    /** The first Debian whose own Mesa is new enough; before it, backports has one. */
+    backportsBefore: 13,
+  },
+  {
+    purpose: 'the sinks mqtt and nats',
+    packages: ['mosquitto', 'nats-server'],
+    isEnough: () => true,
+    backportsBefore: 0,
+  },
+];
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
 const run = (command, args, seconds) => {
@@ -26,10 +39,10 @@ const run = (command, args, seconds) => {
   return stdout;
 };
 
-const isInstalled = () => {
+const isInstalled = ({ packages, isEnough }) => {
   try {
-    const versions = PACKAGES.map((name) => run('dpkg-query', ['-W', '-f=${Version}', name], 10));
-    return parseInt(versions[0], 10) >= OLDEST_MESA && versions.every((version) => version !== '');
+    const versions = packages.map((name) => run('dpkg-query', ['-W', '-f=${Version}', name], 10));
+    return versions.every((version) => version !== '') && isEnough(versions);
   } catch {
     return false;
   }
@@ -54,12 +67,25 @@ const mirror = () => {
   return uri ?? 'http://deb.debian.org/debian/';
 };
 
-const install = ({ codename, version }) => {
+/** Debian starts a server when it installs one, unless this file says no: tests start their own. */
+const POLICY = '/usr/sbin/policy-rc.d';
+const withoutServices = (work) => {
+  if (existsSync(POLICY)) return work();
+  writeFileSync(POLICY, '#!/bin/sh\nexit 101\n');
+  chmodSync(POLICY, 0o755);
+  try {
+    return work();
+  } finally {
+    rmSync(POLICY, { force: true });
+  }
+};
+
+const install = ({ codename, version }, { packages, backportsBefore }) => {
   const scratch = mkdtempSync(join(tmpdir(), 'mesocast-apt-'));
   try {
     for (const folder of ['lists/partial', 'archives/partial', 'no-parts'])
       mkdirSync(join(scratch, folder), { recursive: true });
-    const backports = version < NEW_ENOUGH_DEBIAN ? `${codename}-backports` : undefined;
+    const backports = version < backportsBefore ? `${codename}-backports` : undefined;
     const sources = join(scratch, 'debian.sources');
     writeFileSync(
       sources,
@@ -85,31 +111,36 @@ const install = ({ codename, version }) => {
       );
     const wanted = [
       ...['-y', '--no-install-recommends', '--no-remove', ...(backports ? ['-t', backports] : [])],
-      ...['install', ...PACKAGES],
+      ...['install', ...packages],
     ];
     apt(120, '-q', '--error-on=any', 'update');
     apt(180, '--download-only', ...wanted);
-    apt(180, '--no-download', ...wanted);
+    withoutServices(() => apt(180, '--no-download', ...wanted));
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
 };
 
-/** Installs the driver where that is allowed and needed, and says what came of it. */
-export const installVulkanDriver = () => {
-  if (process.env.MESOCAST_SYSTEM_PACKAGES !== '1' || isInstalled()) return;
+/** Installs packages where that is allowed and needed, and says what came of it. */
+export const installSystemPackages = () => {
+  if (process.env.MESOCAST_SYSTEM_PACKAGES !== '1') return;
+  for (const group of GROUPS) if (!isInstalled(group)) installGroup(group);
+};
+
+const installGroup = (group) => {
+  const names = group.packages.join(' and ');
   const skipped = (why) =>
-    console.log(`No Vulkan driver installed, tests of the webgpu device may be skipped: ${why}`);
+    console.log(`${names} not installed, tests of ${group.purpose} may be skipped: ${why}`);
   const release = debian();
   if (release === undefined) return skipped('this is not Debian');
   if (release.codename === undefined || Number.isNaN(release.version)) return skipped('an unreleased Debian');
   if (process.getuid?.() !== 0) return skipped('only root can install packages');
   const start = Date.now();
   try {
-    install(release);
+    install(release, group);
   } catch (error) {
     return skipped(error.message);
   }
-  if (!isInstalled()) return skipped(`Debian ${release.version} offers no Mesa ${OLDEST_MESA} or later`);
-  console.log(`Installed ${PACKAGES.join(' and ')} in ${((Date.now() - start) / 1000).toFixed(0)} s`);
+  if (!isInstalled(group)) return skipped(`Debian ${release.version} offers none that is new enough`);
+  console.log(`Installed ${names} in ${((Date.now() - start) / 1000).toFixed(0)} s`);
 };

@@ -94,6 +94,19 @@ export const littleEndian = (values: Float32Array): Buffer => {
   return new Uint8Array(Uint16Array.of(1).buffer)[0] === 1 ? bytes : bytes.swap32();
 };
 
+/** The option `frames` of sinks that send JSON, as `jsonMessage` takes it. */
+export const leadsToSend = (
+  frames: 'none' | 'all' | readonly number[],
+): 'all' | readonly number[] | undefined => (frames === 'none' ? undefined : frames);
+
+/** A topic or subject with `{series}` and `{type}` filled in; `fit` makes a series' name fit for it. */
+export const filledIn = (template: string, delivery: Delivery, fit: (series: string) => string): string => {
+  const { series } = delivery.type === 'forecast' ? delivery.forecast : delivery.score;
+  return template.replaceAll(/\{(series|type)\}/g, (_, name) =>
+    name === 'type' ? delivery.type : fit(series),
+  );
+};
+
 /**
  * A delivery as one JSON object for another program: `type`, `key`, then the fields of docs/output.md. With `leads` a
  * forecast carries `frames`: `{ leads, shape [n, H, W, C], dtype: "<f4", base64 }`, physical values.

@@ -1,8 +1,8 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf } from '../../src/pipeline/errors.js';
 import { createPlugin } from '../../src/pipeline/registry.js';
-import { sinkConformance } from '../support/sink-conformance.js';
+import { describeSink } from '../support/sink-conformance.js';
 
 const linesOf = async (path: string): Promise<string[]> => {
   try {
@@ -13,7 +13,11 @@ const linesOf = async (path: string): Promise<string[]> => {
   }
 };
 
-sinkConformance('jsonl', {
+/** A file where the output folder should be. */
+const breaks = (out: string): Promise<void> => writeFile(out, 'in the way');
+
+describeSink('jsonl', {
+  breaks,
   create: (context) => createPlugin('sink', 'jsonl', {}, context),
   delivered: async (out) =>
     (await linesOf(join(out, 'forecasts.jsonl'))).map((line) => {
@@ -23,7 +27,8 @@ sinkConformance('jsonl', {
 });
 
 for (const format of ['png', 'npy'])
-  sinkConformance(`files (${format})`, {
+  describeSink(`files (${format})`, {
+    breaks,
     create: (context) => createPlugin('sink', 'files', { format, animation: true }, context),
     delivered: async (out) => {
       const names = await readdir(join(out, 'forecasts', 'run1')).catch(() => []);
@@ -33,7 +38,8 @@ for (const format of ['png', 'npy'])
   });
 
 // A user's own sink, by the path of its file.
-sinkConformance('examples/my-sink.mjs', {
+describeSink('examples/my-sink.mjs', {
+  breaks,
   create: (context) => createPlugin('sink', './examples/my-sink.mjs', {}, context),
   delivered: async (out) =>
     (await linesOf(join(out, 'growth.csv')))

@@ -1,17 +1,8 @@
-import { resolve } from 'node:path';
-import type { Sink, SinkContext } from '../../src/pipeline/plugin.js';
+import type { Sink } from '../../src/pipeline/plugin.js';
 import { createPlugin } from '../../src/pipeline/registry.js';
+import { sinkContext } from '../../src/testing/examples.js';
 
-/** What the runner hands to sinks; messages are collected. */
-export const sinkContext = (out: string): SinkContext & { readonly messages: string[] } => {
-  const messages: string[] = [];
-  return {
-    out: resolve(out),
-    codec: (name) => createPlugin('codec', name, {}, undefined),
-    log: (message) => messages.push(message),
-    messages,
-  };
-};
+export { sinkContext } from '../../src/testing/examples.js';
 
 /** A sink as the runner makes it, by name or path. */
 export const sinkAt = (

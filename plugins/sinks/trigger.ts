@@ -1,0 +1,149 @@
+import { spawn } from 'node:child_process';
+import { z } from 'zod';
+import { messageOf, SinkError } from '../../src/pipeline/errors.js';
+import { frameOf, jsonMessage, leadsToSend } from '../../src/pipeline/forecast-message.js';
+import type { Forecast } from '../../src/pipeline/forecast.js';
+import { defineSink } from '../../src/pipeline/plugin.js';
+import { postJson } from '../../src/pipeline/post-json.js';
+import { secretFrom } from '../../src/pipeline/secret.js';
+import { httpUrl, messageOptions, secretOption, timeoutOption } from '../../src/pipeline/sink-options.js';
+
+const conditionSchema = z
+  .strictObject({
+    measure: z.enum(['fraction', 'mean', 'min', 'max', 'spread']),
+    /** For `fraction`: pixels above it count. */
+    threshold: z.number().optional(),
+    lead: z.number().int().positive(),
+    channel: z.number().int().nonnegative().default(0),
+    scale: z.enum(['physical', 'normalised']).default('physical'),
+    above: z.number().optional(),
+    below: z.number().optional(),
+  })
+  .refine(
+    (condition) => condition.above !== undefined || condition.below !== undefined,
+    'give above, below or both',
+  )
+  .refine(
+    ({ measure, threshold }) => (measure === 'fraction') === (threshold !== undefined),
+    'fraction needs a threshold, the share of pixels above which it is; other measures take none',
+  );
+type Condition = z.output<typeof conditionSchema>;
+
+/** Runs a command or calls a URL when a forecast fulfils declared conditions; docs/sinks.md explains them. */
+export const trigger = defineSink({
+  name: 'trigger',
+  summary: 'a command or a URL that is called when a forecast fulfils conditions',
+  options: z
+    .strictObject({
+      when: z
+        .array(conditionSchema)
+        .min(1)
+        .describe('conditions, such as { measure: fraction, threshold: 0.5, lead: 50, above: 0.9 }'),
+      match: z.enum(['all', 'any']).default('all').describe('whether all conditions have to hold, or one'),
+      fire: z
+        .enum(['once', 'each'])
+        .default('once')
+        .describe('once: when they begin to hold in a series; each: at each forecast for which they hold'),
+      command: z
+        .array(z.string().min(1))
+        .min(1)
+        .optional()
+        .describe(
+          'the program and its arguments, without a shell; the forecast is its standard input, as JSON',
+        ),
+      url: httpUrl.optional().describe('where the forecast is posted to, as JSON'),
+      secretEnv: secretOption.describe('the environment variable that holds the secret of the signature'),
+      timeout: timeoutOption.describe('seconds that the program, or the answer, may take'),
+      frames: messageOptions.frames,
+    })
+    .refine(({ command, url }) => command !== undefined || url !== undefined, {
+      path: ['command'],
+      message: 'give a command, a url, or both',
+    }),
+  create: ({ when, match, fire, command, url, secretEnv, timeout, frames }, { log }) => {
+    let secret: string | undefined;
+    /** Whether the conditions held at the last forecast of each series, and for which they have been told. */
+    const held = new Map<string, boolean>();
+    return {
+      open: async () => {
+        secret = secretFrom(secretEnv);
+      },
+      forecast: async (forecast, signal) => {
+        signal.throwIfAborted();
+        const values = when.map((condition) => measured(forecast, condition));
+        const fulfilled = values.map((value, at) => fulfils(value, when[at]!));
+        const holds = match === 'all' ? fulfilled.every(Boolean) : fulfilled.some(Boolean);
+        if (holds && (fire === 'each' || held.get(forecast.series) !== true)) {
+          const key = `${forecast.id}.trigger`;
+          const message = {
+            ...jsonMessage({ type: 'forecast', forecast }, leadsToSend(frames)),
+            type: 'trigger',
+            key,
+            conditions: when.map((condition, at) => ({
+              ...condition,
+              value: values[at] ?? null,
+              holds: fulfilled[at],
+            })),
+          };
+          if (command !== undefined)
+            await runCommand(command, JSON.stringify(message), timeout * 1000, signal);
+          if (url !== undefined)
+            await postJson(key, message, { url, secret, timeoutMs: timeout * 1000 }, signal);
+          log(`trigger: the conditions hold for ${forecast.series}, frame ${forecast.index}`);
+        }
+        held.set(forecast.series, holds);
+      },
+      close: async () => undefined,
+    };
+  },
+});
+
+/** The quantity that a condition speaks of; undefined where the forecast does not reach so far, or has no such values. */
+const measured = (forecast: Forecast, condition: Condition): number | undefined => {
+  const { measure, lead, channel, scale, threshold = 0 } = condition;
+  const channels = forecast.shape[2];
+  const source = measure === 'spread' ? forecast.uncertainty?.spread : forecast.frames;
+  if (lead > forecast.horizon || channel >= channels || source === undefined) return undefined;
+  const { low, high } = forecast.normalisation;
+  const [offset, unit] = scale === 'physical' ? [0, 1] : [measure === 'spread' ? 0 : low, high - low];
+  const frame = frameOf({ frames: source, shape: forecast.shape }, lead);
+  let [min, max, sum, above, count] = [Infinity, -Infinity, 0, 0, 0];
+  for (let at = channel; at < frame.length; at += channels) {
+    const value = (frame[at]! - offset) / unit;
+    min = Math.min(min, value);
+    max = Math.max(max, value);
+    sum += value;
+    if (value > threshold) above++;
+    count++;
+  }
+  return { min, max, mean: sum / count, spread: sum / count, fraction: above / count }[measure];
+};
+
+const fulfils = (value: number | undefined, { above, below }: Condition): boolean =>
+  value !== undefined && (above === undefined || value > above) && (below === undefined || value < below);
+
+/** @throws SinkError unless it ends with exit code 0 in time */
+const runCommand = (command: readonly string[], input: string, timeoutMs: number, signal: AbortSignal) =>
+  new Promise<void>((resolve, reject) => {
+    const [program = '', ...args] = command;
+    const child = spawn(program, args, {
+      stdio: ['pipe', 'ignore', 'pipe'],
+      timeout: timeoutMs,
+      killSignal: 'SIGKILL',
+      signal,
+    });
+    let said = '';
+    child.stderr.on('data', (chunk: Buffer) => (said = `${said}${chunk.toString()}`.slice(-500)));
+    child.stdin.on('error', () => undefined); // a program need not read it
+    child.on('error', (cause) => reject(new SinkError(`${program}: ${messageOf(cause)}`, { cause })));
+    child.on('close', (code, killed) => {
+      if (code === 0) return resolve();
+      const how = killed === null ? `exit code ${code}` : `${killed} (it may take ${timeoutMs / 1000} s)`;
+      reject(
+        new SinkError(
+          `${program} ended with ${how}${said === '' ? '' : `: ${said.trim().split('\n').at(-1)}`}`,
+        ),
+      );
+    });
+    child.stdin.end(input);
+  });
