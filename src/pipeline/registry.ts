@@ -50,11 +50,6 @@ const builtIns: Readonly<Record<PluginKind, Readonly<Record<string, () => Promis
     mqtt: () => import('../../plugins/sinks/mqtt.js'),
     nats: () => import('../../plugins/sinks/nats.js'),
     trigger: () => import('../../plugins/sinks/trigger.js'),
-    webhook: () => import('../../plugins/sinks/webhook.js'),
-    exec: () => import('../../plugins/sinks/exec.js'),
-    mqtt: () => import('../../plugins/sinks/mqtt.js'),
-    nats: () => import('../../plugins/sinks/nats.js'),
-    trigger: () => import('../../plugins/sinks/trigger.js'),
   },
   simulation: {
     dendrite: () => import('../../plugins/simulations/dendrite.js'),
