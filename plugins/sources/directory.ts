@@ -25,7 +25,7 @@ export const directory = defineSource({
     ignore: z.array(z.string()).default([]).describe('skip files and folders that match one of these'),
   }),
   create: (options, context) => {
-    const { extensions } = context;
+    const { extensions, stackExtensions = [] } = context;
     const root = resolve(options.directory);
     const included = options.include.length > 0 ? matcherOf(options.include) : () => true;
     const ignored = matcherOf(options.ignore);
@@ -44,6 +44,8 @@ export const directory = defineSource({
       const index = Number(digits);
       return digits === undefined || !Number.isSafeInteger(index) ? 'no number' : { index };
     };
+
+    const seriesOf = (below: string): string => (below === '' ? nameOf(root) : `${nameOf(root)}/${below}`);
 
     /** Collects the frames of one folder and those below it. `visited` holds real paths: links may run in circles. */
     const collect = async (state: Scan, below: string, real: string): Promise<void> => {
@@ -72,11 +74,21 @@ export const directory = defineSource({
         }
         const frame = included(path) ? frameOf(item.name) : undefined;
         if (frame === undefined && !isTemporary(item.name.toLowerCase())) state.others.push(path);
-        if (frame === 'no number') state.unnumbered.push(path);
+        if (
+          frame === 'no number' &&
+          stackExtensions.some((ending) => item.name.toLowerCase().endsWith(ending))
+        )
+          state.entries.push(
+            ...(await statAll(
+              `${seriesOf(below)}/${item.name}`,
+              [{ path: join(folder, item.name), index: 0, item: 0 }],
+              state.signal,
+            )),
+          );
+        else if (frame === 'no number') state.unnumbered.push(path);
         else if (frame !== undefined) files.push({ path: join(folder, item.name), index: frame.index });
       }
-      const series = below === '' ? nameOf(root) : `${nameOf(root)}/${below}`;
-      state.entries.push(...(await statAll(series, files, state.signal)));
+      state.entries.push(...(await statAll(seriesOf(below), files, state.signal)));
     };
 
     let gone = false;
@@ -166,6 +178,8 @@ interface Scan {
 interface Found {
   readonly path: string;
   readonly index: number;
+  /** Set where the file is a series of its own. */
+  readonly item?: number;
 }
 
 const isTemporary = (name: string): boolean => name.endsWith('.tmp') || name.endsWith('.part');
@@ -204,18 +218,16 @@ const statAll = async (series: string, files: readonly Found[], signal: AbortSig
   const entries: Entry[] = [];
   for (let i = 0; i < files.length; i += STATS_AT_ONCE) {
     signal.throwIfAborted();
-    const some = files
-      .slice(i, i + STATS_AT_ONCE)
-      .map(async ({ path, index }): Promise<Entry | undefined> => {
-        try {
-          const { size, mtimeNs } = await stat(path, { bigint: true }).catch(() =>
-            lstat(path, { bigint: true }),
-          );
-          return { series, index, path, revision: { size: Number(size), mtimeNs: String(mtimeNs) } };
-        } catch {
-          return undefined; // it went away since the folder was read
-        }
-      });
+    const some = files.slice(i, i + STATS_AT_ONCE).map(async (found): Promise<Entry | undefined> => {
+      try {
+        const { size, mtimeNs } = await stat(found.path, { bigint: true }).catch(() =>
+          lstat(found.path, { bigint: true }),
+        );
+        return { series, ...found, revision: { size: Number(size), mtimeNs: String(mtimeNs) } };
+      } catch {
+        return undefined; // it went away since the folder was read
+      }
+    });
     for (const entry of await Promise.all(some)) if (entry !== undefined) entries.push(entry);
   }
   return entries;

@@ -100,6 +100,12 @@ export const attachSchema = z.strictObject({
     .default([])
     .describe('only files whose path below the directory matches one of these globs'),
   ignore: z.array(z.string()).default([]).describe('skip files that match one of these globs'),
+  codecs: z
+    .record(z.string(), z.record(z.string(), z.unknown()))
+    .default({})
+    .describe(
+      'options of codecs by name, such as { vti: { field: phi } } (see `mesocast plugins codec`); a name may be a file or package',
+    ),
   atomic: z
     .boolean()
     .default(false)

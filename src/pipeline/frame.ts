@@ -26,6 +26,8 @@ export interface Entry {
   readonly index: number;
   /** Absolute path of the file. */
   readonly path: string;
+  /** Which frame of the file it is, from 0, where the file is a series of its own. */
+  readonly item?: number;
   readonly revision: Revision;
 }
 
@@ -39,6 +41,10 @@ export interface Frame extends Field {
   readonly contentHash: string;
   readonly source: Entry;
 }
+
+/** What tells one entry of a series from another: its file, and its place in it. */
+export const entryKey = ({ path, item }: Pick<Entry, 'path' | 'item'>): string =>
+  item === undefined ? path : `${path}#${item}`;
 
 /** Number of values in a frame of this shape. */
 export const sizeOf = (shape: FrameShape): number => shape[0] * shape[1] * shape[2];

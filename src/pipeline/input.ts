@@ -1,10 +1,12 @@
 import { lstat, open, stat } from 'node:fs/promises';
-import { extname, isAbsolute, relative } from 'node:path';
+import { isAbsolute, relative } from 'node:path';
+import { codecFor as codecForName } from './bytes.js';
 import { codeOf, messageOf, StartupError } from './errors.js';
 import type { Entry } from './frame.js';
 import { toChannels } from './normalisation.js';
 import type { Codec, Incomplete } from './plugin.js';
-import { codecExtensions, codecForExtension } from './registry.js';
+import type { CodecOptions } from './registry.js';
+import { createCodecs } from './registry.js';
 
 /** @throws StartupError when the directory is not there */
 export const requireDirectory = async (directory: string): Promise<void> => {
@@ -26,19 +28,36 @@ export const ownOutput = (directory: string, folders: readonly string[]): string
     .map((path) => path.replace(/[\\*?[\]{}()!+@]/g, '\\$&'))
     .flatMap((path) => [path, `${path}/**`]);
 
-/** Codecs by file name, giving frames of the channels that the network takes: a series may have grey and coloured files. */
-export const codecsByExtension = async (channels: number): Promise<(path: string) => Codec | undefined> => {
-  const extensions = await codecExtensions();
-  const fitting = (codec: Codec): Codec => ({
+/** The codecs of a run. */
+export interface Codecs {
+  readonly extensions: readonly string[];
+  /** Endings of formats that may hold several frames in a file. */
+  readonly stackExtensions: readonly string[];
+  /** The codec for a file name; undefined when none reads it. */
+  readonly for: (path: string) => Codec | undefined;
+}
+
+/**
+ * Codecs with their options, giving frames of the channels that the network takes: a series may have grey and coloured
+ * files.
+ * @throws PluginError for an option that is wrong, or of a codec that there is not
+ */
+export const openCodecs = async (channels: number, options: CodecOptions = {}): Promise<Codecs> => {
+  const all = (await createCodecs(options)).map(({ decode, stack, ...codec }): Codec => ({
     ...codec,
-    decode: async (bytes, signal) => toChannels(await codec.decode(bytes, signal), channels),
-  });
-  const codecs = new Map(
-    await Promise.all(
-      extensions.map(async (extension) => [extension, fitting(await codecForExtension(extension))] as const),
-    ),
-  );
-  return (path) => codecs.get(extname(path).toLowerCase());
+    decode: async (bytes, signal) => toChannels(await decode(bytes, signal), channels),
+    ...(stack !== undefined && {
+      stack: {
+        count: (bytes) => stack.count(bytes),
+        decode: async (bytes, item, signal) => toChannels(await stack.decode(bytes, item, signal), channels),
+      },
+    }),
+  }));
+  return {
+    extensions: all.flatMap(({ extensions }) => extensions),
+    stackExtensions: all.filter(({ stack }) => stack !== undefined).flatMap(({ extensions }) => extensions),
+    for: (path) => codecForName(all, path),
+  };
 };
 
 /** Asks a file's codec whether the file is whole. Rejects with the system's error when it cannot be opened. */

@@ -8,6 +8,8 @@ export interface FrameRecord {
   readonly index: number;
   /** Absolute path of the file that was taken for this frame. */
   readonly path: string;
+  /** Which frame of the file it is, where the file is a series of its own. */
+  readonly item?: number;
   /** The file's revision when it was taken. */
   readonly revision: Revision;
   /** SHA-256 of the file's bytes, hex, once it was read. */

@@ -179,14 +179,15 @@ const frameLedger = (store: Store, { update }: Counting): FrameLedger => {
       });
     },
     finish: (entry, outcome, details = {}) => {
-      const { series, index, path, revision } = entry;
+      const { series, index, path, item, revision } = entry;
       const known = frames.get([series, index]);
       const isDuplicate = known !== undefined && known.path !== path;
       const before = isDuplicate ? duplicates.get([series, path]) : known;
       store.atomically(() => {
         tally(before?.outcome, outcome);
         const { reason: _, ...kept } = before ?? {};
-        const record = { ...kept, series, index, path, revision, outcome, ...details };
+        const own = { series, index, path, ...(item !== undefined && { item }), revision };
+        const record = { ...kept, ...own, outcome, ...details };
         if (isDuplicate) duplicates.put([series, path], record);
         else put(record);
       });

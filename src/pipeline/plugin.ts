@@ -98,6 +98,8 @@ export interface SourceContext {
   log(message: string): void;
   /** Lower-case file name endings that some codec reads. */
   readonly extensions: readonly string[];
+  /** Those of formats that may hold several frames: such a file is a series even without a number in its name. */
+  readonly stackExtensions?: readonly string[];
 }
 
 export interface PluginKinds {

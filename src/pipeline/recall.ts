@@ -1,10 +1,25 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { codeOf, messageOf } from './errors.js';
-import type { Frame } from './frame.js';
+import type { Field, Frame } from './frame.js';
 import type { FrameRecord } from './ledger-records.js';
 import type { Ledger } from './ledger.js';
 import type { Codec } from './plugin.js';
+import { readItem } from './stacks.js';
+
+/** The hash by which a frame is known, and its values. */
+const readAgain = async (
+  { path, item }: Pick<FrameRecord, 'path' | 'item'>,
+  codec: Codec,
+): Promise<{ hash: string; decode: () => Promise<Field> }> => {
+  if (item !== undefined) {
+    const { field, contentHash: hash } = await readItem(path, item, codec);
+    return { hash, decode: () => Promise.resolve(field) };
+  }
+  const bytes = await readFile(path);
+  const hash = createHash('sha256').update(bytes).digest('hex');
+  return { hash, decode: () => codec.decode(bytes) };
+};
 
 export interface RecallContext {
   readonly ledger: Ledger;
@@ -33,11 +48,10 @@ export const createRecall =
     }: FrameRecord): Promise<Frame | undefined> => {
       try {
         const codec = codecFor(entry.path);
-        const bytes = await readFile(entry.path);
-        const hash = createHash('sha256').update(bytes).digest('hex');
-        if (codec === undefined || (contentHash !== undefined && hash !== contentHash))
-          throw new Error('it has changed');
-        const field = await codec.decode(bytes);
+        if (codec === undefined) throw new Error('no codec reads it any more');
+        const { hash, decode } = await readAgain(entry, codec);
+        if (contentHash !== undefined && hash !== contentHash) throw new Error('it has changed');
+        const field = await decode();
         return { ...field, series, index: entry.index, position, contentHash: hash, source: entry };
       } catch (error) {
         failures.push(`${entry.path}: ${codeOf(error) === 'ENOENT' ? 'it is gone' : messageOf(error)}`);

@@ -219,12 +219,20 @@ export const listPlugins = async (): Promise<PluginInfo[]> =>
     ),
   );
 
+/** Options of codecs by name; a name may be a file path or package as well. */
+export type CodecOptions = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+/** All built-in codecs, and those that are named besides. @throws PluginError as `createPlugin` does */
+export const createCodecs = (options: CodecOptions = {}): Promise<Codec[]> =>
+  Promise.all(
+    [...new Set([...Object.keys(options), ...builtInNames('codec')])].map((name) =>
+      createPlugin('codec', name, options[name] ?? {}, undefined),
+    ),
+  );
+
 let loadedCodecs: Promise<Codec[]> | undefined;
 /** Made once: codecs keep no state between files. */
-const codecs = (): Promise<Codec[]> =>
-  (loadedCodecs ??= Promise.all(
-    builtInNames('codec').map((name) => createPlugin('codec', name, {}, undefined)),
-  ));
+const codecs = (): Promise<Codec[]> => (loadedCodecs ??= createCodecs());
 
 /** Lower-case file name endings, with the dot, that some built-in codec reads. */
 export const codecExtensions = async (): Promise<string[]> =>

@@ -28,16 +28,17 @@ import { closeSinks, openSinks, type Delivery } from './delivery.js';
 import { UsageError } from './errors.js';
 import type { Score } from './forecast.js';
 import type { Entry, Frame } from './frame.js';
-import { codecsByExtension, ownOutput, requireDirectory, validator } from './input.js';
+import { openCodecs, ownOutput, requireDirectory, validator } from './input.js';
 import { openLedger } from './ledger.js';
 import { openOutstanding, scoreOf } from './outstanding.js';
 import { createRecall } from './recall.js';
 import { createSeriesMemory } from './series-memory.js';
-import { codecExtensions, createPlugin } from './registry.js';
+import { createPlugin } from './registry.js';
 import { counting } from './run-counts.js';
 import type { Observation, Outcome, Run, RunEvent, Summary } from './run.js';
 import { createSinkQueues } from './sink-queues.js';
 import { createSinks, recordSinks } from './sinks.js';
+import { withStacks } from './stacks.js';
 import { openStateFolder } from './state-folder.js';
 import { createTrust } from './trust.js';
 
@@ -74,7 +75,8 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
   }
   try {
     const forecaster = await loadForecasterSet(config.forecaster, config);
-    const codecFor = await codecsByExtension(forecaster.channels);
+    const codecs = await openCodecs(forecaster.channels, config.codecs);
+    const codecFor = codecs.for;
     // What can be wrong with the options is found before anything is written.
     const sinks = await createSinks(config.sinks, out, notice);
     const engine = await openEngine(config.device, config.threads, notice);
@@ -102,7 +104,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
         include: config.include,
         ignore: [...config.ignore, ...ownOutput(directory, [out, statePath])],
       },
-      { log: notice, extensions: await codecExtensions() },
+      { log: notice, extensions: codecs.extensions, stackExtensions: codecs.stackExtensions },
     );
     undo.add(() => source.close());
     await source.open(intake.signal);
@@ -171,8 +173,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
 
     const observations$: Observable<Observation> = watch(config, {
       ...stageContext,
-      source,
-      validate: validator(codecFor),
+      ...withStacks(source, { ledger, codecFor, notice, validate: validator(codecFor) }),
     }).pipe(
       read({}, { ...stageContext, credits, codecFor }),
       map(admit),

@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import type { Candidate, Look } from './candidates.js';
 import { candidateOf, examine, lookAgain } from './candidates.js';
 import type { Entry } from './frame.js';
-import { sameRevision } from './frame.js';
+import { entryKey, sameRevision } from './frame.js';
 import type { SeriesRecord } from './ledger-records.js';
 import type { Ledger } from './ledger.js';
 import type { Incomplete } from './plugin.js';
@@ -61,41 +61,43 @@ export const trackSeries = (
   const settled = (candidate: Candidate, now: number): boolean =>
     options.atomic || now - candidate.lookedAt >= options.settle;
   const end = ({ entry }: Candidate, outcome: 'rejected' | 'lost', reason: string): void => {
-    candidates.delete(entry.path);
-    done.set(entry.path, entry);
+    candidates.delete(entryKey(entry));
+    done.set(entryKey(entry), entry);
     context.fail(entry, outcome, reason);
   };
 
   /** Frames that an earlier run handed on and did not finish come again, at the places that they had. */
   const takeUp = (look: Look): void => {
-    for (const { index, path, revision, position } of ledger.unfinished(series)) {
-      const candidate = candidateOf({ series, index, path, revision }, look, position);
+    for (const { index, path, item, revision, position } of ledger.unfinished(series)) {
+      const entry = { series, index, path, ...(item !== undefined && { item }), revision };
+      const candidate = candidateOf(entry, look, position);
       candidate.whole = position !== undefined;
-      candidates.set(path, candidate);
+      candidates.set(entryKey(entry), candidate);
     }
   };
 
   /** True when the entry is new or has changed. */
   const meet = (entry: Entry, look: Look): boolean => {
     const { path, index, revision } = entry;
-    const candidate = candidates.get(path);
+    const key = entryKey(entry);
+    const candidate = candidates.get(key);
     if (candidate !== undefined) return lookAgain(candidate, entry, look);
-    const dealtWith = done.get(path);
+    const dealtWith = done.get(key);
     if (dealtWith !== undefined && sameRevision(dealtWith.revision, revision)) return false;
     const known = ledger.duplicate(series, path) ?? ledger.frame(series, index);
-    if (known !== undefined && (known.path === path || !present.has(known.path))) {
+    if (known !== undefined && (known.path === path || !present.has(entryKey(known)))) {
       // The same file, or the same frame in a folder that was moved.
       if (known.outcome !== undefined) {
         if (!sameRevision(known.revision, revision)) revise(entry);
-        done.set(path, entry);
+        done.set(key, entry);
         return false;
       }
-      if (done.has(known.path)) return false; // on its way: it will be compared when it is finished
-      candidates.delete(known.path);
-      candidates.set(path, candidateOf(entry, look, known.position));
+      if (done.has(entryKey(known))) return false; // on its way: it will be compared when it is finished
+      candidates.delete(entryKey(known));
+      candidates.set(key, candidateOf(entry, look, known.position));
       return true;
     }
-    candidates.set(path, candidateOf(entry, look));
+    candidates.set(key, candidateOf(entry, look));
     return true;
   };
 
@@ -137,7 +139,7 @@ export const trackSeries = (
   const learnNumbering = (queue: readonly Candidate[], now: number): boolean => {
     const last = record?.last ?? -1;
     const fresh = queue.filter(
-      ({ entry, owed }) => candidates.has(entry.path) && owed === undefined && entry.index > last,
+      ({ entry, owed }) => candidates.has(entryKey(entry)) && owed === undefined && entry.index > last,
     );
     const whole = fresh.filter((candidate) => candidate.whole);
     const [next] = whole;
@@ -180,8 +182,8 @@ export const trackSeries = (
   };
 
   const handOn = ({ entry }: Candidate, position: number): void => {
-    candidates.delete(entry.path);
-    done.set(entry.path, entry);
+    candidates.delete(entryKey(entry));
+    done.set(entryKey(entry), entry);
     ledger.putFrame({ ...entry, position });
     const { first, increment, last } = record ?? { first: entry.index, increment: 0 };
     keep({ first, increment, last: Math.max(last ?? entry.index, entry.index) });
@@ -194,7 +196,7 @@ export const trackSeries = (
     for (let candidate = queue[at]; candidate !== undefined && at < upTo; candidate = queue[++at]) {
       const { entry } = candidate;
       if (!context.wanted()) return at;
-      if (!candidates.has(entry.path)) continue;
+      if (!candidates.has(entryKey(entry))) continue;
       if (candidate.owed !== undefined) {
         if (!candidate.whole || candidate.missingSince !== undefined) return at;
         handOn(candidate, candidate.owed);
@@ -245,13 +247,13 @@ export const trackSeries = (
     look: async (entries, look) => {
       if (!started) takeUp(look);
       started = true;
-      present = new Set(entries.map(({ path }) => path));
-      for (const { path, index } of done.values())
-        if (!present.has(path) && ledger.frame(series, index)?.outcome !== undefined) done.delete(path);
+      present = new Set(entries.map(entryKey));
+      for (const [key, { index }] of done)
+        if (!present.has(key) && ledger.frame(series, index)?.outcome !== undefined) done.delete(key);
       let active = false;
       for (const entry of entries) if (meet(entry, look)) active = true;
       for (const candidate of candidates.values()) {
-        if (present.has(candidate.entry.path)) continue;
+        if (present.has(entryKey(candidate.entry))) continue;
         candidate.missingSince ??= look.ended;
         if (look.began - candidate.missingSince >= options.patience)
           end(candidate, 'lost', 'it went away before it was read');

@@ -11,6 +11,7 @@ import { describeShape, sameRevision, sameShape, sizeOf } from '../pipeline/fram
 import type { Ledger } from '../pipeline/ledger.js';
 import type { Codec } from '../pipeline/plugin.js';
 import type { Ready, RunContext } from '../pipeline/run.js';
+import { readItem } from '../pipeline/stacks.js';
 
 export interface ReadOptions {
   /** Files that are read and decoded at once. */
@@ -56,7 +57,7 @@ export const read =
       const admit = async ({ entry, position }: Ready): Promise<(() => void) | undefined> => {
         const known = context.ledger.series(entry.series)?.shape;
         const estimate = Math.max(
-          entry.revision.size,
+          entry.item === undefined ? entry.revision.size : 0,
           known === undefined ? 0 : sizeOf(known) * BYTES_PER_VALUE,
         );
         const credit = await context.credits.take(estimate, signal).catch(() => undefined);
@@ -145,6 +146,11 @@ interface Loaded {
 /** Reads and decodes. Where the file changed since it was found whole, two looks must agree again first. */
 const load = async (entry: Entry, codec: Codec | undefined): Promise<Loaded> => {
   if (codec === undefined) throw new FrameError(`no codec reads ${extname(entry.path)} files`);
+  if (entry.item !== undefined) {
+    const { field, contentHash } = await readItem(entry.path, entry.item, codec);
+    requireFinite(field);
+    return { field, contentHash, revision: entry.revision };
+  }
   let expected = entry.revision;
   for (let attempt = 0; attempt < TRIES; attempt++) {
     if (attempt > 0) await delay(BETWEEN_TRIES);
