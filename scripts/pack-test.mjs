@@ -54,7 +54,7 @@ try {
   // The library: what package.json exports can be imported, and types come along.
   writeFileSync(
     join(home, 'use.mjs'),
-    "for (const path of ['mesocast', 'mesocast/engine', 'mesocast/networks']) if (Object.keys(await import(path)).length === 0) throw new Error(path);\n",
+    "for (const path of ['mesocast', 'mesocast/engine', 'mesocast/networks', 'mesocast/testing']) if (Object.keys(await import(path)).length === 0) throw new Error(path);\n",
   );
   sh(home, process.execPath, 'use.mjs');
   const types = join(home, 'node_modules/mesocast/dist/src/index.d.ts');
@@ -72,6 +72,46 @@ try {
   if (readdirSync(join(home, 'out')).length === 0) fail('attach left nothing in its output folder');
   console.log(
     `installed into an empty folder: ${summary.forecasts} forecasts, ${summary.scores.final} final scores`,
+  );
+
+  // A plugin of one's own, from the scaffold: installs, passes its tests, is listed, and runs.
+  for (const kind of ['sink', 'codec']) {
+    const name = `own-${kind}`;
+    const folder = join(home, name);
+    mesocast('plugins', 'new', kind, name);
+    sh(
+      folder,
+      'npm',
+      'install',
+      '--no-audit',
+      '--no-fund',
+      '--loglevel=error',
+      '--ignore-scripts',
+      '--save-dev',
+      join(scratch, packed.filename),
+    );
+    sh(folder, 'npm', 'test');
+    sh(home, 'npm', 'install', '--no-audit', '--no-fund', '--loglevel=error', '--ignore-scripts', folder);
+  }
+  const { installed } = JSON.parse(mesocast('plugins', '--json'));
+  if (installed.map(({ name }) => name).join() !== 'own-codec,own-sink')
+    fail(`mesocast plugins does not list what is installed: ${JSON.stringify(installed)}`);
+  mesocast(
+    'attach',
+    'frames',
+    '--until-idle',
+    '3',
+    '--horizon',
+    '10',
+    '--out',
+    'own-out',
+    '--sink',
+    'own-sink',
+  );
+  const lines = readFileSync(join(home, 'own-out/own-sink.txt'), 'utf8').trim().split('\n').length;
+  if (lines !== 15) fail(`the sink of one's own got ${lines} forecasts, 15 expected`);
+  console.log(
+    'a sink and a codec from `mesocast plugins new` install, pass their tests, are listed, and the sink runs',
   );
 } catch (error) {
   console.error(error.message);

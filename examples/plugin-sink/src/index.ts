@@ -1,0 +1,27 @@
+import { appendFile, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { defineSink, SinkError, z } from 'mesocast';
+
+/** A line for each forecast in a file below the run's output folder. */
+export const mySink = defineSink({
+  name: 'my_sink',
+  summary: 'a line for each forecast',
+  // Checks, defaults and `mesocast plugins` come from this schema.
+  options: z.strictObject({
+    file: z.string().default('my-sink.txt').describe('file name below the output folder'),
+  }),
+  create: ({ file }, { out }) => ({
+    open: async () => {
+      await mkdir(out, { recursive: true });
+    },
+    // Resolves when the forecast is delivered: only then is its frame done. After a crash it may come again, with the same id.
+    forecast: async ({ id, series, index, frames }, signal) => {
+      signal.throwIfAborted();
+      // What trying again cannot mend is put aside, for `mesocast replay`; every other error is tried again.
+      if (!frames.every(Number.isFinite)) throw new SinkError('a value is not finite', { retryable: false });
+      const largest = frames.reduce((most, value) => Math.max(most, value), -Infinity);
+      await appendFile(join(out, file), `${id} ${series} ${index} ${largest}\n`);
+    },
+    close: async () => {},
+  }),
+});

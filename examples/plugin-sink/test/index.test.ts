@@ -1,0 +1,29 @@
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { SinkContext } from 'mesocast';
+import { exampleForecast, exampleFrame, sinkConformance, sinkContext } from 'mesocast/testing';
+import { mySink } from '../src/index.js';
+
+const create = (context: SinkContext) => mySink.create(mySink.options.parse({}), context);
+const lines = async (out: string): Promise<string[]> =>
+  (await readFile(join(out, 'my-sink.txt'), 'utf8').catch(() => ''))
+    .split('\n')
+    .filter((line) => line !== '');
+
+// What every sink has to do.
+const subject = {
+  create,
+  // The places "series/index" of the forecasts that arrived.
+  delivered: async (out: string) => (await lines(out)).map((line) => line.split(' ').slice(1, 3).join('/')),
+  breaks: (out: string) => writeFile(out, 'a file where the output folder should be'),
+};
+for (const { name, run } of sinkConformance(subject)) test(name, run);
+
+// What this one does besides.
+test('a value that is not finite is refused for good', async () => {
+  const sink = create(sinkContext('.'));
+  const forecast = exampleForecast(exampleFrame(1), () => NaN);
+  await assert.rejects(sink.forecast(forecast, new AbortController().signal), { retryable: false });
+});
