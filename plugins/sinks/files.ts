@@ -1,5 +1,5 @@
 import { mkdir, readdir, rename, rm, rmdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import sharp from 'sharp';
 import { z } from 'zod';
 import { temporaryName, writeAtomically } from '../../src/pipeline/atomic.js';
@@ -10,19 +10,20 @@ import type { Field } from '../../src/pipeline/frame.js';
 import { KEEP_PATTERN, keptForecasts, parseKeep } from '../../src/pipeline/kept-forecasts.js';
 import { forecastPath, leadName, type LayerName } from '../../src/pipeline/layout.js';
 import { defineSink } from '../../src/pipeline/plugin.js';
+import { zarrFiles } from '../../src/pipeline/zarr-files.js';
 
 const lead = z.number().int().positive();
 
 /** Each forecast as images or as one array, below OUT/forecasts; docs/output.md has the layout. */
 export const files = defineSink({
   name: 'files',
-  summary: 'each forecast as a PNG per lead, or as one NPY array; on request an animation too',
+  summary: 'each forecast as PNG, NPY, VTI (ParaView) or Zarr; on request an animation too',
   options: z.strictObject({
     format: z
-      .enum(['auto', 'png', 'npy'])
+      .enum(['auto', 'png', 'npy', 'vti', 'zarr'])
       .default('auto')
       .describe(
-        'png: an image per lead, float frames scaled to 8 bits; npy: one array, exact; auto: png, for float frames npy',
+        'png: an image per lead, float frames scaled to 8 bits; npy: one array, exact; vti: a file per lead and a .pvd for ParaView, exact; zarr: a group of arrays, exact; auto: png, for float frames npy',
       ),
     leads: z
       .union([z.literal('all'), z.array(lead).min(1)])
@@ -70,11 +71,32 @@ export const files = defineSink({
             await writeAtomically(join(out, `${path}${name === 'lead' ? '' : `.${name}`}.npy`), stack);
             bytes += stack.length;
           }
+        } else if (format === 'zarr') {
+          const arrays = layersOf(forecast).map(([name, frames]) => ({
+            name,
+            values: framesOf({ ...forecast, frames }, leads),
+          }));
+          const { id, series, index, issuedAt, stride, normalisation } = forecast;
+          const about = { id, series, index, issuedAt, stride, leads, normalisation };
+          const group = zarrFiles(arrays, leads, forecast.shape, about);
+          bytes += await writeTree(join(out, `${path}.zarr`), group, signal);
+        } else if (format === 'vti') {
+          const vti = await codec('vti');
+          for (const [name, frames] of layersOf(forecast)) {
+            const layer = { ...forecast, frames };
+            bytes += await writeFolder(join(out, path), leads, signal, `${name}.vti`, (at) =>
+              vti.encode({ shape: forecast.shape, data: frameOf(layer, at), sampleType: 'float32' }),
+            );
+            // Last: what ParaView opens names files that are there.
+            const collection = pvdOf(basename(path), leads, name);
+            await writeAtomically(join(out, `${path}${name === 'lead' ? '' : `.${name}`}.pvd`), collection);
+            bytes += collection.length;
+          }
         } else {
           const png = await codec('png');
           for (const [name, values] of layersOf(forecast)) {
             const layer = { ...forecast, frames: values, normalisation: shownRange(forecast, name) };
-            bytes += await writeFolder(join(out, path), leads, signal, name, (at) =>
+            bytes += await writeFolder(join(out, path), leads, signal, `${name}.png`, (at) =>
               png.encode(imageOf(layer, at)),
             );
           }
@@ -147,17 +169,18 @@ const writeFolder = async (
   folder: string,
   leads: readonly number[],
   signal: AbortSignal,
-  name: LayerName,
+  kind: `${LayerName}.${'png' | 'vti'}`,
   encode: (at: number) => Promise<Buffer>,
 ): Promise<number> => {
   const temporary = temporaryName(folder);
+  const [name, ending] = kind.split('.') as [LayerName, string];
   try {
     await mkdir(temporary, { recursive: true });
     let bytes = 0;
     for (const at of leads) {
       signal.throwIfAborted();
       const image = await encode(at);
-      await writeFile(join(temporary, `${leadName(at, name)}.png`), image);
+      await writeFile(join(temporary, `${leadName(at, name)}.${ending}`), image);
       bytes += image.length;
     }
     await putInPlace(temporary, folder);
@@ -166,6 +189,38 @@ const writeFolder = async (
     await rm(temporary, { recursive: true, force: true }).catch(() => undefined); // the first error is the one to report
     throw error;
   }
+};
+
+/** A folder of files that appears at once; one that is there (a repeat after a crash) is replaced. Gives the bytes written. */
+const writeTree = async (
+  folder: string,
+  files: readonly (readonly [path: string, bytes: Buffer])[],
+  signal: AbortSignal,
+): Promise<number> => {
+  const temporary = temporaryName(folder);
+  try {
+    for (const [path, bytes] of files) {
+      signal.throwIfAborted();
+      await mkdir(dirname(join(temporary, path)), { recursive: true });
+      await writeFile(join(temporary, path), bytes);
+    }
+    await rm(folder, { recursive: true, force: true });
+    await rename(temporary, folder);
+    return files.reduce((sum, [, bytes]) => sum + bytes.length, 0);
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true }).catch(() => undefined); // the first error is the one to report
+    throw error;
+  }
+};
+
+/** A ParaView collection: the leads as time steps. */
+const pvdOf = (folder: string, leads: readonly number[], name: LayerName): Buffer => {
+  const steps = leads.map(
+    (at) => `<DataSet timestep="${at}" part="0" file="${folder}/${leadName(at, name)}.vti"/>\n`,
+  );
+  return Buffer.from(
+    `<?xml version="1.0"?>\n<VTKFile type="Collection" version="0.1" byte_order="LittleEndian">\n<Collection>\n${steps.join('')}</Collection>\n</VTKFile>\n`,
+  );
 };
 
 const putInPlace = async (temporary: string, folder: string): Promise<void> => {

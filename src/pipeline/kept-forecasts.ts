@@ -90,8 +90,13 @@ export const keptForecasts = (out: string, keep: Keep, log: (message: string) =>
 };
 
 const LEAD_FILE = /^(?:lead|spread|lower|upper)_\d+\.[a-z]+$/;
-const ENDINGS = ['npy', 'spread.npy', 'lower.npy', 'upper.npy', 'webp'];
-const FORECAST_FILE = /^(\d{8,})\.(?:(?:(?:spread|lower|upper)\.)?npy|webp)$/;
+const ENDINGS = [
+  ...['npy', 'pvd'].flatMap((ending) => ['', 'spread.', 'lower.', 'upper.'].map((layer) => layer + ending)),
+  'webp',
+  'zarr',
+];
+const FORECAST_FILE = /^(\d{8,})\.(?:(?:(?:spread|lower|upper)\.)?(?:npy|pvd)|webp)$/;
+const FORECAST_FOLDER = /^(\d{8,})\.zarr$/;
 
 /** All forecasts below out/forecasts. Sizes cost a system call per file, so they are looked up only when wanted. */
 const takeStock = async (out: string, withSizes: boolean): Promise<Map<string, Kept>> => {
@@ -105,15 +110,23 @@ const takeStock = async (out: string, withSizes: boolean): Promise<Map<string, K
       writtenMs: Math.max(before?.writtenMs ?? 0, mtimeMs),
     });
   };
-  const visit = async (folder: string): Promise<void> => {
+  /** `whole`: the forecast that everything in this folder belongs to. */
+  const visit = async (folder: string, whole?: string): Promise<void> => {
     for (const entry of await entriesOf(folder)) {
       const path = join(folder, entry.name);
       if (isTemporary(entry.name)) await rm(path, { recursive: true, force: true });
-      else if (entry.isDirectory()) await visit(path);
-      else {
+      else if (entry.isDirectory()) {
+        const index = FORECAST_FOLDER.exec(entry.name)?.[1];
+        await visit(path, whole ?? (index === undefined ? undefined : join(folder, index)));
+      } else {
         const index = FORECAST_FILE.exec(entry.name)?.[1];
         const owner =
-          index !== undefined ? join(dirname(path), index) : LEAD_FILE.test(entry.name) ? folder : undefined;
+          whole ??
+          (index !== undefined
+            ? join(dirname(path), index)
+            : LEAD_FILE.test(entry.name)
+              ? folder
+              : undefined);
         if (owner !== undefined) await note(relative(out, owner).split(sep).join('/'), path);
       }
     }
@@ -133,7 +146,7 @@ const entriesOf = async (folder: string): Promise<Dirent[]> => {
 
 /** Removes what the files sink writes for one forecast and nothing else: the folder may hold a user's files, too. */
 const removeForecast = async (path: string): Promise<void> => {
-  for (const ending of ENDINGS) await rm(`${path}.${ending}`, { force: true });
+  for (const ending of ENDINGS) await rm(`${path}.${ending}`, { recursive: true, force: true });
   for (const entry of await entriesOf(path)) if (LEAD_FILE.test(entry.name)) await rm(join(path, entry.name));
   await rmdir(path).catch((error: unknown) => {
     if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(codeOf(error) ?? '')) throw error;

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import sharp from 'sharp';
+import { FileSystemStore } from '@zarrita/storage';
+import * as zarr from 'zarrita';
 import type { Forecast, Score } from '../../src/pipeline/forecast.js';
 import type { FrameShape, SampleType } from '../../src/pipeline/frame.js';
 import { createPlugin } from '../../src/pipeline/registry.js';
@@ -194,6 +196,43 @@ test('what a forecast knows of its errors is beside it, and goes with it', async
   const codec = await createPlugin('codec', 'png', {}, undefined);
   const image = await codec.decode(await readFile(join(out, 'forecasts/run1/00000030/spread_0003.png')));
   expect(image.data[0]).toBe(8);
+});
+
+test('Zarr as zarrita reads it, exact, and a repeat takes its place', async () => {
+  const forecast = forecastAt(1, { uncertainty, sampleType: 'float32' });
+  for (const leads of ['all', [1, 3]]) await write('files', { format: 'zarr', leads }, forecast);
+  const group = await zarr.open(new FileSystemStore(join(out, 'forecasts/run1/00000010.zarr')), {
+    kind: 'group',
+  });
+  expect(group.attrs).toMatchObject({ id: forecast.id, series: 'run1', index: 10, leads: [1, 3] });
+  for (const [name, values] of [
+    ['lead', forecast.frames],
+    ['upper', uncertainty.interval.upper],
+  ] as const) {
+    const array = await zarr.open(group.resolve(name), { kind: 'array' });
+    const { shape: read, data } = await zarr.get(array);
+    expect(read).toEqual([2, 8, 9, 1]);
+    expect([...(data as Float32Array)]).toEqual([...values.subarray(0, 72), ...values.subarray(144)]);
+  }
+  await write('files', { format: 'zarr', keep: 1 }, forecastAt(2));
+  expect(await names('forecasts/run1')).toEqual(['00000020.zarr']);
+});
+
+test('VTI for each lead, exact, and a collection that names them', async () => {
+  const forecast = forecastAt(1, { uncertainty, sampleType: 'float32' });
+  await write('files', { format: 'vti', leads: [1, 3] }, forecast);
+  const files = [
+    ...(await readFile(join(out, 'forecasts/run1/00000010.pvd'), 'utf8')).matchAll(
+      /timestep="(\d+)".*file="(.*)"/g,
+    ),
+  ];
+  expect(files.map(([, step]) => step)).toEqual(['1', '3']);
+  const codec = await createPlugin('codec', 'vti', {}, undefined);
+  const { data } = await codec.decode(await readFile(join(out, 'forecasts/run1', files[1]?.[2] ?? '')));
+  expect([...data]).toEqual([...forecast.frames.subarray(144)]);
+  expect(await names('forecasts/run1')).toContain('00000010.spread.pvd');
+  await write('files', { format: 'vti', keep: 1 }, forecastAt(2));
+  expect(await names('forecasts/run1')).toEqual(['00000020', '00000020.pvd']);
 });
 
 test('the oldest forecasts go when there are too many of a series, across restarts', async () => {

@@ -26,13 +26,14 @@ describeSink('jsonl', {
     }),
 });
 
-for (const format of ['png', 'npy'])
+for (const format of ['png', 'npy', 'vti', 'zarr'])
   describeSink(`files (${format})`, {
     breaks,
     create: (context) => createPlugin('sink', 'files', { format, animation: true }, context),
     delivered: async (out) => {
       const names = await readdir(join(out, 'forecasts', 'run1')).catch(() => []);
-      const pattern = format === 'npy' ? /^(\d{8})\.npy$/ : /^(\d{8})$/;
+      const ending = { png: '', npy: '.npy', vti: '.pvd', zarr: '.zarr' }[format];
+      const pattern = new RegExp(`^\\d{8}${ending}$`);
       return names.flatMap((name) => (pattern.test(name) ? [`run1/${parseInt(name, 10)}`] : []));
     },
   });
