@@ -64,7 +64,11 @@ export const declareSinks = (yargs: Argv): Argv =>
       requiresArg: true,
       describe: 'leads that the files sink writes: 1,10,50',
     })
-    .option('format', { type: 'string', requiresArg: true, describe: 'format of the files sink: png | npy | vti | zarr' })
+    .option('format', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'format of the files sink: png | npy | vti | zarr',
+    })
     .option('set', {
       type: 'array',
       string: true,
