@@ -13,7 +13,11 @@ const { status } = spawnSync(
   // Code under test sees a copy of the environment only, which native libraries do not.
   {
     stdio: 'inherit',
-    env: { ORT_DISABLE_TELEMETRY: '1', MESOCAST_CACHE: resolve('node_modules/.cache/mesocast'), ...process.env },
+    env: {
+      ORT_DISABLE_TELEMETRY: '1',
+      MESOCAST_CACHE: resolve('node_modules/.cache/mesocast'),
+      ...process.env,
+    },
   },
 );
 process.exit(status ?? 1);
