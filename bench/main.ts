@@ -2,6 +2,7 @@ import { MesocastError } from '../src/pipeline/errors.js';
 import { benchCompile } from './compile.js';
 import { benchEngine } from './engine.js';
 import { benchForecast } from './forecast.js';
+import { benchFuzz } from './fuzz.js';
 import { benchMemory } from './memory.js';
 import { benchQuality } from './quality.js';
 import { benchRollOut } from './roll-out.js';
@@ -13,6 +14,7 @@ const benches: Record<string, (options: BenchOptions) => Promise<Result>> = {
   'roll-out': benchRollOut,
   compile: benchCompile,
   memory: benchMemory,
+  fuzz: benchFuzz,
   quality: benchQuality,
 };
 

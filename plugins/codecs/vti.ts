@@ -38,6 +38,7 @@ export const vti = defineCodec({
       const parts = [];
       for (const { array, component } of chosen) {
         const { name, components } = array;
+        requireSize(height * width * components);
         const values = new Float32Array(height * width * components);
         for (const piece of file.pieces) {
           const box = extentOf(piece.attributes.get('Extent'));

@@ -4,6 +4,7 @@ import type { AttachConfig } from '../pipeline/config.js';
 import { UsageError } from '../pipeline/errors.js';
 import { loadConfig } from '../pipeline/load-config.js';
 import { optionsOf } from '../pipeline/options.js';
+import { builtInNames } from '../pipeline/registry.js';
 import type { Args, Command } from './command.js';
 import { declareOptions, given, parseSetting, text, texts } from './command.js';
 import { follow, followedLines } from './follow.js';
@@ -29,14 +30,22 @@ export const setSinkOption = (sinks: Sinks, setting: string): Sinks => {
   );
 };
 
-/** The sinks of a run with `--leads`, `--format` and `--set` applied. */
+/** `--set vti.field=phi`: an option of a built-in codec. */
+const setOption = (config: AttachConfig, setting: string): AttachConfig => {
+  const { part, option, value } = parseSetting(setting);
+  if (!builtInNames('codec').includes(part))
+    return { ...config, sinks: setSinkOption(config.sinks, setting) };
+  return { ...config, codecs: { ...config.codecs, [part]: { ...config.codecs[part], [option]: value } } };
+};
+
+/** The sinks and codecs of a run with `--leads`, `--format` and `--set` applied. */
 const withSinkFlags = (config: AttachConfig, args: Args): AttachConfig => {
   const shortcuts = ['leads', 'format'].flatMap((option) => {
     const value = text(args, option);
     if (value === undefined) return [];
     return [`files.${option}=${option === 'leads' && value !== 'all' ? `[${value}]` : value}`];
   });
-  return { ...config, sinks: [...shortcuts, ...texts(args, 'set')].reduce(setSinkOption, config.sinks) };
+  return [...shortcuts, ...texts(args, 'set')].reduce(setOption, config);
 };
 
 /** The settings that a command line asks for. @throws UsageError */
@@ -73,7 +82,7 @@ export const declareSinks = (yargs: Argv): Argv =>
       type: 'array',
       string: true,
       requiresArg: true,
-      describe: 'an option of a sink: --set files.format=npy; repeat for more',
+      describe: 'an option of a sink or codec: --set files.format=npy --set vti.field=phi; repeat for more',
     });
 
 export const attachCommand: Command = {

@@ -145,10 +145,11 @@ const answer = ({ path, live, wanted, item, axes }: Hdf5Request): Hdf5Answer => 
 };
 
 // What the library prints about damaged files, straight to file 2, is said by our own errors.
+process.stderr.write = () => true;
 const { writeSync } = fs;
 Object.assign(fs, {
-  writeSync: (file: number, data: Uint8Array, ...rest: [number?, number?]) =>
-    file === 2 ? data.length : writeSync(file, data, ...rest),
+  writeSync: (file: number, data: Uint8Array, ...rest: [offset?: number, length?: number]) =>
+    file === 2 ? (rest[1] ?? data.length) : writeSync(file, data, ...rest),
 });
 
 parentPort?.on('message', (request: Hdf5Request) => {
@@ -157,7 +158,7 @@ parentPort?.on('message', (request: Hdf5Request) => {
     try {
       result = answer(request);
     } catch (error) {
-      result = { error: messageOf(error) };
+      result = { error: messageOf(error), fatal: error instanceof Error && error.name === 'RuntimeError' };
     }
     const memory = 'data' in result ? result.data.map(({ buffer }) => buffer as ArrayBuffer) : [];
     parentPort?.postMessage(result, [...new Set(memory)]);

@@ -22,7 +22,8 @@ export interface Dimensions {
 }
 
 export type Hdf5Answer =
-  | { readonly error: string }
+  /** After a fatal error the library is in no state to read anything else. */
+  | { readonly error: string; readonly fatal?: boolean }
   | { readonly fields: readonly Dimensions[]; readonly data: readonly Float32Array[] };
 
 /** Milliseconds after which a file is taken for one that makes the library run in circles. */
@@ -70,6 +71,7 @@ const send = (request: Hdf5Request): Promise<Hdf5Answer> =>
     busy.settle = (answer) => {
       clearTimeout(timer);
       busy.settle = () => undefined;
+      if ('fatal' in answer && answer.fatal && thread === busy) dismiss();
       idle = setTimeout(dismiss, IDLE).unref();
       resolve(answer);
     };

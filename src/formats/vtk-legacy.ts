@@ -98,7 +98,7 @@ export const parseLegacyVtk = (bytes: Buffer): LegacyVtk => {
     const from = at;
     if (binary) at += count * type.bytes;
     else {
-      for (let found = 0; found < count; found++) {
+      for (let found = 0; found < count && at < bytes.length; found++) {
         while (at < bytes.length && (bytes[at] ?? 0) <= 32) at++;
         while (at < bytes.length && (bytes[at] ?? 0) > 32) at++;
       }

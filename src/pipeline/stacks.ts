@@ -9,10 +9,10 @@ import type { Codec, Incomplete, Source } from './plugin.js';
 
 export interface StacksContext {
   readonly ledger: Pick<Ledger, 'frame'>;
-  codecFor(path: string): Codec | undefined;
+  readonly codecFor: (path: string) => Codec | undefined;
   /** The format's validator, for entries that are a file each. */
   validate(entry: Entry): Promise<Incomplete>;
-  notice(message: string): void;
+  readonly notice: (message: string) => void;
 }
 
 /** What a file of several frames was found to hold. */
