@@ -16,7 +16,8 @@ export const vtk = defineCodec({
     extensions: ['.vtk'],
     validate: async (bytes) => {
       try {
-        parseLegacyVtk(await bytes.read(0, bytes.size));
+        // There is no end mark: a field that is not there may still come.
+        chooseFields(field, byName(parseLegacyVtk(await bytes.read(0, bytes.size)).arrays), 'vtk.field');
         return undefined;
       } catch (error) {
         return messageOf(error);

@@ -47,9 +47,7 @@ export const chooseFields = <A extends NamedArray>(
   if (only === undefined) throw new CodecError('it holds no field');
   if (wanted === undefined) {
     if (another === undefined) return [{ array: only, component: undefined }];
-    throw new CodecError(`it holds several fields: ${listOf(available)}`, {
-      hint: `name one with ${option}`,
-    });
+    throw new CodecError(`it holds several fields: ${listOf(available)}; name one with the option ${option}`);
   }
   const names = typeof wanted === 'string' ? [wanted] : wanted;
   return names.map((name) => {
@@ -58,9 +56,7 @@ export const chooseFields = <A extends NamedArray>(
     const [, base, digits] = /^(.+)\.(\d+)$/.exec(name) ?? [];
     const array = available.find((candidate) => candidate.name === base);
     if (array === undefined || Number(digits) >= array.components)
-      throw new CodecError(`it holds no field "${name}", but ${listOf(available)}`, {
-        hint: `set ${option}`,
-      });
+      throw new CodecError(`it holds no field "${name}", but ${listOf(available)} (option ${option})`);
     return { array, component: Number(digits) };
   });
 };
