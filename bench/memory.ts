@@ -8,15 +8,17 @@ import { createRunner, type StateHandles } from '../src/forecaster/programs.js';
 import { debiases, SLOTS, slotName, trainSpecs, trainStep } from '../src/training/train-step.js';
 import type { BenchOptions, Result, Row } from './table.js';
 
-const [STEPS, ROLL_OUTS, ENGINES, PROGRAMS] = [2000, 20_000, 50, 200];
-/** Each part has this many windows, and each the smallest resident set in it. The first third, where caches fill, does not count. */
+const [STEPS, ROLL_OUTS, ENGINES, PROGRAMS] = [8000, 40_000, 50, 1000];
+/** Each part has this many windows, and each the smallest resident set in it. The first half, where heaps and caches fill, does not count. */
 const WINDOWS = 40;
 // Garbage would look like growth for thousands of runs. This thread's is collected at the end of each window; the engine's
 // thread collects all of it whenever it collects any.
 setFlagsFromString('--gc-global');
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
-const WARM_UP = 1 / 3;
+const WARM_UP = 1 / 2;
+/** Bytes in all that are no growth: an allocator takes memory in pieces. */
+const PIECE = 1e6;
 
 /** Small, so that it takes minutes: what leaks with each run does so at any size. */
 const settings = settingsSchema.parse({
@@ -77,6 +79,7 @@ const watch = async (what: string, count: number, work: () => Promise<void>): Pr
   }
   const first = Math.round(resident.length * WARM_UP);
   const line = lineThrough(resident.slice(first), spacing);
+  const isFlat = line.slope <= 2 * line.error || line.slope * count * (1 - WARM_UP) < PIECE;
   const row: Row = [
     what,
     {
@@ -85,7 +88,7 @@ const watch = async (what: string, count: number, work: () => Promise<void>): Pr
       'RSS MB': (resident.at(-1) as number) / 1e6,
       'bytes a run': line.slope.toFixed(0),
       '+-': line.error.toFixed(0),
-      verdict: line.slope <= 2 * line.error ? 'flat within noise' : 'grows',
+      verdict: isFlat ? 'flat within noise' : 'grows',
       threads: `${alive[first] ?? '-'} -> ${alive.at(-1) ?? '-'}`,
     },
   ];
