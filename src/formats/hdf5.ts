@@ -27,7 +27,7 @@ export type Hdf5Answer =
   | { readonly fields: readonly Dimensions[]; readonly data: readonly Float32Array[] };
 
 /** Milliseconds after which a file is taken for one that makes the library run in circles. */
-const PATIENCE = 30_000;
+const PATIENCE = 15_000;
 /** Milliseconds without a request after which the thread and its memory are given up. */
 const IDLE = 60_000;
 
