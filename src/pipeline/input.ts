@@ -43,9 +43,9 @@ export interface Codecs {
  * @throws PluginError for an option that is wrong, or of a codec that there is not
  */
 export const openCodecs = async (channels: number, options: CodecOptions = {}): Promise<Codecs> => {
-  const all = (await createCodecs(options)).map(({ decode, stack, ...codec }): Codec => ({
+  const all = (await createCodecs(options)).map(({ stack, ...codec }): Codec => ({
     ...codec,
-    decode: async (bytes, signal) => toChannels(await decode(bytes, signal), channels),
+    decode: async (bytes, signal) => toChannels(await codec.decode(bytes, signal), channels),
     ...(stack !== undefined && {
       stack: {
         count: (bytes) => stack.count(bytes),

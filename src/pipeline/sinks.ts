@@ -6,7 +6,6 @@ import { openedWhenPossible } from './delivery.js';
 import { UsageError } from './errors.js';
 import { isPath, createPlugin } from './registry.js';
 
-
 /** Short and fit for a folder: `as`, or what the name of a package or file ends in. Second ones of a name are numbered. */
 export const sinkNames = (sinks: AttachConfig['sinks']): string[] => {
   const taken = new Set<string>();

@@ -38,9 +38,9 @@ test('paths in a file are relative to it, names are not paths', async () => {
     out: join(folder, '../out'),
     forecaster: 'dendrite',
   });
-  expect(config.sinks).toEqual([
-    { name: 'jsonl', options: {}, required: true },
-    { name: join(folder, 'my.mjs'), options: {}, required: false },
+  expect(config.sinks).toMatchObject([
+    { name: 'jsonl', options: {}, policy: 'block' },
+    { name: join(folder, 'my.mjs'), options: {}, policy: 'drop_oldest', required: false },
   ]);
 });
 
