@@ -39,8 +39,8 @@ const FORMATS: Readonly<Record<string, string>> = {
 };
 /** Every bit of a frame in these is under a checksum. */
 const CHECKED = new Set(['png', 'npz']);
-/** Milliseconds after which a file counts as one that hangs its reader. */
-const HANGS = 20_000;
+/** Milliseconds after which a file counts as one that hangs its reader: it is validated, counted and read, and HDF5 is given up after 15 s each time. */
+const HANGS = 50_000;
 
 interface Golden {
   readonly file?: string;
