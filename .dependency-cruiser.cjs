@@ -2,7 +2,7 @@
 
 /** The API that plugins are written against. */
 const contracts =
-  '^src/(pipeline/(errors|frame|forecast|plugin|run|config)|forecaster/network|engine/types)\\.ts$';
+  '^src/(pipeline/(errors|frame|forecast|run|plugins/plugin|config/config)|forecaster/network|engine/types)\\.ts$';
 const runtimes =
   '(^|/)node_modules/(onnxruntime-|@tensorflow/tfjs(/|-backend|-node|-layers|-data|-converter))';
 
@@ -18,9 +18,9 @@ module.exports = {
     {
       name: 'only-the-registry-names-plugins',
       comment:
-        'Plugins are found by kind and name: use loadPlugin or createPlugin of src/pipeline/registry.ts.',
+        'Plugins are found by kind and name: use loadPlugin or createPlugin of src/pipeline/plugins/registry.ts.',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/pipeline/registry\\.ts$' },
+      from: { path: '^src/', pathNot: '^src/pipeline/plugins/registry\\.ts$' },
       to: { path: '^plugins/' },
     },
     {
@@ -37,7 +37,7 @@ module.exports = {
       severity: 'error',
       from: { path: '^plugins/' },
       to: {
-        path: '^src/(stages|cli|training)/|^src/engine/(?!types)|^src/pipeline/(runner|registry|ledger|load-config|forecast-once)',
+        path: '^src/(stages|cli|training)/|^src/engine/(?!types)|^src/pipeline/(runner|ledger/|plugins/registry|config/load-config|forecast-once)',
       },
     },
     {

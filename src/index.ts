@@ -9,7 +9,7 @@ export {
   defineSink,
   defineSource,
   PLUGIN_API,
-} from './pipeline/plugin.js';
+} from './pipeline/plugins/plugin.js';
 export type {
   ByteSource,
   Codec,
@@ -24,7 +24,7 @@ export type {
   SourceContext,
   Stack,
   StackCodec,
-} from './pipeline/plugin.js';
+} from './pipeline/plugins/plugin.js';
 export type {
   Boundary,
   Decoder,
@@ -54,20 +54,20 @@ export {
   StateError,
   UsageError,
 } from './pipeline/errors.js';
-export { attachSchema } from './pipeline/config.js';
-export type { AttachConfig } from './pipeline/config.js';
-export { loadConfig } from './pipeline/load-config.js';
+export { attachSchema } from './pipeline/config/config.js';
+export type { AttachConfig } from './pipeline/config/config.js';
+export { loadConfig } from './pipeline/config/load-config.js';
 export {
   builtInNames,
   codecForExtension,
   createPlugin,
   listPlugins,
   loadPlugin,
-} from './pipeline/registry.js';
-export type { PluginInfo } from './pipeline/registry.js';
-export type { OptionInfo } from './pipeline/options.js';
+} from './pipeline/plugins/registry.js';
+export type { PluginInfo } from './pipeline/plugins/registry.js';
+export type { OptionInfo } from './pipeline/config/options.js';
 export type { Outcome, Run, RunEvent, Summary } from './pipeline/run.js';
 export { attach } from './pipeline/runner.js';
 export { forecastOnce } from './pipeline/forecast-once.js';
-export { writePicture } from './pipeline/picture.js';
-export type { Picture } from './pipeline/picture.js';
+export { writePicture } from './pipeline/images/picture.js';
+export type { Picture } from './pipeline/images/picture.js';

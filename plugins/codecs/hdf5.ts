@@ -7,8 +7,8 @@ import { joinChannels } from '../../src/formats/fields.js';
 import { askHdf5, superblockOf } from '../../src/formats/hdf5.js';
 import { onlyReads, oneOf, requireItem } from '../../src/formats/stacks.js';
 import { CodecError, messageOf } from '../../src/pipeline/errors.js';
-import { defineCodec } from '../../src/pipeline/plugin.js';
-import type { ByteSource } from '../../src/pipeline/plugin.js';
+import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
+import type { ByteSource } from '../../src/pipeline/plugins/plugin.js';
 
 /**
  * Datasets of HDF5 files, NeXus among them, read by the HDF5 library in a thread of its own. The first axis of a dataset

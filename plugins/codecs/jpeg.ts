@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { onlyReads } from '../../src/formats/stacks.js';
 import { bytesOf } from '../../src/pipeline/bytes.js';
 import { CodecError } from '../../src/pipeline/errors.js';
-import { defineCodec } from '../../src/pipeline/plugin.js';
-import type { ByteSource, Incomplete } from '../../src/pipeline/plugin.js';
-import { decodeRaster } from '../../src/pipeline/raster.js';
+import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
+import type { ByteSource, Incomplete } from '../../src/pipeline/plugins/plugin.js';
+import { decodeRaster } from '../../src/pipeline/images/raster.js';
 
 /** JPEG, grey or colour, 8 bits. It is lossy and has no checksum: read for the cameras that write nothing else. */
 export const jpeg = defineCodec({

@@ -5,9 +5,9 @@ import { oneOf, requireItem } from '../../src/formats/stacks.js';
 import { CodecError } from '../../src/pipeline/errors.js';
 import type { FrameShape } from '../../src/pipeline/frame.js';
 import { describeShape, sizeOf } from '../../src/pipeline/frame.js';
-import { defineCodec } from '../../src/pipeline/plugin.js';
-import type { ByteSource } from '../../src/pipeline/plugin.js';
-import { littleEndian, samplesOf } from '../../src/pipeline/raster.js';
+import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
+import type { ByteSource } from '../../src/pipeline/plugins/plugin.js';
+import { littleEndian, samplesOf } from '../../src/pipeline/images/raster.js';
 
 /** MRC2014 images and movies (https://www.ccpem.ac.uk/mrc-format/mrc2014): sections are frames, rows in the file's order. */
 export const mrc = defineCodec({

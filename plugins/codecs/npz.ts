@@ -9,9 +9,9 @@ import { readMember, readZip } from '../../src/formats/zip.js';
 import { bytesOf } from '../../src/pipeline/bytes.js';
 import { CodecError, messageOf } from '../../src/pipeline/errors.js';
 import { sizeOf } from '../../src/pipeline/frame.js';
-import { defineCodec } from '../../src/pipeline/plugin.js';
-import type { ByteSource } from '../../src/pipeline/plugin.js';
-import { MAX_PIXELS } from '../../src/pipeline/raster.js';
+import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
+import type { ByteSource } from '../../src/pipeline/plugins/plugin.js';
+import { MAX_PIXELS } from '../../src/pipeline/images/raster.js';
 
 /**
  * NumPy's `.npz` (savez and savez_compressed): named arrays in a ZIP archive, one of them, or several as channels. Every

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { bytesOf } from '../../src/pipeline/bytes.js';
 import { CodecError } from '../../src/pipeline/errors.js';
-import { defineCodec } from '../../src/pipeline/plugin.js';
-import type { ByteSource, Incomplete } from '../../src/pipeline/plugin.js';
-import { decodeRaster, rasterOf } from '../../src/pipeline/raster.js';
+import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
+import type { ByteSource, Incomplete } from '../../src/pipeline/plugins/plugin.js';
+import { decodeRaster, rasterOf } from '../../src/pipeline/images/raster.js';
 
 const SIGNATURE = Buffer.from('89504e470d0a1a0a', 'hex');
 /** Bytes of a chunk beside its data: length, type, CRC. */

@@ -4,9 +4,9 @@ import { numberType, readNumbers } from '../../src/formats/numbers.js';
 import { oneOf, requireItem } from '../../src/formats/stacks.js';
 import { CodecError } from '../../src/pipeline/errors.js';
 import { describeShape } from '../../src/pipeline/frame.js';
-import { defineCodec } from '../../src/pipeline/plugin.js';
-import type { Codec } from '../../src/pipeline/plugin.js';
-import { littleEndian, samplesOf } from '../../src/pipeline/raster.js';
+import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
+import type { Codec } from '../../src/pipeline/plugins/plugin.js';
+import { littleEndian, samplesOf } from '../../src/pipeline/images/raster.js';
 
 const TYPES = {
   uint8: 'u1',

@@ -3,12 +3,12 @@ import { deflate } from 'node:zlib';
 import { z } from 'zod';
 import { oneOf, requireItem } from '../../src/formats/stacks.js';
 import { CodecError } from '../../src/pipeline/errors.js';
-import { defineCodec } from '../../src/pipeline/plugin.js';
+import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
 import type { Field } from '../../src/pipeline/frame.js';
-import { decodeRaster, littleEndian, samplesOf } from '../../src/pipeline/raster.js';
-import type { ByteSource } from '../../src/pipeline/plugin.js';
-import { extractImage, readDescription, readDirectories } from '../../src/pipeline/tiff-structure.js';
-import type { TiffImage, TiffStructure } from '../../src/pipeline/tiff-structure.js';
+import { decodeRaster, littleEndian, samplesOf } from '../../src/pipeline/images/raster.js';
+import type { ByteSource } from '../../src/pipeline/plugins/plugin.js';
+import { extractImage, readDescription, readDirectories } from '../../src/formats/tiff-structure.js';
+import type { TiffImage, TiffStructure } from '../../src/formats/tiff-structure.js';
 
 const place = z.number().int().nonnegative();
 

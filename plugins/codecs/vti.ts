@@ -6,8 +6,8 @@ import { parseVtkXml, readXmlArray } from '../../src/formats/vtk-xml.js';
 import { CodecError, messageOf } from '../../src/pipeline/errors.js';
 import type { Field } from '../../src/pipeline/frame.js';
 import { describeShape, sizeOf } from '../../src/pipeline/frame.js';
-import { defineCodec } from '../../src/pipeline/plugin.js';
-import { littleEndian, samplesOf } from '../../src/pipeline/raster.js';
+import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
+import { littleEndian, samplesOf } from '../../src/pipeline/images/raster.js';
 
 /** VTK image data in XML: fields at points or cells of a uniform grid of one layer; row 0 is the least y. */
 export const vti = defineCodec({

@@ -5,7 +5,7 @@ import { onlyReads } from '../../src/formats/stacks.js';
 import { parseLegacyVtk } from '../../src/formats/vtk-legacy.js';
 import { byName, parseNumbers, planeOf } from '../../src/formats/vtk-values.js';
 import { CodecError, messageOf } from '../../src/pipeline/errors.js';
-import { defineCodec } from '../../src/pipeline/plugin.js';
+import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
 
 /** Legacy VTK files of image data, text or binary, one layer thick; row 0 is the least y. */
 export const vtk = defineCodec({

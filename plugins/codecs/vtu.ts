@@ -5,7 +5,7 @@ import { requireSize } from '../../src/formats/vtk-values.js';
 import type { XmlArray, XmlPiece } from '../../src/formats/vtk-xml.js';
 import { parseVtkXml, readXmlArray } from '../../src/formats/vtk-xml.js';
 import { CodecError, messageOf } from '../../src/pipeline/errors.js';
-import { defineCodec } from '../../src/pipeline/plugin.js';
+import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
 
 /**
  * VTK unstructured grids whose points lie on a regular one, in whatever order and however often, as deal.II and

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { bytesOf } from '../../src/pipeline/bytes.js';
 import { CodecError } from '../../src/pipeline/errors.js';
-import { defineCodec } from '../../src/pipeline/plugin.js';
-import type { ByteSource, Incomplete } from '../../src/pipeline/plugin.js';
-import { decodeRaster, rasterOf } from '../../src/pipeline/raster.js';
+import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
+import type { ByteSource, Incomplete } from '../../src/pipeline/plugins/plugin.js';
+import { decodeRaster, rasterOf } from '../../src/pipeline/images/raster.js';
 
 /** WebP stills, lossy or lossless, 8 bits; written lossless. There is no checksum in the format. */
 export const webp = defineCodec({

@@ -10,7 +10,7 @@ import {
   weight,
 } from '../../src/forecaster/layers.js';
 import { checkOutput, nextFrame, outputChannels, outputOptions } from '../../src/forecaster/outputs.js';
-import { defineDecoder } from '../../src/pipeline/plugin.js';
+import { defineDecoder } from '../../src/pipeline/plugins/plugin.js';
 
 /**
  * Latent, enlarged and joined with the encoder's skip, to the change of the frame: the decoder predicts what is added

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { biasSpec, channelsToPixels, convolve, filterSpec, weight } from '../../src/forecaster/layers.js';
 import { checkOutput, nextFrame, outputChannels, outputOptions } from '../../src/forecaster/outputs.js';
-import { defineDecoder } from '../../src/pipeline/plugin.js';
+import { defineDecoder } from '../../src/pipeline/plugins/plugin.js';
 
 /**
  * One convolution from the latent to a block of pixels for each latent pixel, as the head of E3D-LSTM (Wang et al., ICLR

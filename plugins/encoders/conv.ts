@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { activate, biasSpec, convolve, filterSpec, weight } from '../../src/forecaster/layers.js';
-import { defineEncoder } from '../../src/pipeline/plugin.js';
+import { defineEncoder } from '../../src/pipeline/plugins/plugin.js';
 
 /**
  * Two strided 3x3 convolutions from the frame and its velocity to a latent at a quarter of the resolution.

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { biasSpec, convolve, filterSpec, pixelsToChannels, weight } from '../../src/forecaster/layers.js';
-import { defineEncoder } from '../../src/pipeline/plugin.js';
+import { defineEncoder } from '../../src/pipeline/plugins/plugin.js';
 
 /**
  * Blocks of p x p pixels become the channels of one latent pixel, as in E3D-LSTM (Wang et al., ICLR 2019) and vision

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { biasSpec, convolve, filterSpec, weight } from '../../src/forecaster/layers.js';
-import { definePredictor } from '../../src/pipeline/plugin.js';
+import { definePredictor } from '../../src/pipeline/plugins/plugin.js';
 
 /**
  * Stacked convolutional LSTMs (Shi et al., NeurIPS 2015, eq. 3, without peepholes): per layer, with * a convolution,

@@ -10,7 +10,7 @@ import {
   weight,
 } from '../../src/forecaster/layers.js';
 import type { ParamSpec } from '../../src/forecaster/network.js';
-import { definePredictor } from '../../src/pipeline/plugin.js';
+import { definePredictor } from '../../src/pipeline/plugins/plugin.js';
 
 /** Widening of the inverted bottleneck. */
 const WIDER = 4;

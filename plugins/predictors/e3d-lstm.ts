@@ -3,7 +3,7 @@ import type { Tensor, Tensor3D, Tensor4D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { biasSpec, convolve, weight } from '../../src/forecaster/layers.js';
 import type { Boundary, Params, ParamSpec } from '../../src/forecaster/network.js';
-import { definePredictor } from '../../src/pipeline/plugin.js';
+import { definePredictor } from '../../src/pipeline/plugins/plugin.js';
 
 /**
  * A window of two frames, [2N, h, w, C]: N frames before, then the N current ones. As a state it is [N, h, w, 2C], so that

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
 import { biasSpec, convolve, filterSpec, silu, weight } from '../../src/forecaster/layers.js';
 import type { ParamSpec } from '../../src/forecaster/network.js';
-import { definePredictor } from '../../src/pipeline/plugin.js';
+import { definePredictor } from '../../src/pipeline/plugins/plugin.js';
 
 /**
  * An isotropic residual network (He et al. 2016, pre-activation, without normalisation): every block adds

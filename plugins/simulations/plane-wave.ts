@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { defineSimulation } from '../../src/pipeline/plugin.js';
+import { defineSimulation } from '../../src/pipeline/plugins/plugin.js';
 import { streamSeed, uniformNumbers } from '../../src/pipeline/random.js';
 
 const options = z.strictObject({

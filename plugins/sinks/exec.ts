@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
-import type { Delivery } from '../../src/pipeline/delivery.js';
+import type { Delivery } from '../../src/pipeline/delivery/delivery.js';
 import { messageOf, SinkError } from '../../src/pipeline/errors.js';
-import { jsonMessage, keyOf, leadsToSend } from '../../src/pipeline/forecast-message.js';
-import { defineSink } from '../../src/pipeline/plugin.js';
-import { messageOptions, timeoutOption } from '../../src/pipeline/sink-options.js';
+import { jsonMessage, keyOf, leadsToSend } from '../../src/pipeline/delivery/forecast-message.js';
+import { defineSink } from '../../src/pipeline/plugins/plugin.js';
+import { messageOptions, timeoutOption } from '../../src/pipeline/delivery/sink-options.js';
 
 /** A child may take so long to end after its standard input was closed, and after SIGTERM. */
 const GRACE_MS = 5_000;

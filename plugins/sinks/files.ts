@@ -5,12 +5,12 @@ import { z } from 'zod';
 import { temporaryName, writeAtomically } from '../../src/pipeline/atomic.js';
 import { codeOf, SinkError } from '../../src/pipeline/errors.js';
 import type { Forecast, Normalisation } from '../../src/pipeline/forecast.js';
-import { chosenLeads, frameOf, framesOf } from '../../src/pipeline/forecast-message.js';
+import { chosenLeads, frameOf, framesOf } from '../../src/pipeline/delivery/forecast-message.js';
 import type { Field } from '../../src/pipeline/frame.js';
-import { KEEP_PATTERN, keptForecasts, parseKeep } from '../../src/pipeline/kept-forecasts.js';
-import { forecastPath, leadName, type LayerName } from '../../src/pipeline/layout.js';
-import { defineSink } from '../../src/pipeline/plugin.js';
-import { zarrFiles } from '../../src/pipeline/zarr-files.js';
+import { KEEP_PATTERN, keptForecasts, parseKeep } from '../../src/pipeline/delivery/kept-forecasts.js';
+import { forecastPath, leadName, type LayerName } from '../../src/pipeline/delivery/layout.js';
+import { defineSink } from '../../src/pipeline/plugins/plugin.js';
+import { zarrFiles } from '../../src/pipeline/delivery/zarr-files.js';
 
 const lead = z.number().int().positive();
 

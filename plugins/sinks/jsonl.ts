@@ -2,8 +2,8 @@ import type { FileHandle } from 'node:fs/promises';
 import { mkdir, open, readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { forecastLine } from '../../src/pipeline/forecast-message.js';
-import { defineSink } from '../../src/pipeline/plugin.js';
+import { forecastLine } from '../../src/pipeline/delivery/forecast-message.js';
+import { defineSink } from '../../src/pipeline/plugins/plugin.js';
 
 /** One line of JSON for each forecast in `forecasts.jsonl`, and for each score in `scores.jsonl`; see docs/output.md. */
 export const jsonl = defineSink({

@@ -1,11 +1,11 @@
 import type { MqttClient } from 'mqtt';
 import { z } from 'zod';
-import type { Delivery } from '../../src/pipeline/delivery.js';
+import type { Delivery } from '../../src/pipeline/delivery/delivery.js';
 import { messageOf, SinkError } from '../../src/pipeline/errors.js';
-import { filledIn, jsonMessage, leadsToSend } from '../../src/pipeline/forecast-message.js';
-import { defineSink } from '../../src/pipeline/plugin.js';
-import { secretFrom } from '../../src/pipeline/secret.js';
-import { messageOptions, secretOption, timeoutOption } from '../../src/pipeline/sink-options.js';
+import { filledIn, jsonMessage, leadsToSend } from '../../src/pipeline/delivery/forecast-message.js';
+import { defineSink } from '../../src/pipeline/plugins/plugin.js';
+import { secretFrom } from '../../src/pipeline/delivery/secret.js';
+import { messageOptions, secretOption, timeoutOption } from '../../src/pipeline/delivery/sink-options.js';
 
 /** MQTT 5 reason codes (section 2.4 of the standard) that stay what they are: invalid topic, too large, bad payload. */
 const FOR_GOOD = new Set([144, 149, 153]);

@@ -1,12 +1,12 @@
 import type { JetStreamClient } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { z } from 'zod';
-import type { Delivery } from '../../src/pipeline/delivery.js';
+import type { Delivery } from '../../src/pipeline/delivery/delivery.js';
 import { messageOf, SinkError } from '../../src/pipeline/errors.js';
-import { filledIn, jsonMessage, keyOf, leadsToSend } from '../../src/pipeline/forecast-message.js';
-import { defineSink } from '../../src/pipeline/plugin.js';
-import { secretFrom } from '../../src/pipeline/secret.js';
-import { messageOptions, secretOption, timeoutOption } from '../../src/pipeline/sink-options.js';
+import { filledIn, jsonMessage, keyOf, leadsToSend } from '../../src/pipeline/delivery/forecast-message.js';
+import { defineSink } from '../../src/pipeline/plugins/plugin.js';
+import { secretFrom } from '../../src/pipeline/delivery/secret.js';
+import { messageOptions, secretOption, timeoutOption } from '../../src/pipeline/delivery/sink-options.js';
 
 /** Each forecast and score as a message in a JetStream stream; docs/sinks.md has what arrives. */
 export const nats = defineSink({

@@ -1,12 +1,17 @@
 import { spawn } from 'node:child_process';
 import { z } from 'zod';
 import { messageOf, SinkError } from '../../src/pipeline/errors.js';
-import { frameOf, jsonMessage, leadsToSend } from '../../src/pipeline/forecast-message.js';
+import { frameOf, jsonMessage, leadsToSend } from '../../src/pipeline/delivery/forecast-message.js';
 import type { Forecast } from '../../src/pipeline/forecast.js';
-import { defineSink } from '../../src/pipeline/plugin.js';
-import { postJson } from '../../src/pipeline/post-json.js';
-import { secretFrom } from '../../src/pipeline/secret.js';
-import { httpUrl, messageOptions, secretOption, timeoutOption } from '../../src/pipeline/sink-options.js';
+import { defineSink } from '../../src/pipeline/plugins/plugin.js';
+import { postJson } from '../../src/pipeline/delivery/post-json.js';
+import { secretFrom } from '../../src/pipeline/delivery/secret.js';
+import {
+  httpUrl,
+  messageOptions,
+  secretOption,
+  timeoutOption,
+} from '../../src/pipeline/delivery/sink-options.js';
 
 const conditionSchema = z
   .strictObject({

@@ -1,10 +1,15 @@
 import { z } from 'zod';
-import type { Delivery } from '../../src/pipeline/delivery.js';
-import { jsonMessage, keyOf, leadsToSend } from '../../src/pipeline/forecast-message.js';
-import { defineSink } from '../../src/pipeline/plugin.js';
-import { postJson } from '../../src/pipeline/post-json.js';
-import { secretFrom } from '../../src/pipeline/secret.js';
-import { httpUrl, messageOptions, secretOption, timeoutOption } from '../../src/pipeline/sink-options.js';
+import type { Delivery } from '../../src/pipeline/delivery/delivery.js';
+import { jsonMessage, keyOf, leadsToSend } from '../../src/pipeline/delivery/forecast-message.js';
+import { defineSink } from '../../src/pipeline/plugins/plugin.js';
+import { postJson } from '../../src/pipeline/delivery/post-json.js';
+import { secretFrom } from '../../src/pipeline/delivery/secret.js';
+import {
+  httpUrl,
+  messageOptions,
+  secretOption,
+  timeoutOption,
+} from '../../src/pipeline/delivery/sink-options.js';
 
 /** Each forecast and score as a signed HTTP POST of JSON; docs/sinks.md has what arrives. */
 export const webhook = defineSink({

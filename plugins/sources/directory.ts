@@ -7,7 +7,7 @@ import { Observable } from 'rxjs';
 import { z } from 'zod';
 import { StartupError, codeOf, messageOf } from '../../src/pipeline/errors.js';
 import type { Entry } from '../../src/pipeline/frame.js';
-import { defineSource } from '../../src/pipeline/plugin.js';
+import { defineSource } from '../../src/pipeline/plugins/plugin.js';
 
 /**
  * A folder that frames are written into, one file each; folders below it are series of their own. The frame's number is

@@ -1,10 +1,10 @@
 import type { Argv } from 'yargs';
-import { attachSchema } from '../pipeline/config.js';
-import type { AttachConfig } from '../pipeline/config.js';
+import { attachSchema } from '../pipeline/config/config.js';
+import type { AttachConfig } from '../pipeline/config/config.js';
 import { UsageError } from '../pipeline/errors.js';
-import { loadConfig } from '../pipeline/load-config.js';
-import { optionsOf } from '../pipeline/options.js';
-import { builtInNames } from '../pipeline/registry.js';
+import { loadConfig } from '../pipeline/config/load-config.js';
+import { optionsOf } from '../pipeline/config/options.js';
+import { builtInNames } from '../pipeline/plugins/registry.js';
 import type { Args, Command } from './command.js';
 import { declareOptions, given, parseSetting, text, texts } from './command.js';
 import { follow, followedLines } from './follow.js';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { attachSchema } from '../pipeline/config.js';
-import { optionsOf } from '../pipeline/options.js';
+import { attachSchema } from '../pipeline/config/config.js';
+import { optionsOf } from '../pipeline/config/options.js';
 import type { Command } from './command.js';
 import { declareOptions, given, parseFlags, texts } from './command.js';
 import { declareHeldOut, heldOutShape } from './evaluate.js';

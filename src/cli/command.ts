@@ -2,8 +2,8 @@ import { parse } from 'yaml';
 import type { Argv } from 'yargs';
 import type { z } from 'zod';
 import { UsageError, messageOf } from '../pipeline/errors.js';
-import { explain, kebab } from '../pipeline/options.js';
-import type { OptionInfo } from '../pipeline/options.js';
+import { explain, kebab } from '../pipeline/config/options.js';
+import type { OptionInfo } from '../pipeline/config/options.js';
 import type { Ui } from './ui.js';
 
 /** What yargs parsed: positionals and options by camelCase name, undefined where not given. */

@@ -1,8 +1,8 @@
 import { join, resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { z } from 'zod';
-import { attachSchema } from '../pipeline/config.js';
-import { optionsOf } from '../pipeline/options.js';
+import { attachSchema } from '../pipeline/config/config.js';
+import { optionsOf } from '../pipeline/config/options.js';
 import type { Evaluation } from '../evaluation/evaluate.js';
 import type { Command } from './command.js';
 import { declareOptions, given, parseFlags, texts } from './command.js';

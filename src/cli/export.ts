@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { writeAtomically } from '../pipeline/atomic.js';
 import { messageOf, StartupError } from '../pipeline/errors.js';
-import { optionsOf } from '../pipeline/options.js';
+import { optionsOf } from '../pipeline/config/options.js';
 import type { Command } from './command.js';
 import { declareOptions, given, parseFlags } from './command.js';
 

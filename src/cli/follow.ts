@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { AttachConfig } from '../pipeline/config.js';
+import type { AttachConfig } from '../pipeline/config/config.js';
 import type { DeliveryCounts, Outcome, RunEvent, Summary } from '../pipeline/run.js';
 import { onStopSignal } from './signals.js';
 import { createSkillTally } from './skill.js';

@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { writeAtomically } from '../pipeline/atomic.js';
 import { UsageError, codeOf } from '../pipeline/errors.js';
 import type { FrameShape, SampleType } from '../pipeline/frame.js';
-import type { Codec } from '../pipeline/plugin.js';
+import type { Codec } from '../pipeline/plugins/plugin.js';
 
 /** How frames are put on disk. */
 export interface FrameFormat {

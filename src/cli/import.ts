@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { ForecasterError, MesocastError, messageOf, UsageError } from '../pipeline/errors.js';
-import { explain, optionsOf } from '../pipeline/options.js';
+import { explain, optionsOf } from '../pipeline/config/options.js';
 import type { Command } from './command.js';
 import { declareOptions, given, parseFlags } from './command.js';
 import { partOptions } from './train.js';

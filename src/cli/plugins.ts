@@ -1,9 +1,9 @@
 import { UsageError } from '../pipeline/errors.js';
-import type { OptionInfo } from '../pipeline/options.js';
-import { installedPlugins } from '../pipeline/installed-plugins.js';
-import type { Installed } from '../pipeline/installed-plugins.js';
-import { listPlugins } from '../pipeline/registry.js';
-import type { PluginInfo } from '../pipeline/registry.js';
+import type { OptionInfo } from '../pipeline/config/options.js';
+import { installedPlugins } from '../pipeline/plugins/installed-plugins.js';
+import type { Installed } from '../pipeline/plugins/installed-plugins.js';
+import { listPlugins } from '../pipeline/plugins/registry.js';
+import type { PluginInfo } from '../pipeline/plugins/registry.js';
 import type { Command } from './command.js';
 import { text } from './command.js';
 import { SCAFFOLDED, scaffold } from './scaffold.js';

@@ -1,5 +1,5 @@
 import { UsageError } from '../pipeline/errors.js';
-import { optionsOf } from '../pipeline/options.js';
+import { optionsOf } from '../pipeline/config/options.js';
 import type { Args, Command } from './command.js';
 import { declareOptions, given, parseFlags, parseSetting, texts } from './command.js';
 import { abortOnStopSignal } from './signals.js';

@@ -1,5 +1,5 @@
 import { UsageError } from '../pipeline/errors.js';
-import type { KnownRanges } from '../pipeline/normalisation.js';
+import type { KnownRanges } from '../pipeline/intake/normalisation.js';
 import { loadSeries, strided, type Series } from '../training/series.js';
 
 /** What of the series is forecast. */

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Named } from '../engine/types.js';
 import { codeOf, ForecasterError, MesocastError, messageOf } from '../pipeline/errors.js';
 import { writeAtomically } from '../pipeline/atomic.js';
-import { explain } from '../pipeline/options.js';
+import { explain } from '../pipeline/config/options.js';
 import { buildNetwork, settingsSchema, withWeights, type Forecaster } from './forecaster.js';
 import { networkParams } from './network-functions.js';
 import { readSafetensors, writeSafetensors, type Weight } from './safetensors.js';

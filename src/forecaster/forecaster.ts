@@ -5,7 +5,7 @@ import type { Named } from '../engine/types.js';
 import { ForecasterError, MesocastError, messageOf } from '../pipeline/errors.js';
 import type { ForecasterId } from '../pipeline/forecast.js';
 import { normalNumbers, uniformNumbers } from '../pipeline/random.js';
-import { createPlugin } from '../pipeline/registry.js';
+import { createPlugin } from '../pipeline/plugins/registry.js';
 import { networkParams, type Network } from './network-functions.js';
 import { onnxDecoder, onnxEncoder, onnxPredictor } from './onnx-stages.js';
 import { writeSafetensors, type Weight } from './safetensors.js';

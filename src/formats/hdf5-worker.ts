@@ -3,7 +3,7 @@ import { parentPort } from 'node:worker_threads';
 import { Dataset, ExternalLink, File, Group, ready } from 'h5wasm/node';
 import { messageOf } from '../pipeline/errors.js';
 import type { SampleType } from '../pipeline/frame.js';
-import { MAX_PIXELS } from '../pipeline/raster.js';
+import { MAX_PIXELS } from '../pipeline/images/raster.js';
 import type { Dimensions, Hdf5Answer, Hdf5Request } from './hdf5.js';
 
 /**

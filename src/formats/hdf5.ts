@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { CodecError, messageOf } from '../pipeline/errors.js';
 import type { SampleType } from '../pipeline/frame.js';
-import type { ByteSource, Incomplete } from '../pipeline/plugin.js';
+import type { ByteSource, Incomplete } from '../pipeline/plugins/plugin.js';
 
 export interface Hdf5Request {
   readonly path: string;

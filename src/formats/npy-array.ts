@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { CodecError } from '../pipeline/errors.js';
 import type { Field, FrameShape } from '../pipeline/frame.js';
 import { sizeOf } from '../pipeline/frame.js';
-import type { ByteSource } from '../pipeline/plugin.js';
+import type { ByteSource } from '../pipeline/plugins/plugin.js';
 import type { axesOption, Frames } from './axes.js';
 import { framesOf } from './axes.js';
 import type { NumberType } from './numbers.js';

@@ -1,6 +1,6 @@
 import { bytesOf } from '../pipeline/bytes.js';
 import { CodecError } from '../pipeline/errors.js';
-import type { Codec, StackCodec } from '../pipeline/plugin.js';
+import type { Codec, StackCodec } from '../pipeline/plugins/plugin.js';
 
 /** Validating and decoding a file as one frame, for formats that may hold several. */
 export const oneOf = (stack: StackCodec): Pick<Codec, 'validate' | 'decode' | 'stack'> => ({

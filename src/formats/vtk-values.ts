@@ -1,6 +1,6 @@
 import { CodecError } from '../pipeline/errors.js';
 import type { NamedArray } from './fields.js';
-import { MAX_PIXELS } from '../pipeline/raster.js';
+import { MAX_PIXELS } from '../pipeline/images/raster.js';
 
 /** @throws CodecError when so many values are no frame: what claims them must not cost memory */
 export const requireSize = (count: number): void => {

@@ -1,7 +1,7 @@
 import { promisify } from 'node:util';
 import { constants, crc32, createInflateRaw, inflateRaw } from 'node:zlib';
 import { CodecError, messageOf } from '../pipeline/errors.js';
-import type { ByteSource } from '../pipeline/plugin.js';
+import type { ByteSource } from '../pipeline/plugins/plugin.js';
 
 /** One file of an archive, as the central directory has it. */
 export interface ZipMember {

@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import type { ByteSource, Codec, Incomplete } from './plugin.js';
+import type { ByteSource, Codec, Incomplete } from './plugins/plugin.js';
 
 /** Bytes that are in memory already, as a validator reads them. */
 export const bytesOf = (buffer: Buffer): ByteSource => ({

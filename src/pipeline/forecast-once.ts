@@ -7,15 +7,15 @@ import { decode } from '../stages/decode.js';
 import { encode, type SeriesMemory } from '../stages/encode.js';
 import { predict } from '../stages/predict.js';
 import { intervalOf, loadForecasterSet } from '../uncertainty/forecaster-set.js';
-import type { AttachConfig } from './config.js';
-import { closeSinks, deliverTo, openSinks } from './delivery.js';
+import type { AttachConfig } from './config/config.js';
+import { closeSinks, deliverTo, openSinks } from './delivery/delivery.js';
 import { CodecError, codeOf, FrameError, messageOf, StartupError } from './errors.js';
 import type { Forecast } from './forecast.js';
-import { frameNumber } from './frame-number.js';
+import { frameNumber } from './intake/frame-number.js';
 import { describeShape, sameShape, type Frame } from './frame.js';
-import { toChannels } from './normalisation.js';
-import { codecExtensions, codecForExtension } from './registry.js';
-import { createSinks } from './sinks.js';
+import { toChannels } from './intake/normalisation.js';
+import { codecExtensions, codecForExtension } from './plugins/registry.js';
+import { createSinks } from './delivery/sinks.js';
 
 export type ForecastOnceOptions = Pick<
   AttachConfig,

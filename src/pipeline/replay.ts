@@ -3,15 +3,15 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { didYouMean } from './closest.js';
-import type { AttachConfig } from './config.js';
-import type { NamedSink } from './delivery.js';
-import { closeSinks, deliverTo, isRetryable, openSinks } from './delivery.js';
+import type { AttachConfig } from './config/config.js';
+import type { NamedSink } from './delivery/delivery.js';
+import { closeSinks, deliverTo, isRetryable, openSinks } from './delivery/delivery.js';
 import { codeOf, messageOf, StateError, UsageError } from './errors.js';
-import type { KeptDeliveries } from './kept-deliveries.js';
-import { deliveriesFolder, openSinkFolder } from './sink-queues.js';
-import type { SinksRecord } from './sinks.js';
-import { createSinks, sinkNames, sinksFile } from './sinks.js';
-import { openStateFolder } from './state-folder.js';
+import type { KeptDeliveries } from './delivery/kept-deliveries.js';
+import { deliveriesFolder, openSinkFolder } from './delivery/sink-queues.js';
+import type { SinksRecord } from './delivery/sinks.js';
+import { createSinks, sinkNames, sinksFile } from './delivery/sinks.js';
+import { openStateFolder } from './state/state-folder.js';
 
 export interface ReplayOptions {
   /** The output folder of a run, or its state folder. */

@@ -1,5 +1,5 @@
-import type { Ledger } from './ledger.js';
-import type { SinkQueue } from './sink-queue.js';
+import type { Ledger } from './ledger/ledger.js';
+import type { SinkQueue } from './delivery/sink-queue.js';
 import type { Outcome, Summary } from './run.js';
 
 /** Counts of this run, for its summary. */

@@ -4,7 +4,7 @@ import type { Engine, Handle } from '../engine/types.js';
 import { crop, fittedShape } from '../pipeline/fit.js';
 import type { Forecast, ForecasterId, Normalisation, Uncertainty } from '../pipeline/forecast.js';
 import { sizeOf, type Frame, type FrameShape } from '../pipeline/frame.js';
-import { denormalise } from '../pipeline/normalisation.js';
+import { denormalise } from '../pipeline/intake/normalisation.js';
 import type { Observation } from '../pipeline/run.js';
 import type { Predicted } from '../pipeline/in-flight.js';
 import { halfWidths, localOf, type Calibration } from '../uncertainty/calibration.js';

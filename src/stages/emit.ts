@@ -1,7 +1,7 @@
 import type { MonoTypeOperatorFunction } from 'rxjs';
 import { concatMap, defer, EMPTY, fromEvent, takeUntil } from 'rxjs';
-import type { Delivery } from '../pipeline/delivery.js';
-import type { SinkQueue } from '../pipeline/sink-queue.js';
+import type { Delivery } from '../pipeline/delivery/delivery.js';
+import type { SinkQueue } from '../pipeline/delivery/sink-queue.js';
 
 export interface EmitOptions<T> {
   readonly queues: readonly Pick<SinkQueue, 'offer'>[];

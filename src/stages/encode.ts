@@ -12,9 +12,9 @@ import {
   type Lane,
   type Segment,
   type Step,
-} from '../pipeline/lanes.js';
-import { fixNormalisation, normalise, type KnownRanges } from '../pipeline/normalisation.js';
-import { segmentOf, segmentsAt } from '../pipeline/segments.js';
+} from '../pipeline/state/lanes.js';
+import { fixNormalisation, normalise, type KnownRanges } from '../pipeline/intake/normalisation.js';
+import { segmentOf, segmentsAt } from '../pipeline/state/segments.js';
 import type { Batched, Encoded } from '../pipeline/in-flight.js';
 
 /** What the stage must remember beyond a crash, and where frames that went by can be had again. */

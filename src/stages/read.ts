@@ -4,14 +4,14 @@ import { extname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { OperatorFunction } from 'rxjs';
 import { Observable } from 'rxjs';
-import type { Credits } from '../pipeline/credits.js';
+import type { Credits } from '../pipeline/intake/credits.js';
 import { FrameError, MesocastError, codeOf, messageOf } from '../pipeline/errors.js';
 import type { Entry, Field, Frame, Revision } from '../pipeline/frame.js';
 import { describeShape, sameRevision, sameShape, sizeOf } from '../pipeline/frame.js';
-import type { Ledger } from '../pipeline/ledger.js';
-import type { Codec } from '../pipeline/plugin.js';
+import type { Ledger } from '../pipeline/ledger/ledger.js';
+import type { Codec } from '../pipeline/plugins/plugin.js';
 import type { Ready, RunContext } from '../pipeline/run.js';
-import { readItem } from '../pipeline/stacks.js';
+import { readItem } from '../pipeline/intake/stacks.js';
 
 export interface ReadOptions {
   /** Files that are read and decoded at once. */

@@ -5,12 +5,12 @@ import { rmse } from '../metrics/rmse.js';
 import { skillOf } from '../metrics/skill.js';
 import { ssim } from '../metrics/ssim.js';
 import { messageOf } from '../pipeline/errors.js';
-import type { LeadSlice } from '../pipeline/forecast-file.js';
+import type { LeadSlice } from '../pipeline/delivery/forecast-file.js';
 import type { LeadScore, Normalisation, Score } from '../pipeline/forecast.js';
 import type { Frame, FrameShape } from '../pipeline/frame.js';
 import { sameShape } from '../pipeline/frame.js';
-import type { ForecastRecord, Outstanding } from '../pipeline/outstanding.js';
-import { scoreOf } from '../pipeline/outstanding.js';
+import type { ForecastRecord, Outstanding } from '../pipeline/state/outstanding.js';
+import { scoreOf } from '../pipeline/state/outstanding.js';
 import type { Observation } from '../pipeline/run.js';
 import type { Trust } from '../pipeline/trust.js';
 

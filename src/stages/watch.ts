@@ -1,11 +1,11 @@
 import { Observable, from, lastValueFrom, mergeMap, toArray } from 'rxjs';
 import { messageOf } from '../pipeline/errors.js';
 import type { Entry } from '../pipeline/frame.js';
-import type { Ledger } from '../pipeline/ledger.js';
-import type { Incomplete, Source } from '../pipeline/plugin.js';
+import type { Ledger } from '../pipeline/ledger/ledger.js';
+import type { Incomplete, Source } from '../pipeline/plugins/plugin.js';
 import type { Ready, RunContext } from '../pipeline/run.js';
-import type { SeriesTracker } from '../pipeline/series-tracker.js';
-import { trackSeries } from '../pipeline/series-tracker.js';
+import type { SeriesTracker } from '../pipeline/intake/series-tracker.js';
+import { trackSeries } from '../pipeline/intake/series-tracker.js';
 
 export interface WatchOptions {
   /** The writer renames finished files into place: a file is taken as soon as its validator passes. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { bytesOf } from '../pipeline/bytes.js';
 import type { Field, FrameShape, SampleType } from '../pipeline/frame.js';
 import { sizeOf } from '../pipeline/frame.js';
-import type { Codec } from '../pipeline/plugin.js';
+import type { Codec } from '../pipeline/plugins/plugin.js';
 import { uniformNumbers } from '../pipeline/random.js';
 import type { ConformanceCase } from './conformance.js';
 

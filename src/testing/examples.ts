@@ -3,8 +3,8 @@ import { resolve } from 'node:path';
 import type { Forecast, Score } from '../pipeline/forecast.js';
 import type { Frame, FrameShape } from '../pipeline/frame.js';
 import { sizeOf } from '../pipeline/frame.js';
-import type { SinkContext } from '../pipeline/plugin.js';
-import { createPlugin } from '../pipeline/registry.js';
+import type { SinkContext } from '../pipeline/plugins/plugin.js';
+import { createPlugin } from '../pipeline/plugins/registry.js';
 
 /** An observed frame, number 10 * `position` of its series; values from `value(place in the frame)`. */
 export const exampleFrame = (

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import type { Forecast } from '../pipeline/forecast.js';
-import type { Sink, SinkContext } from '../pipeline/plugin.js';
+import type { Sink, SinkContext } from '../pipeline/plugins/plugin.js';
 import type { ConformanceCase } from './conformance.js';
 import { inFolder } from './conformance.js';
 import { exampleForecast, exampleFrame, exampleScore, sinkContext } from './examples.js';

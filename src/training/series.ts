@@ -3,9 +3,14 @@ import { basename, extname, join, relative, resolve } from 'node:path';
 import { CodecError, messageOf, StartupError, UsageError } from '../pipeline/errors.js';
 import type { Normalisation } from '../pipeline/forecast.js';
 import { describeShape, sameShape, type Field, type FrameShape } from '../pipeline/frame.js';
-import { frameNumber } from '../pipeline/frame-number.js';
-import { fixNormalisation, normalise, toChannels, type KnownRanges } from '../pipeline/normalisation.js';
-import { codecExtensions, codecForExtension, createPlugin } from '../pipeline/registry.js';
+import { frameNumber } from '../pipeline/intake/frame-number.js';
+import {
+  fixNormalisation,
+  normalise,
+  toChannels,
+  type KnownRanges,
+} from '../pipeline/intake/normalisation.js';
+import { codecExtensions, codecForExtension, createPlugin } from '../pipeline/plugins/registry.js';
 
 /** A whole sequence in memory, normalised. */
 export interface Series {

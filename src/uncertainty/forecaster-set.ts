@@ -9,7 +9,7 @@ import type { Runner } from '../forecaster/programs.js';
 import { writeAtomically } from '../pipeline/atomic.js';
 import { codeOf, ForecasterError, messageOf, UsageError } from '../pipeline/errors.js';
 import type { ForecasterId } from '../pipeline/forecast.js';
-import { explain } from '../pipeline/options.js';
+import { explain } from '../pipeline/config/options.js';
 import { calibrationSchema, LEVELS, type Calibration } from './calibration.js';
 import { createEnsembleRunner } from './ensemble.js';
 

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { codecForExtension, createPlugin } from '../../src/pipeline/registry.js';
+import { codecForExtension, createPlugin } from '../../src/pipeline/plugins/registry.js';
 import { mesocast } from '../support/cli.js';
 
 let folder: string;

@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { attachSchema } from '../../src/pipeline/config.js';
-import { optionsOf } from '../../src/pipeline/options.js';
+import { attachSchema } from '../../src/pipeline/config/config.js';
+import { optionsOf } from '../../src/pipeline/config/options.js';
 import { mesocast } from '../support/cli.js';
 
 const commands = [

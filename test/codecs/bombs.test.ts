@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { crc32, deflateRawSync, deflateSync } from 'node:zlib';
 import { bytesOf } from '../../src/pipeline/bytes.js';
-import { createPlugin } from '../../src/pipeline/registry.js';
+import { createPlugin } from '../../src/pipeline/plugins/registry.js';
 
 /** One deflated member of a ZIP archive that claims to expand to `size` bytes. */
 const zipOf = (name: string, content: Buffer, size: number): Buffer => {

@@ -7,8 +7,8 @@ import { encodeNpy, npy } from '../../plugins/codecs/npy.js';
 import { png } from '../../plugins/codecs/png.js';
 import { tiff } from '../../plugins/codecs/tiff.js';
 import { bytesOf, codecFor, validateFile } from '../../src/pipeline/bytes.js';
-import type { Codec } from '../../src/pipeline/plugin.js';
-import { createPlugin } from '../../src/pipeline/registry.js';
+import type { Codec } from '../../src/pipeline/plugins/plugin.js';
+import { createPlugin } from '../../src/pipeline/plugins/registry.js';
 import { codecConformance, sampleField } from '../support/codec-conformance.js';
 
 const codecs = {

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { bytesOf, withFileBytes } from '../../src/pipeline/bytes.js';
 import type { Field } from '../../src/pipeline/frame.js';
-import type { Codec } from '../../src/pipeline/plugin.js';
-import { createPlugin } from '../../src/pipeline/registry.js';
+import type { Codec } from '../../src/pipeline/plugins/plugin.js';
+import { createPlugin } from '../../src/pipeline/plugins/registry.js';
 
 interface Golden {
   readonly file: string;

@@ -8,7 +8,7 @@ import { onnxEngine, openEngine, type Engine } from '../../src/engine/index.js';
 import { tapeOf } from '../../src/engine/tensorflow/tape.js';
 import { findTensorflow } from '../../src/engine/tensorflow/engine.js';
 import { trace } from '../../src/engine/tracer.js';
-import { builtInNames } from '../../src/pipeline/registry.js';
+import { builtInNames } from '../../src/pipeline/plugins/registry.js';
 import { mesocast } from '../support/cli.js';
 import { relativeError, runOnce } from '../support/engine-compare.js';
 import { everyNetwork, trainingStepOf } from '../support/every-network.js';

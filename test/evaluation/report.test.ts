@@ -14,7 +14,7 @@ import { overSeries, quantile } from '../../src/evaluation/over-series.js';
 import { svgOf } from '../../src/evaluation/report/chart.js';
 import { writeReport } from '../../src/evaluation/report/write-report.js';
 import { forecastOnce } from '../../src/pipeline/forecast-once.js';
-import { attachSchema } from '../../src/pipeline/config.js';
+import { attachSchema } from '../../src/pipeline/config/config.js';
 import { putFrames, readNpy, saveTiny } from '../support/tiny.js';
 
 const [CONTEXT, HORIZON] = [4, 3];

@@ -7,7 +7,7 @@ import { openEngine } from '../../src/engine/index.js';
 import type { HostTensor } from '../../src/engine/types.js';
 import type { Boundary } from '../../src/forecaster/network.js';
 import { readSafetensors, type Weight } from '../../src/forecaster/safetensors.js';
-import { createPlugin } from '../../src/pipeline/registry.js';
+import { createPlugin } from '../../src/pipeline/plugins/registry.js';
 import { randomTensor, relativeError, runOnce } from '../support/engine-compare.js';
 
 const engine = await openEngine('cpu', 1);

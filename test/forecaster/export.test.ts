@@ -7,7 +7,7 @@ import ort from 'onnxruntime-node';
 import { fieldsOf, partsOf, stringOf } from '../../src/engine/onnx/fields.js';
 import type { Manifest } from '../../src/forecaster/export.js';
 import { saveForecaster } from '../../src/forecaster/folder.js';
-import { codecForExtension } from '../../src/pipeline/registry.js';
+import { codecForExtension } from '../../src/pipeline/plugins/registry.js';
 import { largestDifference } from '../support/forecast-with.js';
 import { mesocast } from '../support/cli.js';
 import { movingField, putFrames, readNpy, tinyForecaster } from '../support/tiny.js';

@@ -6,7 +6,7 @@ import { channelsToPixels, padBoundary, pixelsToChannels } from '../../src/forec
 import type { Boundary } from '../../src/forecaster/network.js';
 import type { Forecaster } from '../../src/forecaster/forecaster.js';
 import type { FrameShape } from '../../src/pipeline/frame.js';
-import { createPlugin } from '../../src/pipeline/registry.js';
+import { createPlugin } from '../../src/pipeline/plugins/registry.js';
 import { randomTensor, runOnce } from '../support/engine-compare.js';
 import { forecastWith, largestDifference } from '../support/forecast-with.js';
 import { movingField, tinyForecaster } from '../support/tiny.js';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { createCredits } from '../../src/pipeline/credits.js';
+import { createCredits } from '../../src/pipeline/intake/credits.js';
 
 const never = new AbortController().signal;
 /** Which of some promises are settled by now. */

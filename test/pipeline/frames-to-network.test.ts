@@ -3,8 +3,13 @@ import fc from 'fast-check';
 import { crop, fit, fittedShape } from '../../src/pipeline/fit.js';
 import type { FrameShape } from '../../src/pipeline/frame.js';
 import { sizeOf } from '../../src/pipeline/frame.js';
-import { denormalise, fixNormalisation, normalise, toChannels } from '../../src/pipeline/normalisation.js';
-import { segmentOf, segmentsAt } from '../../src/pipeline/segments.js';
+import {
+  denormalise,
+  fixNormalisation,
+  normalise,
+  toChannels,
+} from '../../src/pipeline/intake/normalisation.js';
+import { segmentOf, segmentsAt } from '../../src/pipeline/state/segments.js';
 import { forecastId } from '../../src/stages/decode.js';
 import { frameOf } from '../support/forecasts.js';
 

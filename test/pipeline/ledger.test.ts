@@ -5,8 +5,8 @@ import { mkdtemp, open, readdir, rm, stat, truncate, writeFile } from 'node:fs/p
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Ledger } from '../../src/pipeline/ledger.js';
-import { openLedger } from '../../src/pipeline/ledger.js';
+import type { Ledger } from '../../src/pipeline/ledger/ledger.js';
+import { openLedger } from '../../src/pipeline/ledger/ledger.js';
 import type { Entry } from '../../src/pipeline/frame.js';
 import { StateError } from '../../src/pipeline/errors.js';
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { UsageError } from '../../src/pipeline/errors.js';
-import { loadConfig } from '../../src/pipeline/load-config.js';
+import { loadConfig } from '../../src/pipeline/config/load-config.js';
 
 let folder: string;
 let file: string;

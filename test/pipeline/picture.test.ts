@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import sharp from 'sharp';
-import type { Picture } from '../../src/pipeline/picture.js';
-import { writePicture } from '../../src/pipeline/picture.js';
+import type { Picture } from '../../src/pipeline/images/picture.js';
+import { writePicture } from '../../src/pipeline/images/picture.js';
 
 let folder: string;
 beforeAll(async () => {

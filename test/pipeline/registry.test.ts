@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { PluginError } from '../../src/pipeline/errors.js';
-import { defineCodec } from '../../src/pipeline/plugin.js';
+import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
 import {
   builtInNames,
   codecExtensions,
@@ -14,7 +14,7 @@ import {
   listPlugins,
   loadPlugin,
   validOptions,
-} from '../../src/pipeline/registry.js';
+} from '../../src/pipeline/plugins/registry.js';
 
 let folder: string;
 const plugin = (api: number, kind: string, name: string): string =>

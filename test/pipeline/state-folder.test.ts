@@ -7,7 +7,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { StateError } from '../../src/pipeline/errors.js';
-import { openStateFolder } from '../../src/pipeline/state-folder.js';
+import { openStateFolder } from '../../src/pipeline/state/state-folder.js';
 
 let home: string;
 let folder: string;

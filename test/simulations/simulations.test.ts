@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { builtInNames, createPlugin } from '../../src/pipeline/registry.js';
+import { builtInNames, createPlugin } from '../../src/pipeline/plugins/registry.js';
 
 const framesOf = async (
   name: string,

@@ -5,7 +5,7 @@ import { connectAsync } from 'mqtt';
 import type { MqttClient } from 'mqtt';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { exampleForecast, exampleFrame, exampleScore } from '../../src/testing/examples.js';
-import { createPlugin } from '../../src/pipeline/registry.js';
+import { createPlugin } from '../../src/pipeline/plugins/registry.js';
 import { until } from '../support/runs.js';
 import type { Server } from '../support/servers.js';
 import { freePort, hasProgram, mosquitto, natsServer } from '../support/servers.js';

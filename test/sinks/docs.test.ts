@@ -3,9 +3,9 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { jsonMessage } from '../../src/pipeline/forecast-message.js';
-import { signatureOf } from '../../src/pipeline/post-json.js';
-import { builtInNames, createPlugin, loadPlugin } from '../../src/pipeline/registry.js';
+import { jsonMessage } from '../../src/pipeline/delivery/forecast-message.js';
+import { signatureOf } from '../../src/pipeline/delivery/post-json.js';
+import { builtInNames, createPlugin, loadPlugin } from '../../src/pipeline/plugins/registry.js';
 import { exampleForecast, exampleFrame } from '../../src/testing/examples.js';
 import { sinkContext } from '../support/sinks.js';
 

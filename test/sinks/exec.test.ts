@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { createPlugin } from '../../src/pipeline/registry.js';
+import { createPlugin } from '../../src/pipeline/plugins/registry.js';
 import { exampleForecast, exampleFrame } from '../../src/testing/examples.js';
 import { describeSink } from '../support/sink-conformance.js';
 import { sinkAt, sinkContext } from '../support/sinks.js';

@@ -8,7 +8,7 @@ import { FileSystemStore } from '@zarrita/storage';
 import * as zarr from 'zarrita';
 import type { Forecast, Score } from '../../src/pipeline/forecast.js';
 import type { FrameShape, SampleType } from '../../src/pipeline/frame.js';
-import { createPlugin } from '../../src/pipeline/registry.js';
+import { createPlugin } from '../../src/pipeline/plugins/registry.js';
 import { forecastOf, frameOf } from '../support/forecasts.js';
 import { sinkAt, sinkContext } from '../support/sinks.js';
 
@@ -79,7 +79,7 @@ test('docs/output.md lists exactly the fields that are written', async () => {
   expect(forecast.leads[2]).toEqual({ ...lead, spread: 6, lower: 3000, upper: 3010 });
   expect(forecast).toMatchObject({ uncertainty: { members: 4, level: 0.9 } });
   for (const option of ['files', 'jsonl']) {
-    const { options } = await import('../../src/pipeline/registry.js').then(({ loadPlugin }) =>
+    const { options } = await import('../../src/pipeline/plugins/registry.js').then(({ loadPlugin }) =>
       loadPlugin('sink', option),
     );
     for (const key of Object.keys(options.shape)) expect(page).toContain(`\`${key}\``);

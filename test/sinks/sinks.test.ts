@@ -1,7 +1,7 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf } from '../../src/pipeline/errors.js';
-import { createPlugin } from '../../src/pipeline/registry.js';
+import { createPlugin } from '../../src/pipeline/plugins/registry.js';
 import { describeSink } from '../support/sink-conformance.js';
 
 const linesOf = async (path: string): Promise<string[]> => {

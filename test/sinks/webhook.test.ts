@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { exampleForecast, exampleFrame, exampleScore } from '../../src/testing/examples.js';
-import { createPlugin } from '../../src/pipeline/registry.js';
+import { createPlugin } from '../../src/pipeline/plugins/registry.js';
 import { httpServer } from '../support/servers.js';
 import { describeSink } from '../support/sink-conformance.js';
 import { sinkAt } from '../support/sinks.js';

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { firstValueFrom } from 'rxjs';
 import { directory } from '../../plugins/sources/directory.js';
 import { StartupError } from '../../src/pipeline/errors.js';
-import type { Source } from '../../src/pipeline/plugin.js';
+import type { Source } from '../../src/pipeline/plugins/plugin.js';
 
 let home: string;
 let root: string;

@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { lastValueFrom, of, Subject, toArray } from 'rxjs';
-import type { Delivery, NamedSink } from '../../src/pipeline/delivery.js';
-import { closeSinks, openedWhenPossible, openSinks } from '../../src/pipeline/delivery.js';
-import type { Sink } from '../../src/pipeline/plugin.js';
+import type { Delivery, NamedSink } from '../../src/pipeline/delivery/delivery.js';
+import { closeSinks, openedWhenPossible, openSinks } from '../../src/pipeline/delivery/delivery.js';
+import type { Sink } from '../../src/pipeline/plugins/plugin.js';
 import { emit } from '../../src/stages/emit.js';
 import { forecastOf, frameOf } from '../support/forecasts.js';
 

@@ -1,5 +1,5 @@
 import { describe, test } from '@jest/globals';
-import type { Codec } from '../../src/pipeline/plugin.js';
+import type { Codec } from '../../src/pipeline/plugins/plugin.js';
 import type { CodecAbilities } from '../../src/testing/codec-conformance.js';
 import { codecConformance as casesOf } from '../../src/testing/codec-conformance.js';
 

@@ -3,8 +3,8 @@ import { bytesOf } from '../../src/pipeline/bytes.js';
 import { MesocastError, messageOf } from '../../src/pipeline/errors.js';
 import type { Field } from '../../src/pipeline/frame.js';
 import { sizeOf } from '../../src/pipeline/frame.js';
-import type { Codec } from '../../src/pipeline/plugin.js';
-import { createPlugin } from '../../src/pipeline/registry.js';
+import type { Codec } from '../../src/pipeline/plugins/plugin.js';
+import { createPlugin } from '../../src/pipeline/plugins/registry.js';
 
 /** A whole file and what is in it. */
 export interface FuzzSeed {

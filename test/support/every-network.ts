@@ -1,7 +1,7 @@
 import type { HostTensor, TensorFunction } from '../../src/engine/types.js';
 import { assemble, buildNetwork, initialWeights, type Forecaster } from '../../src/forecaster/forecaster.js';
 import { MesocastError } from '../../src/pipeline/errors.js';
-import { builtInNames, loadPlugin } from '../../src/pipeline/registry.js';
+import { builtInNames, loadPlugin } from '../../src/pipeline/plugins/registry.js';
 import { debiases, slotName, trainSpecs, trainStep } from '../../src/training/train-step.js';
 import { randomTensor } from './engine-compare.js';
 import { movingField, tinySettings } from './tiny.js';

@@ -1,4 +1,4 @@
-import type { ForecastRecord, ForecastStore } from '../../src/pipeline/outstanding.js';
+import type { ForecastRecord, ForecastStore } from '../../src/pipeline/state/outstanding.js';
 
 export { exampleForecast as forecastOf, exampleFrame as frameOf } from '../../src/testing/examples.js';
 

@@ -1,7 +1,7 @@
 import { Subject } from 'rxjs';
 import type { Entry } from '../../src/pipeline/frame.js';
-import type { Ledger } from '../../src/pipeline/ledger.js';
-import type { Incomplete, Source } from '../../src/pipeline/plugin.js';
+import type { Ledger } from '../../src/pipeline/ledger/ledger.js';
+import type { Incomplete, Source } from '../../src/pipeline/plugins/plugin.js';
 import type { RunContext } from '../../src/pipeline/run.js';
 
 /** A run context that keeps what it is told; failures go to the ledger, as the runner's do. */

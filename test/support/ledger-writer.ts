@@ -1,5 +1,5 @@
 /** Writes frames into a ledger until it is killed, and prints the number of each one that `durable` has confirmed. */
-import { openLedger } from '../../src/pipeline/ledger.js';
+import { openLedger } from '../../src/pipeline/ledger/ledger.js';
 
 const [, , folder] = process.argv;
 if (folder === undefined) throw new Error('usage: ledger-writer FOLDER');

@@ -1,5 +1,5 @@
-import type { Sink } from '../../src/pipeline/plugin.js';
-import { createPlugin } from '../../src/pipeline/registry.js';
+import type { Sink } from '../../src/pipeline/plugins/plugin.js';
+import { createPlugin } from '../../src/pipeline/plugins/registry.js';
 import { sinkContext } from '../../src/testing/examples.js';
 
 export { sinkContext } from '../../src/testing/examples.js';

@@ -1,5 +1,5 @@
 /** Holds a state folder until it is killed. */
-import { openStateFolder } from '../../src/pipeline/state-folder.js';
+import { openStateFolder } from '../../src/pipeline/state/state-folder.js';
 
 openStateFolder(process.argv[2] ?? '');
 process.stdout.write('held\n');

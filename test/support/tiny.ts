@@ -6,7 +6,7 @@ import { saveForecaster } from '../../src/forecaster/folder.js';
 import { writeAtomically } from '../../src/pipeline/atomic.js';
 import type { FrameShape, SampleType } from '../../src/pipeline/frame.js';
 import { sizeOf } from '../../src/pipeline/frame.js';
-import { codecForExtension } from '../../src/pipeline/registry.js';
+import { codecForExtension } from '../../src/pipeline/plugins/registry.js';
 
 /** A network of a few hundred weights. Its decoder is turned up, so that every forecast depends on the whole state. */
 export const tinySettings = (changes: Partial<Settings> = {}): Settings =>

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Normalisation } from '../../pipeline/forecast.js';
-import { writePicture } from '../../pipeline/picture.js';
+import { writePicture } from '../../pipeline/images/picture.js';
 import { quantile } from '../over-series.js';
 import type { Detail, Example } from '../evaluate.js';
 

@@ -1,0 +1,101 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { LineCounter, isNode, parseDocument } from 'yaml';
+import type { Document } from 'yaml';
+import { attachSchema } from './config.js';
+import type { AttachConfig } from './config.js';
+import { UsageError, codeOf, messageOf } from '../errors.js';
+import { dotted, explain, kebab } from './options.js';
+
+type Mapping = Readonly<Record<string, unknown>>;
+
+interface ConfigFile {
+  readonly values: Mapping;
+  /** "run.yaml:4", the line on which the key at a path is set; the file alone where it is not. */
+  where(path: readonly PropertyKey[]): string;
+}
+
+const isMapping = (value: unknown): value is Mapping =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const readText = async (file: string): Promise<string> => {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    const reason = codeOf(cause) === 'ENOENT' ? 'there is no such file' : messageOf(cause);
+    throw new UsageError(`config file ${file}: ${reason}`, { cause });
+  }
+};
+
+const lineOf = (document: Document, lines: LineCounter, path: readonly PropertyKey[]): number | undefined => {
+  for (let length = path.length; length > 0; length--) {
+    const node = document.getIn(path.slice(0, length), true);
+    if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
+  }
+  return undefined;
+};
+
+const readConfigFile = async (file: string): Promise<ConfigFile> => {
+  const lines = new LineCounter();
+  const document = parseDocument(await readText(file), { lineCounter: lines });
+  const [syntax] = document.errors;
+  if (syntax) {
+    const line = syntax.linePos?.[0].line;
+    const [message] = syntax.message.split(/ at line \d+/);
+    throw new UsageError(`${file}${line === undefined ? '' : `:${line}`}: not valid YAML: ${message}`, {
+      cause: syntax,
+    });
+  }
+  const values: unknown = document.toJS() ?? {};
+  if (!isMapping(values)) {
+    throw new UsageError(
+      `${file}: a config file is a mapping of keys to values, this is ${JSON.stringify(values).slice(0, 40)}`,
+    );
+  }
+  return {
+    values,
+    where: (path) => {
+      const line = lineOf(document, lines, path);
+      return line === undefined ? file : `${file}:${line}`;
+    },
+  };
+};
+
+/** Paths in a config file are relative to it, so that it means the same from everywhere. */
+const anchorPaths = (values: Mapping, base: string): Mapping => {
+  const anchored = (value: unknown): unknown => (typeof value === 'string' ? resolve(base, value) : value);
+  const anchoredIfPath = (value: unknown): unknown =>
+    typeof value === 'string' && /^\.{1,2}[/\\]/.test(value) ? resolve(base, value) : value;
+  const sink = (value: unknown): unknown =>
+    isMapping(value) ? { ...value, name: anchoredIfPath(value.name) } : anchoredIfPath(value);
+  return Object.fromEntries(
+    Object.entries(values).map(([key, value]) => {
+      if (key === 'directory' || key === 'out' || key === 'state') return [key, anchored(value)];
+      if (key === 'forecaster') return [key, anchoredIfPath(value)];
+      if (key === 'sinks' && Array.isArray(value)) return [key, value.map(sink)];
+      return [key, value];
+    }),
+  );
+};
+
+/**
+ * The settings of a run: the file's, overridden by the flags' (camelCase keys, only those that were given), then defaults.
+ * @throws UsageError that names the file and line or the flag, the key, what was given and what is allowed
+ */
+export const loadConfig = async (flags: Mapping, file?: string): Promise<AttachConfig> => {
+  const config = file === undefined ? undefined : await readConfigFile(file);
+  const fromFile = config && file !== undefined ? anchorPaths(config.values, dirname(resolve(file))) : {};
+  const input = { ...fromFile, ...flags };
+  const parsed = attachSchema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const nameOf = (path: readonly PropertyKey[]): string => {
+    const [key] = path;
+    if (key === 'directory' && !('directory' in input)) return 'the directory to attach to';
+    if (typeof key === 'string' && Object.hasOwn(flags, key))
+      return `--${dotted([kebab(key), ...path.slice(1)])}`;
+    return config ? `${config.where(path)}: ${dotted(path)}` : dotted(path);
+  };
+  throw new UsageError(explain(parsed.error.issues, attachSchema, input, nameOf).join('; '), {
+    hint: 'see `mesocast attach --help` and docs/cli.md',
+  });
+};

@@ -1,0 +1,99 @@
+import { readFile } from 'node:fs/promises';
+import { writeAtomically } from '../atomic.js';
+import type { Delivery } from './delivery.js';
+import { StateError } from '../errors.js';
+import type { Forecast, Score, Uncertainty } from '../forecast.js';
+import { littleEndian } from './forecast-message.js';
+import { sizeOf } from '../frame.js';
+
+/** Why and when a delivery was put on disk. */
+export interface KeptBecause {
+  readonly reason: string;
+  /** ISO 8601. */
+  readonly at: string;
+}
+
+type Header = { readonly version: 1; readonly because: KeptBecause } & (
+  | { readonly type: 'score'; readonly score: Score }
+  | {
+      readonly type: 'forecast';
+      /** The forecast without its arrays, which follow as float32, little-endian, in the order of `layers`. */
+      readonly forecast: Omit<Forecast, 'frames' | 'uncertainty'>;
+      readonly layers: readonly ('frames' | 'spread' | 'lower' | 'upper')[];
+      readonly members?: number;
+      readonly level?: number;
+    }
+);
+
+/** One line of JSON, then arrays: a delivery as a file. Durable and whole when it resolves; gives its size in bytes. */
+export const writeDelivery = async (
+  path: string,
+  delivery: Delivery,
+  because: KeptBecause,
+): Promise<number> => {
+  const arrays: Buffer[] = [];
+  let header: Header;
+  if (delivery.type === 'score') header = { version: 1, because, type: 'score', score: delivery.score };
+  else {
+    const { frames, uncertainty, ...forecast } = delivery.forecast;
+    const { spread, interval } = uncertainty ?? {};
+    const layers = { frames, spread, lower: interval?.lower, upper: interval?.upper };
+    const names = (['frames', 'spread', 'lower', 'upper'] as const).filter(
+      (name) => layers[name] !== undefined,
+    );
+    for (const name of names) arrays.push(littleEndian(layers[name] ?? new Float32Array()));
+    header = {
+      version: 1,
+      because,
+      type: 'forecast',
+      forecast,
+      layers: names,
+      ...(uncertainty && { members: uncertainty.members }),
+      ...(interval && { level: interval.level }),
+    };
+  }
+  const parts = [Buffer.from(`${JSON.stringify(header)}\n`), ...arrays];
+  await writeAtomically(path, parts, { durable: true });
+  return parts.reduce((sum, part) => sum + part.length, 0);
+};
+
+/** @throws StateError when the file is damaged, or the system's error when it cannot be read */
+export const readDelivery = async (path: string): Promise<{ delivery: Delivery; because: KeptBecause }> => {
+  const bytes = await readFile(path);
+  const end = bytes.indexOf(0x0a);
+  const damaged = (what: string, cause?: unknown): StateError =>
+    new StateError(`${path} is not a delivery that mesocast wrote: ${what}`, { cause });
+  let header: Header;
+  try {
+    header = JSON.parse(bytes.toString('utf8', 0, Math.max(0, end))) as Header;
+  } catch (cause) {
+    throw damaged('its first line is no JSON', cause);
+  }
+  if (header.version !== 1) throw damaged(`its version is ${String(header.version)}, this mesocast reads 1`);
+  if (header.type === 'score')
+    return { delivery: { type: 'score', score: header.score }, because: header.because };
+  const { forecast, layers, members, level, because } = header;
+  const values = sizeOf(forecast.shape) * forecast.horizon;
+  if (bytes.length !== end + 1 + 4 * values * layers.length)
+    throw damaged(`it has ${bytes.length} bytes, not ${end + 1 + 4 * values * layers.length}`);
+  const layer = (name: (typeof layers)[number]): Float32Array | undefined => {
+    const at = layers.indexOf(name);
+    if (at < 0) return undefined;
+    const start = end + 1 + 4 * values * at;
+    return Float32Array.from({ length: values }, (_, k) => bytes.readFloatLE(start + 4 * k));
+  };
+  const [frames, spread, lower, upper] = [layer('frames'), layer('spread'), layer('lower'), layer('upper')];
+  if (frames === undefined) throw damaged('it has no frames');
+  const uncertainty: Uncertainty | undefined =
+    members === undefined
+      ? undefined
+      : {
+          members,
+          ...(spread && { spread }),
+          ...(lower && upper && level !== undefined && { interval: { level, lower, upper } }),
+        };
+  return {
+    delivery: { type: 'forecast', forecast: { ...forecast, frames, ...(uncertainty && { uncertainty }) } },
+    because,
+  };
+};

@@ -1,0 +1,107 @@
+import { MesocastError, messageOf, SinkError, StartupError } from '../errors.js';
+import type { Forecast, Score } from '../forecast.js';
+import type { Sink } from '../plugins/plugin.js';
+
+/** What happens when deliveries come faster than a sink takes them. */
+export type QueuePolicy = 'block' | 'drop_oldest' | 'spill';
+
+/** A sink with its place in the run. */
+export interface NamedSink {
+  /** Unique in the run; also the name of its folder in the state. */
+  readonly name: string;
+  readonly policy: QueuePolicy;
+  /** Deliveries that may wait in memory behind the one under way. */
+  readonly queue: number;
+  /** Most bytes of deliveries that wait, or were refused, on disk. */
+  readonly diskBytes: number;
+  readonly sink: Sink;
+}
+
+/** One thing to hand to every sink. */
+export type Delivery =
+  | { readonly type: 'forecast'; readonly forecast: Forecast }
+  | { readonly type: 'score'; readonly score: Score };
+
+/** Hands one delivery to an opened sink; one without `score` takes no scores. */
+export const deliverTo = (sink: Sink, delivery: Delivery, signal: AbortSignal): Promise<void> =>
+  delivery.type === 'forecast'
+    ? sink.forecast(delivery.forecast, signal)
+    : (sink.score?.(delivery.score, signal) ?? Promise.resolve());
+
+/**
+ * A sink whose first start may fail: `open` says so and resolves, and each delivery tries again to open it before it is
+ * handed over. Whatever the failure is, it counts as one that may pass.
+ */
+export const openedWhenPossible = (name: string, sink: Sink, log: (message: string) => void): Sink => {
+  let isOpen = false;
+  const open = async (signal: AbortSignal): Promise<void> => {
+    if (isOpen) return;
+    try {
+      await sink.open(signal);
+    } catch (cause) {
+      await sink.close().catch(() => undefined); // half-open: the next try begins anew
+      throw new SinkError(`cannot start: ${messageOf(cause)}`, { cause });
+    }
+    isOpen = true;
+  };
+  return {
+    open: (signal) =>
+      open(signal).catch((error: unknown) => {
+        log(`sink ${name} ${messageOf(error)}; it is started when that works`);
+      }),
+    forecast: (forecast, signal) => open(signal).then(() => sink.forecast(forecast, signal)),
+    score: (score, signal) => open(signal).then(() => sink.score?.(score, signal)),
+    close: () => {
+      isOpen = false;
+      return sink.close();
+    },
+  };
+};
+
+/** What a program's own mistakes are called: trying again would not help. */
+const MISTAKES = new Set(['TypeError', 'ReferenceError', 'RangeError', 'SyntaxError']);
+
+/** An error may say so itself (`retryable`); else everything but a mistake in the sink's code is worth another try. */
+export const isRetryable = (error: unknown): boolean => {
+  if (error instanceof MesocastError) return error.retryable;
+  if (typeof error !== 'object' || error === null) return true;
+  if ('retryable' in error && typeof error.retryable === 'boolean') return error.retryable;
+  return !('name' in error && MISTAKES.has(String(error.name)));
+};
+
+/**
+ * Opens sinks in the order given. When one fails, those before it are closed again.
+ * @throws StartupError naming the sink
+ */
+export const openSinks = async (
+  sinks: readonly NamedSink[],
+  signal: AbortSignal,
+  notice: (message: string) => void,
+): Promise<void> => {
+  for (const [at, { name, sink }] of sinks.entries()) {
+    try {
+      await sink.open(signal);
+    } catch (cause) {
+      await closeSinks(sinks.slice(0, at + 1), notice);
+      const hint = cause instanceof MesocastError ? cause.hint : undefined;
+      throw new StartupError(`sink ${name} cannot start: ${messageOf(cause)}`, {
+        cause,
+        ...(hint === undefined ? {} : { hint }),
+      });
+    }
+  }
+};
+
+/** Closes sinks in reverse order. One that fails is reported and does not keep the others open. */
+export const closeSinks = async (
+  sinks: readonly NamedSink[],
+  notice: (message: string) => void,
+): Promise<void> => {
+  for (const { name, sink } of sinks.toReversed()) {
+    try {
+      await sink.close();
+    } catch (error) {
+      notice(`sink ${name} did not close: ${messageOf(error)}`);
+    }
+  }
+};

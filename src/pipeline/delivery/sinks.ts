@@ -1,0 +1,71 @@
+import { basename, extname, join, resolve } from 'node:path';
+import { writeAtomically } from '../atomic.js';
+import type { AttachConfig } from '../config/config.js';
+import type { NamedSink } from './delivery.js';
+import { openedWhenPossible } from './delivery.js';
+import { UsageError } from '../errors.js';
+import { isPath, createPlugin } from '../plugins/registry.js';
+
+/** Short and fit for a folder: `as`, or what the name of a package or file ends in. Second ones of a name are numbered. */
+export const sinkNames = (sinks: AttachConfig['sinks']): string[] => {
+  const taken = new Set<string>();
+  return sinks.map(({ name, as }) => {
+    if (as !== undefined && taken.has(as))
+      throw new UsageError(`two sinks are called ${as}`, { hint: 'give one of them another `as`' });
+    const short = as ?? basename(name, isPath(name) ? extname(name) : '').replaceAll(/[^\w.-]/g, '_');
+    let unique = short;
+    for (let n = 2; taken.has(unique); n++) unique = `${short}-${n}`;
+    taken.add(unique);
+    return unique;
+  });
+};
+
+/**
+ * The sinks that a configuration names, not opened yet.
+ * @param out where they write, absolute
+ * @throws PluginError for one that does not exist or is set wrongly
+ */
+export const createSinks = (
+  sinks: AttachConfig['sinks'],
+  out: string,
+  log: (message: string) => void,
+): Promise<NamedSink[]> => {
+  const context = { out, codec: (name: string) => createPlugin('codec', name, {}, undefined), log };
+  const names = sinkNames(sinks);
+  return Promise.all(
+    sinks.map(async ({ name: plugin, options, policy, queue, diskBytes, startup }, at) => {
+      const name = names[at] ?? plugin;
+      const sink = await createPlugin('sink', plugin, options, context);
+      return {
+        name,
+        policy,
+        queue,
+        diskBytes,
+        sink: startup === 'retry' ? openedWhenPossible(name, sink, log) : sink,
+      };
+    }),
+  );
+};
+
+/** What `mesocast replay` has to know of a run. */
+export interface SinksRecord {
+  readonly version: 1;
+  readonly out: string;
+  readonly sinks: AttachConfig['sinks'];
+}
+
+/** Where the settings of a run's sinks are. */
+export const sinksFile = (state: string): string => join(state, 'sinks.json');
+
+/** Keeps the settings of the run's sinks in its state folder; plugins by path are made absolute. */
+export const recordSinks = (state: string, out: string, sinks: AttachConfig['sinks']): Promise<void> => {
+  const record: SinksRecord = {
+    version: 1,
+    out,
+    sinks: sinks.map((sink) => ({
+      ...sink,
+      name: isPath(sink.name) && !sink.name.startsWith('file:') ? resolve(sink.name) : sink.name,
+    })),
+  };
+  return writeAtomically(sinksFile(state), Buffer.from(`${JSON.stringify(record, null, 2)}\n`));
+};

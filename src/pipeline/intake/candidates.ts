@@ -1,0 +1,72 @@
+import { codeOf, messageOf } from '../errors.js';
+import type { Entry } from '../frame.js';
+import { sameRevision } from '../frame.js';
+import type { Incomplete } from '../plugins/plugin.js';
+
+/** A file that is there and has not been handed on. Times are milliseconds since the epoch. */
+export interface Candidate {
+  entry: Entry;
+  /** When a look first found this revision: the second look must come later. */
+  lookedAt: number;
+  /** Last change, by our own clock; by the file's for what was there before the run began. */
+  changedAt: number;
+  /** The format's validator found it whole, at this revision. */
+  whole: boolean;
+  /** What the validator said otherwise. */
+  verdict: string | undefined;
+  /** Since when scans do not find it. */
+  missingSince: number | undefined;
+  /** Its place in the series, when an earlier run had handed it on and not finished it. */
+  readonly owed: number | undefined;
+}
+
+/** When a scan took place. */
+export interface Look {
+  readonly began: number;
+  readonly ended: number;
+  /** The first scan of the run. */
+  readonly first: boolean;
+}
+
+/** A candidate as a look first finds it. */
+export const candidateOf = (entry: Entry, look: Look, owed?: number): Candidate => ({
+  entry,
+  lookedAt: look.ended,
+  // Only what was there before us goes by the file's clock, which may be another machine's.
+  changedAt: look.first
+    ? Math.min(look.ended, Number(BigInt(entry.revision.mtimeNs) / 1_000_000n))
+    : look.ended,
+  whole: false,
+  verdict: undefined,
+  missingSince: undefined,
+  owed,
+});
+
+/** A look found it again: takes over what changed. True when the file is not the one of the look before. */
+export const lookAgain = (candidate: Candidate, entry: Entry, look: Look): boolean => {
+  candidate.missingSince = undefined;
+  if (sameRevision(candidate.entry.revision, entry.revision)) return false;
+  candidate.entry = entry;
+  candidate.lookedAt = candidate.changedAt = look.ended;
+  candidate.whole = false;
+  candidate.verdict = undefined;
+  return true;
+};
+
+/** Asks the validator and keeps its answer. A file that cannot be opened counts as not whole. */
+export const examine = async (
+  candidate: Candidate,
+  validate: (entry: Entry) => Promise<Incomplete>,
+): Promise<void> => {
+  const { entry } = candidate;
+  let verdict: Incomplete;
+  try {
+    verdict = await validate(entry);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return; // the next scan will say so
+    verdict = `it cannot be read: ${messageOf(error).split(',')[0] ?? ''}`;
+  }
+  if (candidate.entry !== entry) return;
+  candidate.verdict = verdict;
+  candidate.whole = verdict === undefined;
+};

@@ -1,0 +1,88 @@
+import { lstat, open, stat } from 'node:fs/promises';
+import { isAbsolute, relative } from 'node:path';
+import { codecFor as codecForName } from '../bytes.js';
+import { codeOf, messageOf, StartupError } from '../errors.js';
+import type { Entry } from '../frame.js';
+import { toChannels } from './normalisation.js';
+import type { Codec, Incomplete } from '../plugins/plugin.js';
+import type { CodecOptions } from '../plugins/registry.js';
+import { createCodecs } from '../plugins/registry.js';
+
+/** @throws StartupError when the directory is not there */
+export const requireDirectory = async (directory: string): Promise<void> => {
+  const found = await stat(directory).catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT')
+      throw new StartupError(`there is no directory ${directory}`, {
+        hint: 'name the folder that frames are written into; it must exist when mesocast starts',
+      });
+    throw new StartupError(`cannot read ${directory}: ${messageOf(error)}`, { cause: error });
+  });
+  if (!found.isDirectory()) throw new StartupError(`${directory} is not a directory`);
+};
+
+/** Our own output must not be taken for frames when it lies inside the directory. */
+export const ownOutput = (directory: string, folders: readonly string[]): string[] =>
+  folders
+    .map((folder) => relative(directory, folder))
+    .filter((path) => path !== '' && !path.startsWith('..') && !isAbsolute(path))
+    .map((path) => path.replace(/[\\*?[\]{}()!+@]/g, '\\$&'))
+    .flatMap((path) => [path, `${path}/**`]);
+
+/** The codecs of a run. */
+export interface Codecs {
+  readonly extensions: readonly string[];
+  /** Endings of formats that may hold several frames in a file. */
+  readonly stackExtensions: readonly string[];
+  /** The codec for a file name; undefined when none reads it. */
+  readonly for: (path: string) => Codec | undefined;
+}
+
+/**
+ * Codecs with their options, giving frames of the channels that the network takes: a series may have grey and coloured
+ * files.
+ * @throws PluginError for an option that is wrong, or of a codec that there is not
+ */
+export const openCodecs = async (channels: number, options: CodecOptions = {}): Promise<Codecs> => {
+  const all = (await createCodecs(options)).map(({ stack, ...codec }): Codec => ({
+    ...codec,
+    decode: async (bytes, signal) => toChannels(await codec.decode(bytes, signal), channels),
+    ...(stack !== undefined && {
+      stack: {
+        count: (bytes) => stack.count(bytes),
+        decode: async (bytes, item, signal) => toChannels(await stack.decode(bytes, item, signal), channels),
+      },
+    }),
+  }));
+  return {
+    extensions: all.flatMap(({ extensions }) => extensions),
+    stackExtensions: all.filter(({ stack }) => stack !== undefined).flatMap(({ extensions }) => extensions),
+    for: (path) => codecForName(all, path),
+  };
+};
+
+/** Asks a file's codec whether the file is whole. Rejects with the system's error when it cannot be opened. */
+export const validator =
+  (codecFor: (path: string) => Codec | undefined) =>
+  async ({ path }: Entry): Promise<Incomplete> => {
+    const file = await open(path, 'r').catch(async (error: unknown) => {
+      const isLink = codeOf(error) === 'ENOENT' && (await lstat(path)).isSymbolicLink();
+      if (!isLink) throw error;
+      return undefined;
+    });
+    if (file === undefined) return 'it is a link that points nowhere';
+    try {
+      const { size } = await file.stat();
+      return await codecFor(path)?.validate({
+        size,
+        read: async (offset, length) => {
+          const { buffer, bytesRead } = await file.read(
+            Buffer.alloc(Math.max(0, Math.min(length, size - offset))),
+            { position: offset },
+          );
+          return buffer.subarray(0, bytesRead);
+        },
+      });
+    } finally {
+      await file.close();
+    }
+  };

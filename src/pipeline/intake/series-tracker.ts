@@ -1,0 +1,275 @@
+import { basename } from 'node:path';
+import type { Candidate, Look } from './candidates.js';
+import { candidateOf, examine, lookAgain } from './candidates.js';
+import type { Entry } from '../frame.js';
+import { entryKey, sameRevision } from '../frame.js';
+import type { SeriesRecord } from '../ledger/records.js';
+import type { Ledger } from '../ledger/ledger.js';
+import type { Incomplete } from '../plugins/plugin.js';
+import type { Ready, RunContext } from '../run.js';
+
+export interface TrackerOptions {
+  /** Files are renamed into place: the validator alone decides. */
+  readonly atomic: boolean;
+  /** Milliseconds that a file may stay incomplete, or a number missing. */
+  readonly patience: number;
+  /** Milliseconds between the two looks that must find the same revision. */
+  readonly settle: number;
+}
+
+export interface TrackerContext extends Pick<RunContext, 'fail' | 'notice'> {
+  readonly ledger: Ledger;
+  validate(entry: Entry): Promise<Incomplete>;
+  /** Hands a frame on. */
+  emit(ready: Ready): void;
+  /** False when no more frames are wanted. */
+  wanted(): boolean;
+}
+
+/** Decides, look by look, which frames of one series are whole and next. */
+export interface SeriesTracker {
+  /** Takes in what a scan found of this series. True when anything was new. */
+  look(entries: readonly Entry[], look: Look): Promise<boolean>;
+  /** Files that are neither handed on nor given up. */
+  readonly waiting: number;
+  /** Some of them need another look soon. */
+  unsettled(now: number): boolean;
+}
+
+/** Complete frames of a new series that are held to learn the increment of their numbers. */
+const NUMBERING_FRAMES = 3;
+/** Gaps of one series that are told one by one. */
+const GAPS_TOLD = 5;
+/** Files that are validated at once. */
+const VALIDATIONS = 8;
+
+export const trackSeries = (
+  series: string,
+  options: TrackerOptions,
+  context: TrackerContext,
+): SeriesTracker => {
+  const { ledger } = context;
+  let record: SeriesRecord | undefined = ledger.series(series);
+  const candidates = new Map<string, Candidate>();
+  /** Files that were handed on or given up, as they were then. */
+  const done = new Map<string, Entry>();
+  let present: ReadonlySet<string> = new Set();
+  let started = false;
+  let saidRevised = false;
+  let gaps = 0;
+
+  const settled = (candidate: Candidate, now: number): boolean =>
+    options.atomic || now - candidate.lookedAt >= options.settle;
+  const end = ({ entry }: Candidate, outcome: 'rejected' | 'lost', reason: string): void => {
+    candidates.delete(entryKey(entry));
+    done.set(entryKey(entry), entry);
+    context.fail(entry, outcome, reason);
+  };
+
+  /** Frames that an earlier run handed on and did not finish come again, at the places that they had. */
+  const takeUp = (look: Look): void => {
+    for (const { index, path, item, revision, position } of ledger.unfinished(series)) {
+      const entry = { series, index, path, ...(item !== undefined && { item }), revision };
+      const candidate = candidateOf(entry, look, position);
+      candidate.whole = position !== undefined;
+      candidates.set(entryKey(entry), candidate);
+    }
+  };
+
+  /** True when the entry is new or has changed. */
+  const meet = (entry: Entry, look: Look): boolean => {
+    const { path, index, revision } = entry;
+    const key = entryKey(entry);
+    const candidate = candidates.get(key);
+    if (candidate !== undefined) return lookAgain(candidate, entry, look);
+    const dealtWith = done.get(key);
+    if (dealtWith !== undefined && sameRevision(dealtWith.revision, revision)) return false;
+    const known = ledger.duplicate(series, path) ?? ledger.frame(series, index);
+    if (known !== undefined && (known.path === path || !present.has(entryKey(known)))) {
+      // The same file, or the same frame in a folder that was moved.
+      if (known.outcome !== undefined) {
+        if (!sameRevision(known.revision, revision)) revise(entry);
+        done.set(key, entry);
+        return false;
+      }
+      if (done.has(entryKey(known))) return false; // on its way: it will be compared when it is finished
+      candidates.delete(entryKey(known));
+      candidates.set(key, candidateOf(entry, look, known.position));
+      return true;
+    }
+    candidates.set(key, candidateOf(entry, look));
+    return true;
+  };
+
+  const revise = (entry: Entry): void => {
+    ledger.revise(entry);
+    if (!saidRevised)
+      context.notice(
+        `${entry.path} changed after it was used; such files are counted as revised and not read again ` +
+          '(begin anew with another state folder to read them)',
+      );
+    saidRevised = true;
+  };
+
+  /** Why a candidate can never be a frame of this series, whatever it holds. */
+  const problemOf = ({ entry }: Candidate): string | undefined => {
+    const { index, path } = entry;
+    const holder = ledger.frame(series, index);
+    if (holder !== undefined && holder.path !== path)
+      return (
+        `${basename(holder.path)} and ${basename(path)} both have number ${index}: ` +
+        'say which files are meant with include, such as "*.png"'
+      );
+    if (record?.last !== undefined && index <= record.last)
+      return `late: it came after number ${record.last}`;
+    if (record === undefined || record.increment === 0) return undefined;
+    const { first, increment } = record;
+    if ((index - first) % increment === 0) return undefined;
+    const example = [0, 1, 2].map((n) => first + n * increment).join(', ');
+    return `number ${index} does not fit the numbering of its series: ${example}, ...`;
+  };
+
+  const keep = (change: Partial<SeriesRecord> & Pick<SeriesRecord, 'first' | 'increment'>): void => {
+    // The ledger's own record may have got a shape or a normalisation from others meanwhile.
+    record = { ...ledger.series(series), ...change, series };
+    ledger.putSeries(record);
+  };
+
+  /** Learns first number and increment from the first complete frames; false while it is too early to say. */
+  const learnNumbering = (queue: readonly Candidate[], now: number): boolean => {
+    const last = record?.last ?? -1;
+    const fresh = queue.filter(
+      ({ entry, owed }) => candidates.has(entryKey(entry)) && owed === undefined && entry.index > last,
+    );
+    const whole = fresh.filter((candidate) => candidate.whole);
+    const [next] = whole;
+    if (next === undefined) return false;
+    if (fresh.some((candidate) => !candidate.whole && candidate.entry.index < next.entry.index)) return false;
+    const numbers = [
+      ...new Set([...(record === undefined ? [] : [record.first]), ...whole.map(({ entry }) => entry.index)]),
+    ]
+      .sort((a, b) => a - b)
+      .slice(0, NUMBERING_FRAMES);
+    const quiet = whole.every(({ changedAt }) => now - changedAt >= options.patience);
+    if (numbers.length < NUMBERING_FRAMES && !quiet) return false;
+    const steps = numbers.slice(1).map((number, i) => number - (numbers[i] ?? 0));
+    keep({ first: numbers[0] ?? 0, increment: steps.length > 0 ? Math.min(...steps) : 0 });
+    return true;
+  };
+
+  /** False while a number before the candidate may still come. */
+  const passGap = ({ entry }: Candidate, queue: readonly Candidate[], now: number): boolean => {
+    if (record?.last === undefined || record.increment === 0) return true;
+    const { first, last, increment } = record;
+    const from = last + increment;
+    if (entry.index <= from) return true;
+    let missing = (entry.index - from) / increment;
+    for (const { index } of ledger.frames(series, from, entry.index - 1))
+      if ((index - first) % increment === 0) missing--;
+    if (missing === 0) return true;
+    const waited = queue.some(
+      ({ entry: later, whole, changedAt }) =>
+        whole && later.index > from && now - changedAt >= options.patience,
+    );
+    if (!waited) return false;
+    ledger.countMissing(missing);
+    if (++gaps <= GAPS_TOLD)
+      context.notice(
+        `${series}: ${missing} missing between ${last} and ${entry.index}; went on` +
+          (gaps === GAPS_TOLD ? ' (further gaps of this series are only counted)' : ''),
+      );
+    return true;
+  };
+
+  const handOn = ({ entry }: Candidate, position: number): void => {
+    candidates.delete(entryKey(entry));
+    done.set(entryKey(entry), entry);
+    ledger.putFrame({ ...entry, position });
+    const { first, increment, last } = record ?? { first: entry.index, increment: 0 };
+    keep({ first, increment, last: Math.max(last ?? entry.index, entry.index) });
+    context.emit({ entry, position });
+  };
+
+  /** Deals with candidates in order of their numbers, as far as they are decided. Gives how many need no second try. */
+  const advance = (queue: readonly Candidate[], from: number, upTo: number, now: number): number => {
+    let at = from;
+    for (let candidate = queue[at]; candidate !== undefined && at < upTo; candidate = queue[++at]) {
+      const { entry } = candidate;
+      if (!context.wanted()) return at;
+      if (!candidates.has(entryKey(entry))) continue;
+      if (candidate.owed !== undefined) {
+        if (!candidate.whole || candidate.missingSince !== undefined) return at;
+        handOn(candidate, candidate.owed);
+        continue;
+      }
+      const begins = record !== undefined && record.last === undefined && record.first === entry.index;
+      const unknown = !begins && (record === undefined || record.increment === 0);
+      const problem = problemOf(candidate);
+      if (problem !== undefined) {
+        if (settled(candidate, now)) end(candidate, 'rejected', problem);
+        continue;
+      }
+      if (!candidate.whole || candidate.missingSince !== undefined) {
+        if (queue[at + 1]?.entry.index === entry.index && queue[at + 1]?.whole === true) continue;
+        return at;
+      }
+      if (unknown && !learnNumbering(queue.slice(0, upTo), now)) return at;
+      if (problemOf(candidate) !== undefined) {
+        at--; // what was learned excludes it
+        continue;
+      }
+      if (!passGap(candidate, queue, now)) return at;
+      const { first, increment } = record ?? { first: entry.index, increment: 0 };
+      handOn(candidate, increment === 0 ? 0 : (entry.index - first) / increment);
+    }
+    return at;
+  };
+
+  /** Validates what has settled; gives up what stays incomplete. */
+  const judge = async (candidate: Candidate, now: number): Promise<void> => {
+    if (candidate.whole || candidate.missingSince !== undefined || !settled(candidate, now)) return;
+    await examine(candidate, (entry) => context.validate(entry));
+    const { verdict, changedAt } = candidate;
+    if (verdict === undefined || now - changedAt < options.patience) return;
+    // Even a file that was old when we came gets its two looks.
+    if (now - candidate.lookedAt >= options.settle) end(candidate, 'rejected', verdict);
+  };
+
+  return {
+    get waiting() {
+      return candidates.size;
+    },
+    unsettled: (now) =>
+      [...candidates.values()].some(
+        ({ lookedAt, whole, missingSince }) =>
+          !whole && missingSince === undefined && now - lookedAt < options.settle,
+      ),
+    look: async (entries, look) => {
+      if (!started) takeUp(look);
+      started = true;
+      present = new Set(entries.map(entryKey));
+      for (const [key, { index }] of done)
+        if (!present.has(key) && ledger.frame(series, index)?.outcome !== undefined) done.delete(key);
+      let active = false;
+      for (const entry of entries) if (meet(entry, look)) active = true;
+      for (const candidate of candidates.values()) {
+        if (present.has(entryKey(candidate.entry))) continue;
+        candidate.missingSince ??= look.ended;
+        if (look.began - candidate.missingSince >= options.patience)
+          end(candidate, 'lost', 'it went away before it was read');
+      }
+      const queue = [...candidates.values()].sort(
+        (a, b) => a.entry.index - b.entry.index || (a.entry.path < b.entry.path ? -1 : 1),
+      );
+      const before = candidates.size;
+      let at = 0;
+      for (let judged = 0; judged < queue.length && context.wanted();) {
+        const some = queue.slice(judged, judged + VALIDATIONS);
+        await Promise.all(some.map((candidate) => judge(candidate, look.began)));
+        judged += some.length;
+        at = advance(queue, at, judged, look.began);
+      }
+      return active || candidates.size !== before;
+    },
+  };
+};
