@@ -48,7 +48,8 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
     const ended = new AbortController();
     const signal = AbortSignal.any([context.signal, ended.signal]);
     const trackers = new Map<string, SeriesTracker>();
-    const now = (): number => context.now().getTime();
+    // Not the time of day: that may be set back while files wait.
+    const now = (): number => performance.now();
     const settle = Math.max(LEAST_PAUSE, Math.min(options.pollInterval, SETTLE) * 1000);
     let emitted = 0;
     let failing = false;
@@ -123,7 +124,7 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
         const began = now();
         const entries = bySeries(await scan());
         if (!wanted()) break;
-        const look = { began, ended: now(), first };
+        const look = { began, ended: now(), date: context.now().getTime(), first };
         for (const series of entries.keys()) trackerOf(series);
         const news = await lastValueFrom(
           from([...trackers]).pipe(

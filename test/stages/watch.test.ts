@@ -286,6 +286,26 @@ test('hints bring scans forward, a burst of them not many', async () => {
   expect(folder.scans - before).toBeLessThan(10);
 });
 
+test('a clock that is set back, or forward, while files wait changes nothing', async () => {
+  const run = begin();
+  for (const index of [0, 1, 2]) folder.put(`f${index}`, index);
+  folder.put('f3', 3, { verdict: 'half' });
+  await pass(2);
+  for (const [index, hours] of [
+    [3, -24],
+    [4, 24],
+  ] as const) {
+    folder.put(`f${index}`, index, { verdict: 'half' });
+    await pass(1);
+    jest.setSystemTime(Date.now() + hours * 3_600_000);
+    await pass(1);
+    folder.put(`f${index}`, index);
+    await pass(2);
+  }
+  expect(run.came).toEqual(['0@0', '1@1', '2@2', '3@3', '4@4']);
+  expect(run.failures).toEqual([]);
+});
+
 test('whatever the order, the tears and the gaps: each file one end, places rising', async () => {
   const file = fc.record({
     at: fc.nat(12),

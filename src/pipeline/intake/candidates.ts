@@ -3,7 +3,7 @@ import type { Entry } from '../frame.js';
 import { sameRevision } from '../frame.js';
 import type { Incomplete } from '../plugins/plugin.js';
 
-/** A file that is there and has not been handed on. Times are milliseconds since the epoch. */
+/** A file that is there and has not been handed on. Times are milliseconds by a clock that nobody sets. */
 export interface Candidate {
   entry: Entry;
   /** When a look first found this revision: the second look must come later. */
@@ -20,10 +20,12 @@ export interface Candidate {
   readonly owed: number | undefined;
 }
 
-/** When a scan took place. */
+/** When a scan took place, in milliseconds by a clock that nobody sets. */
 export interface Look {
   readonly began: number;
   readonly ended: number;
+  /** When it ended by the clock on the wall, since the epoch: what files' own times are compared with. */
+  readonly date: number;
   /** The first scan of the run. */
   readonly first: boolean;
 }
@@ -34,7 +36,7 @@ export const candidateOf = (entry: Entry, look: Look, owed?: number): Candidate 
   lookedAt: look.ended,
   // Only what was there before us goes by the file's clock, which may be another machine's.
   changedAt: look.first
-    ? Math.min(look.ended, Number(BigInt(entry.revision.mtimeNs) / 1_000_000n))
+    ? look.ended - Math.max(0, look.date - Number(BigInt(entry.revision.mtimeNs) / 1_000_000n))
     : look.ended,
   whole: false,
   verdict: undefined,
