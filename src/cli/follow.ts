@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { AttachConfig } from '../pipeline/config/config.js';
+import type { Forecast } from '../pipeline/forecast.js';
 import type { DeliveryCounts, Outcome, RunEvent, Summary } from '../pipeline/run.js';
 import { onStopSignal } from './signals.js';
 import { createSkillTally } from './skill.js';
@@ -9,6 +10,8 @@ import type { Ui } from './ui.js';
 export interface Followed extends Summary {
   /** Skill over persistence by lead, pooled over all scores of this run. */
   readonly skill: Readonly<Record<string, number>>;
+  /** How far ahead the newest forecast of each series was trusted. */
+  readonly trusted: Readonly<Record<string, number>>;
   /** Frames per second, over the whole run. */
   readonly framesPerSecond: number;
   readonly out: string;
@@ -30,6 +33,17 @@ const meter = (windowMs = 5_000): { tick(): void; perSecond(): number } => {
   };
 };
 
+/** "trusted 23 frames ahead; skill at lead 10: 0.61", for people. */
+const trustWords = ({ trustedLeads, stride, horizon, outlook }: Forecast): string => {
+  const lead = Math.min(10, horizon);
+  const skill = outlook?.[lead - 1]?.skill;
+  const trusted =
+    trustedLeads === 0
+      ? 'not trusted yet'
+      : `trusted ${trustedLeads * stride} ${trustedLeads * stride === 1 ? 'frame' : 'frames'} ahead`;
+  return skill === undefined ? trusted : `${trusted}; skill at lead ${lead}: ${skill.toFixed(2)}`;
+};
+
 /**
  * What `mesocast attach` does: attaches, shows how it goes, drains at the first signal, and resolves when the run
  * is over. `watch` sees every event too.
@@ -49,12 +63,14 @@ export const follow = async (
   const screen = ui.progress('frames', config.frames);
   let frames = 0;
   let forecasts = 0;
+  let trust = '';
+  const trusted: Record<string, number> = {};
   const release = onStopSignal((signal) => {
     ui.warn(`${signal}: finishing what was read (once more to quit at once)`);
     run.stop(signal);
   });
   const show = (): void => {
-    const parts = [`${rate.perSecond().toFixed(1)}/s`, `${forecasts} forecasts`, tally.describe()];
+    const parts = [`${rate.perSecond().toFixed(1)}/s`, `${forecasts} forecasts`, trust];
     screen.update(frames, parts.filter((part) => part !== '').join('  '));
   };
   const subscription = run.events$.subscribe({
@@ -67,8 +83,11 @@ export const follow = async (
       if (event.type === 'frame') {
         frames++;
         rate.tick();
-      } else if (event.type === 'forecast') forecasts++;
-      else tally.add(event.score);
+      } else if (event.type === 'forecast') {
+        forecasts++;
+        trust = trustWords(event.forecast);
+        trusted[event.forecast.series] = event.forecast.trustedLeads * event.forecast.stride;
+      } else tally.add(event.score);
       show();
     },
     // `finished` rejects with the same error.
@@ -80,6 +99,7 @@ export const follow = async (
     return {
       ...summary,
       skill: tally.byLead,
+      trusted,
       framesPerSecond: summary.seconds > 0 ? total / summary.seconds : 0,
       out: resolve(config.out),
     };
@@ -117,11 +137,19 @@ export const followedLines = (followed: Followed): string[] => {
   const total = Object.values(followed.frames).reduce((sum, count) => sum + count, 0);
   if (followed.revised > 0) counts.push(`${followed.revised} changed after they were read`);
   if (followed.missing > 0) counts.push(`${followed.missing} numbers never appeared`);
+  const trusted = Object.entries(followed.trusted);
+  const ahead = trusted.map(([, frames]) => frames);
+  const shortest = Math.min(...ahead);
   const skill = Object.entries(followed.skill).map(([lead, value]) => `lead ${lead}: ${value.toFixed(3)}`);
   return [
     `frames     ${total} in ${followed.seconds.toFixed(1)} s (${followed.framesPerSecond.toFixed(1)}/s)${counts.length > 0 ? `: ${counts.join(', ')}` : ''}`,
     `forecasts  ${followed.forecasts}, scores ${followed.scores.final} final and ${followed.scores.expired} expired`,
     `skill      ${skill.length > 0 ? `${skill.join(', ')}  (over persistence: 1 is perfect, 0 no better than "nothing changes")` : 'nothing was scored yet'}`,
+    ...(trusted.length === 0
+      ? []
+      : [
+          `trusted    ${trusted.length === 1 || shortest === Math.max(...ahead) ? shortest : `${shortest} to ${Math.max(...ahead)}`} frames ahead  (skill over persistence positive with 90 % confidence, by verified forecasts)`,
+        ]),
     ...Object.entries(followed.deliveries).flatMap(([sink, counts]) => troubleLine(sink, counts)),
     `output     ${followed.out}`,
   ];

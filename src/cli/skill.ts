@@ -6,8 +6,6 @@ export interface SkillTally {
   add(score: Score): void;
   /** Skill by lead, for the leads that were reached so far. */
   readonly byLead: Readonly<Record<string, number>>;
-  /** "skill at lead 1 0.93, 10 0.71", for people; empty while nothing is scored. */
-  describe(): string;
 }
 
 /** 1, 10 and 50, and the horizon itself where it falls short of 50. */
@@ -37,12 +35,6 @@ export const createSkillTally = (horizon: number): SkillTally => {
     },
     get byLead() {
       return byLead();
-    },
-    describe: () => {
-      const entries = Object.entries(byLead());
-      return entries.length === 0
-        ? ''
-        : `skill over persistence at lead ${entries.map(([lead, skill]) => `${lead}: ${skill.toFixed(2)}`).join(', ')}`;
     },
   };
 };

@@ -178,7 +178,6 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
           forecaster: forecaster.id,
           members: forecaster.members,
           ...intervalOf(forecaster, options.interval),
-          trustedLeads: () => 0,
           now: () => new Date(),
         }),
       ),

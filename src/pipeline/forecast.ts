@@ -13,6 +13,18 @@ export interface ForecasterId {
   readonly hash: string;
 }
 
+/** Who can make a lead of a forecast: the network, or one of the two that need none (src/metrics/baselines.ts). */
+export type Contestant = 'forecaster' | 'persistence' | 'linear';
+
+/** What verified forecasts of the series say of one lead of a forecast, on normalised values. */
+export interface LeadOutlook {
+  readonly madeBy: Contestant;
+  /** Skill over persistence of the last verified forecasts at this lead; absent before there are any. */
+  readonly skill?: number;
+  /** The RMSE at this lead stays below with 90 % probability; absent before enough forecasts are verified. */
+  readonly rmseBound?: number;
+}
+
 /** What a forecast knows of its own errors: [horizon, H, W, C] in physical values, like its frames. */
 export interface Uncertainty {
   /** Members of the ensemble that the frames are the average of. */
@@ -48,8 +60,13 @@ export interface Forecast {
   readonly normalisation: Normalisation;
   /** Set when the run was asked for it. */
   readonly uncertainty?: Uncertainty;
-  /** How many leads ahead verified forecasts of this series have beaten persistence so far; 0 = nothing verified yet. */
+  /**
+   * How many leads ahead the skill of verified forecasts of this series has been positive with 90 % confidence;
+   * 0 = not known of any yet.
+   */
   readonly trustedLeads: number;
+  /** Leads 1..horizon; absent where nobody judges, as in a single forecast. */
+  readonly outlook?: readonly LeadOutlook[];
   readonly forecaster: ForecasterId;
 }
 
@@ -57,8 +74,14 @@ export interface Forecast {
 export interface LeadScore {
   readonly lead: number;
   readonly rmse: number;
+  /** Who made this lead. */
+  readonly madeBy: Contestant;
+  /** Of the forecaster's own frame, whoever made the lead. */
+  readonly forecasterRmse: number;
   readonly persistenceRmse: number;
   readonly linearRmse: number;
+  /** What the forecast said that `rmse` would stay below with 90 % probability, if it did. */
+  readonly rmseBound?: number;
   /** 1 - rmse / persistenceRmse; 0 where persistence makes no error and neither does the forecast. */
   readonly skill: number;
   readonly ssim: number;

@@ -28,6 +28,8 @@ export interface Observation {
   readonly frame: Frame;
   readonly outcome: 'forecast' | 'observed' | 'warm-up';
   readonly forecast?: Forecast;
+  /** With `forecast`, where others than the forecaster made leads of it: what the forecaster itself said. */
+  readonly ownFrames?: Float32Array;
   /** Known once the series' first `context` frames are there. */
   readonly normalisation?: Normalisation;
   /** With `forecast`: the frame one stride before `frame`, physical values, for linear extrapolation. */

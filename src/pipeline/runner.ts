@@ -12,7 +12,9 @@ import {
   type Observable,
 } from 'rxjs';
 import { openEngine } from '../engine/index.js';
+import { createJudge } from '../learning/judging/judge.js';
 import { batch } from '../stages/batch.js';
+import { compose } from '../stages/compose.js';
 import { decode } from '../stages/decode.js';
 import { emit } from '../stages/emit.js';
 import { encode, networkShape, type SeriesMemory } from '../stages/encode.js';
@@ -40,7 +42,6 @@ import { createSinkQueues } from './delivery/sink-queues.js';
 import { createSinks, recordSinks } from './delivery/sinks.js';
 import { withStacks } from './intake/stacks.js';
 import { openStateFolder } from './state/state-folder.js';
-import { createTrust } from './trust.js';
 
 /** Milliseconds that a stop may take before what still waits for a sink is left to the next run. */
 const DRAIN = 20_000;
@@ -110,10 +111,10 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     await source.open(intake.signal);
 
     const { counts, summary } = counting(ledger, queues);
-    const trust = createTrust();
     const credits = createCredits({ items: config.memoryFrames, bytes: config.memoryBytes });
     const { latentStride } = forecaster;
     const { context, horizon, stride } = config;
+    const judge = createJudge({ ...config, store: ledger.verified });
 
     const end = (entry: Entry, outcome: Outcome, reason?: string): void => {
       counts.frames[outcome]++;
@@ -208,11 +209,11 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
               forecaster: forecaster.id,
               members: forecaster.members,
               ...intervalOf(forecaster, config.interval),
-              trustedLeads: trust.leadsOf,
               now: stageContext.now,
             }),
           ),
       ),
+      compose({ judge }),
     );
     const acknowledged$ = observations$.pipe(
       connect((shared$) =>
@@ -220,7 +221,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
           shared$.pipe(
             deliver(({ forecast }) => (forecast === undefined ? [] : [{ type: 'forecast', forecast }])),
           ),
-          shared$.pipe(verify({ outstanding, trust, notice }), deliverScores),
+          shared$.pipe(verify({ outstanding, judge, notice }), deliverScores),
         ),
       ),
       concatMap(([observation, scores]) => acknowledge(observation, scores)),

@@ -4,19 +4,19 @@ import { linearExtrapolation, persistence } from '../metrics/baselines.js';
 import { rmse } from '../metrics/rmse.js';
 import { skillOf } from '../metrics/skill.js';
 import { ssim } from '../metrics/ssim.js';
+import type { Completed, Judge } from '../learning/judging/judge.js';
 import { messageOf } from '../pipeline/errors.js';
 import type { LeadSlice } from '../pipeline/delivery/forecast-file.js';
-import type { LeadScore, Normalisation, Score } from '../pipeline/forecast.js';
+import type { LeadOutlook, LeadScore, Normalisation, Score } from '../pipeline/forecast.js';
 import type { Frame, FrameShape } from '../pipeline/frame.js';
 import { sameShape } from '../pipeline/frame.js';
 import type { ForecastRecord, Outstanding } from '../pipeline/state/outstanding.js';
 import { scoreOf } from '../pipeline/state/outstanding.js';
 import type { Observation } from '../pipeline/run.js';
-import type { Trust } from '../pipeline/trust.js';
 
 export interface VerifyOptions {
   readonly outstanding: Outstanding;
-  readonly trust: Trust;
+  readonly judge: Judge;
   readonly notice: (message: string) => void;
 }
 
@@ -33,10 +33,8 @@ const AT_ONCE = 8;
  * same id, in the first array after it.
  */
 export const verify =
-  ({ outstanding, trust, notice }: VerifyOptions) =>
+  ({ outstanding, judge, notice }: VerifyOptions) =>
   (source$: Observable<Observation>): Observable<readonly Score[]> => {
-    for (const record of outstanding.waiting())
-      record.leads.forEach((lead) => trust.learn(record.series, lead));
     let unsettled = outstanding.unsettled();
 
     const observe = async (frame: Frame, record: ForecastRecord): Promise<ForecastRecord> => {
@@ -52,7 +50,6 @@ export const verify =
           );
         try {
           const score = scoreLead(await outstanding.read(record, lead), frame.data, lead, record);
-          trust.learn(record.series, score);
           leads = [...leads, score];
         } catch (error) {
           notice(
@@ -67,27 +64,50 @@ export const verify =
       return expired({ ...record, leads }, `no frame came for ${missingLeads(leads, record.horizon)}`);
     };
 
+    /** The judge learns before the records say that these leads are scored: after a crash between the two it learns again. */
+    const learn = ({ series, index, position }: Frame, completed: readonly Completed[]): void => {
+      const alarm = judge.learn(series, position, completed);
+      if (alarm === undefined) return;
+      const { lead, times } = alarm;
+      notice(
+        `${series}: at frame ${index} the forecast ${lead === 1 ? 'for it' : `of ${lead} leads before`} was off ${times.toFixed(1)} times as far as usual: the run has changed, or something is wrong with it`,
+      );
+    };
+
     return source$.pipe(
-      concatMap(async ({ frame, forecast, previous }) => {
+      concatMap(async ({ frame, forecast, ownFrames, previous }) => {
         const ended: ForecastRecord[] = [...unsettled];
         unsettled = [];
         const changed: ForecastRecord[] = [];
+        const completed: Completed[] = [];
         const waiting = outstanding.waiting(frame.series);
         for (let first = 0; first < waiting.length; first += AT_ONCE) {
           const some = waiting.slice(first, first + AT_ONCE);
           const next = await Promise.all(some.map((record) => observe(frame, record)));
           changed.push(...next.filter((record, at) => record !== some[at]));
+          completed.push(...next.flatMap((record, at) => newlyScored(some[at]!, record)));
           ended.push(...next.filter((record) => record.ended !== undefined));
         }
+        learn(frame, completed);
         // Side by side: each waits for the disk.
         const [, evicted] = await Promise.all([
           outstanding.update(changed),
-          forecast === undefined ? [] : outstanding.register(forecast, frame.data, previous ?? frame.data),
+          forecast === undefined
+            ? []
+            : outstanding.register(
+                ownFrames === undefined ? forecast : { ...forecast, frames: ownFrames },
+                frame.data,
+                previous ?? frame.data,
+              ),
         ]);
+        judge.end(frame.series);
         return [...ended, ...evicted].map(scoreOf);
       }),
     );
   };
+
+const newlyScored = (before: ForecastRecord, { leads, position, forecaster }: ForecastRecord): Completed[] =>
+  leads.slice(before.leads.length).map((score) => ({ origin: position, forecaster, score }));
 
 const expired = (record: ForecastRecord, reason: string): ForecastRecord => ({
   ...record,
@@ -116,12 +136,20 @@ const normalised = (values: Float32Array, { low, high }: Normalisation): Float32
   return result;
 };
 
-/** `truth` [H, W, C] and the slice in physical values. */
+/** `truth` [H, W, C] and the slice, whose prediction is the forecaster's own, in physical values. */
 export const scoreLead = (
   slice: LeadSlice,
   truth: Float32Array,
   lead: number,
-  { shape, normalisation }: { readonly shape: FrameShape; readonly normalisation: Normalisation },
+  {
+    shape,
+    normalisation,
+    outlook,
+  }: {
+    readonly shape: FrameShape;
+    readonly normalisation: Normalisation;
+    readonly outlook?: readonly LeadOutlook[];
+  },
 ): LeadScore => {
   const [seen, last, previous, predicted] = [
     normalised(truth, normalisation),
@@ -129,14 +157,23 @@ export const scoreLead = (
     normalised(slice.previous, normalisation),
     normalised(slice.predicted, normalisation),
   ];
-  const error = rmse(predicted, seen);
-  const persistenceRmse = rmse(persistence(last), seen);
+  const { madeBy = 'forecaster', rmseBound } = outlook?.[lead - 1] ?? {};
+  const frames = {
+    forecaster: predicted,
+    persistence: persistence(last),
+    linear: linearExtrapolation(last, previous, lead),
+  };
+  const error = rmse(frames[madeBy], seen);
+  const persistenceRmse = rmse(frames.persistence, seen);
   return {
     lead,
     rmse: error,
+    madeBy,
+    forecasterRmse: madeBy === 'forecaster' ? error : rmse(predicted, seen),
     persistenceRmse,
-    linearRmse: rmse(linearExtrapolation(last, previous, lead), seen),
+    linearRmse: rmse(frames.linear, seen),
+    ...(rmseBound !== undefined && { rmseBound }),
     skill: skillOf(error, persistenceRmse),
-    ssim: ssim(predicted, seen, shape),
+    ssim: ssim(frames[madeBy], seen, shape),
   };
 };

@@ -63,7 +63,18 @@ export const exampleScore = ({ id, series, index, horizon, stride, forecaster }:
   reason: 'series ended',
   horizon,
   stride,
-  leads: [{ lead: 1, rmse: 0.1, persistenceRmse: 0.2, linearRmse: 0.3, skill: 0.5, ssim: 0.9 }],
+  leads: [
+    {
+      lead: 1,
+      rmse: 0.1,
+      madeBy: 'forecaster',
+      forecasterRmse: 0.1,
+      persistenceRmse: 0.2,
+      linearRmse: 0.3,
+      skill: 0.5,
+      ssim: 0.9,
+    },
+  ],
   forecaster,
 });
 

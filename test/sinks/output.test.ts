@@ -41,7 +41,19 @@ const scoreFor = ({ id, series, index, horizon, stride, forecaster }: Forecast):
   reason: 'series ended',
   horizon,
   stride,
-  leads: [{ lead: 1, rmse: 0.1, persistenceRmse: 0.2, linearRmse: 0.3, skill: 0.5, ssim: 0.9 }],
+  leads: [
+    {
+      lead: 1,
+      rmse: 0.1,
+      madeBy: 'forecaster',
+      forecasterRmse: 0.1,
+      persistenceRmse: 0.2,
+      linearRmse: 0.3,
+      rmseBound: 0.15,
+      skill: 0.5,
+      ssim: 0.9,
+    },
+  ],
   forecaster,
 });
 

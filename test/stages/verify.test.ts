@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { concatMap, from, lastValueFrom, take, toArray } from 'rxjs';
+import { createJudge, type Judge } from '../../src/learning/judging/judge.js';
 import type { Score } from '../../src/pipeline/forecast.js';
 import type { ForecastStore, Outstanding } from '../../src/pipeline/state/outstanding.js';
 import { openOutstanding, scoreOf } from '../../src/pipeline/state/outstanding.js';
 import type { Observation } from '../../src/pipeline/run.js';
-import { createTrust } from '../../src/pipeline/trust.js';
 import { verify } from '../../src/stages/verify.js';
-import { forecastOf, frameOf, memoryStore } from '../support/forecasts.js';
+import { forecastOf, frameOf, memoryStore, memoryVerified } from '../support/forecasts.js';
 
 let directory: string;
 beforeEach(async () => {
@@ -37,6 +37,8 @@ const observation = (position: number, options: { stride?: number; series?: stri
 const open = (store: ForecastStore, quotaBytes = 1e9): Promise<Outstanding> =>
   openOutstanding({ directory, quotaBytes, store });
 const none = (): void => undefined;
+const judge = (store = memoryVerified()): Judge =>
+  createJudge({ store, horizon: HORIZON, stride: 1, forecastEvery: 1, madeBy: 'best' });
 
 /** One array per observation; `ack` says after which ones the run got to settle what was delivered. */
 const run = (
@@ -46,7 +48,7 @@ const run = (
 ): Promise<(readonly Score[])[]> =>
   lastValueFrom(
     from(items).pipe(
-      verify({ outstanding, trust: createTrust(), notice: none }),
+      verify({ outstanding, judge: judge(), notice: none }),
       concatMap(async (scores) => {
         if (ack) await outstanding.settle(scores.map(({ id }) => id));
         return scores;
@@ -106,7 +108,7 @@ test('a crash between any two steps changes no score and loses none', async () =
     // This frame's work was done, but the run ended before anybody was told: it comes again.
     await lastValueFrom(
       from([items[crash - 1]!]).pipe(
-        verify({ outstanding: await open(store), trust: createTrust(), notice: none }),
+        verify({ outstanding: await open(store), judge: judge(), notice: none }),
         take(1),
       ),
     );
@@ -162,19 +164,37 @@ test('at the orderly end of a run everything that waits expires, once', async ()
   expect(await readdir(directory)).toEqual([]);
 });
 
-test('trust grows with the leads that beat persistence, and forgets old forecasts', () => {
-  const trust = createTrust(2);
-  const learn = (lead: number, rmse: number): void =>
-    trust.learn('a', { lead, rmse, persistenceRmse: 0.2, linearRmse: 0, skill: 0, ssim: 1 });
-  expect(trust.leadsOf('a')).toBe(0);
-  learn(1, 0.1);
-  learn(3, 0.1);
-  expect(trust.leadsOf('a')).toBe(1);
-  learn(2, 0.5);
-  expect(trust.leadsOf('a')).toBe(1);
-  learn(2, 0.05);
-  expect(trust.leadsOf('a')).toBe(1); // pooled: the bad one still outweighs
-  learn(2, 0.05);
-  expect(trust.leadsOf('a')).toBe(3);
-  expect(trust.leadsOf('b')).toBe(0);
+test('a lead is scored as whoever made it, and the forecaster by its own frame', async () => {
+  const [first, ...rest] = Array.from({ length: 4 }, (_, position) => observation(position));
+  const outlook = [
+    { madeBy: 'linear', rmseBound: 0.5 },
+    { madeBy: 'persistence' },
+    { madeBy: 'forecaster' },
+  ] as const;
+  const judged = {
+    ...first!,
+    forecast: { ...first!.forecast!, frames: new Float32Array(3 * 72), outlook },
+    ownFrames: first!.forecast!.frames,
+  };
+  const [score] = (await run(await open(memoryStore()), [judged, ...rest])).flat();
+  expect(score?.leads.map(({ madeBy }) => madeBy)).toEqual(['linear', 'persistence', 'forecaster']);
+  const [linear, persistence, own] = score?.leads ?? [];
+  expect(linear?.rmse).toBeCloseTo(0, 6);
+  expect(linear?.rmseBound).toBe(0.5);
+  expect(linear?.forecasterRmse).toBeCloseTo(0.02, 6);
+  expect(persistence?.rmse).toBeCloseTo(0.1, 6);
+  expect(persistence?.skill).toBe(0);
+  expect(persistence?.forecasterRmse).toBeCloseTo(0.04, 6);
+  expect(own?.rmse).toBeCloseTo(0.06, 6);
+});
+
+test('the judge learns each lead once, also when a crash makes a frame come again', async () => {
+  const [verified, store] = [memoryVerified(), memoryStore()];
+  const items = Array.from({ length: 6 }, (_, position) => observation(position));
+  const rows = (): number[] => [...verified.rows('run1')].map(({ scores }) => scores.length);
+  for (const part of [items.slice(0, 4), items.slice(3)])
+    await lastValueFrom(
+      from(part).pipe(verify({ outstanding: await open(store), judge: judge(verified), notice: none })),
+    );
+  expect(rows()).toEqual([1, 2, 3, 3, 3]);
 });

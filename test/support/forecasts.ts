@@ -1,3 +1,4 @@
+import type { VerifiedRow, VerifiedStore } from '../../src/pipeline/ledger/verified-store.js';
 import type { ForecastRecord, ForecastStore } from '../../src/pipeline/state/outstanding.js';
 
 export { exampleForecast as forecastOf, exampleFrame as frameOf } from '../../src/testing/examples.js';
@@ -17,6 +18,20 @@ export const memoryStore = (): ForecastStore => {
         records.delete(id);
         finished.add(id);
       }
+    },
+  };
+};
+
+/** Verified scores that outlive the judge. */
+export const memoryVerified = (): VerifiedStore => {
+  const rows = new Map<string, VerifiedRow>();
+  const of = (series: string): VerifiedRow[] =>
+    [...rows.values()].filter((row) => row.series === series).sort((a, b) => a.position - b.position);
+  return {
+    rows: of,
+    put: (row) => void rows.set(`${row.position}:${row.series}`, row),
+    forget: (series, before) => {
+      for (const [key, row] of rows) if (row.series === series && row.position < before) rows.delete(key);
     },
   };
 };

@@ -57,11 +57,12 @@ export const difference = (
   return largest / scale;
 };
 
-/** Settings of a small, fast run: context 4, horizon 5, NPY. */
+/** Settings of a small, fast run: context 4, horizon 5, NPY; forecasts are the network's, however bad it is. */
 export const smallRun = (settings: Partial<Record<keyof AttachConfig, unknown>>): AttachConfig =>
   attachSchema.parse({
     context: 4,
     horizon: 5,
+    madeBy: 'forecaster',
     threads: 1,
     device: 'cpu',
     pollInterval: 0.05,

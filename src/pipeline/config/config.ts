@@ -83,6 +83,12 @@ export const attachSchema = z.strictObject({
     .describe(
       'forecasts carry intervals that cover the truth at this level, such as 0.9 (see `mesocast calibrate`)',
     ),
+  madeBy: z
+    .enum(['best', 'forecaster'])
+    .default('best')
+    .describe(
+      'best: each lead of a forecast is made by whichever of the forecaster, persistence and linear extrapolation has been best at it; forecaster: always by the forecaster',
+    ),
   forecastEvery: count.default(1).describe('forecast from every Nth frame only'),
   policy: z
     .enum(['every', 'latest'])

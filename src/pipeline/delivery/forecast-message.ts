@@ -34,7 +34,10 @@ export const forecastLine = (forecast: Forecast) => {
     trustedLeads,
     normalisation,
     path: forecastPath(series, index),
-    leads: Array.from({ length: horizon }, (_, at) => statistics(forecast, at + 1)),
+    leads: Array.from({ length: horizon }, (_, at) => ({
+      ...statistics(forecast, at + 1),
+      ...forecast.outlook?.[at],
+    })),
     ...(uncertainty && {
       uncertainty: {
         members: uncertainty.members,

@@ -10,6 +10,7 @@ import type { Store } from './store.js';
 import { openStore } from './store.js';
 import type { ForecastRecord, ForecastStore } from '../state/outstanding.js';
 import type { Outcome } from '../run.js';
+import { verifiedStore, type VerifiedStore } from './verified-store.js';
 
 /** Bumped when records change so that an older or newer mesocast would misread them. */
 export const LEDGER_VERSION = 1;
@@ -54,6 +55,9 @@ export interface Ledger {
   /** Forecasts that wait for their truth, and the ids of those that had their score. */
   readonly forecasts: ForecastStore;
 
+  /** Scores of the last forecasts of each series, by the frames that completed them. */
+  readonly verified: VerifiedStore;
+
   /** A note of the runner's own, such as which forecaster is in use. */
   note(key: string): unknown;
   putNote(key: string, value: unknown): void;
@@ -95,6 +99,7 @@ export const openLedger = (folder: string): Ledger => {
       notes.update((counts) => ({ ...counts, missing: counts.missing + numbers }));
     },
     forecasts: forecastStore(store, notes),
+    verified: verifiedStore(store),
     note: (key) => meta.get(['note', key]),
     putNote: (key, value) => {
       meta.put(['note', key], value);

@@ -2,7 +2,16 @@ import { compareKeys, open } from 'lmdb';
 import { StateError, messageOf } from '../errors.js';
 
 /** Tables of the ledger's database file; the probe reads them all. */
-export const TABLES = ['meta', 'series', 'frames', 'open', 'duplicates', 'forecasts', 'finished'] as const;
+export const TABLES = [
+  'meta',
+  'series',
+  'frames',
+  'open',
+  'duplicates',
+  'forecasts',
+  'finished',
+  'verified',
+] as const;
 export type TableName = (typeof TABLES)[number];
 
 export type StoreKey = readonly (string | number)[];

@@ -38,7 +38,7 @@ export interface Outstanding {
   /** Ended, but `settle` was not called: their scores have to be delivered, again after a crash. */
   unsettled(): readonly ForecastRecord[];
   /**
-   * Adds a forecast: its file and record are durable when this resolves. Nothing happens for one that is known already.
+   * Adds a forecast, whose frames here are all the forecaster's own: its file and record are durable when this resolves. Nothing happens for one that is known already.
    * Gives the records that expired because the files would have exceeded the quota, perhaps this one too.
    */
   register(
@@ -167,6 +167,7 @@ const recordOf = (forecast: Forecast): ForecastRecord => ({
   shape: forecast.shape,
   normalisation: forecast.normalisation,
   forecaster: forecast.forecaster,
+  ...(forecast.outlook && { outlook: forecast.outlook }),
   leads: [],
 });
 

@@ -1,0 +1,50 @@
+import { meanOf } from './noise.js';
+import type { ByLead } from './standings.js';
+
+/** Leads that are watched: the truth of later ones comes too late to be news. */
+const LEADS = [1, 2, 3];
+/** Errors before the newest that say what is usual, and how many there must be. */
+const [WINDOW, LEAST] = [40, 12];
+/** A few of them, just before: errors that grow slowly are no alarm. */
+const JUST_BEFORE = 4;
+/** The newest error must be so many times the usual one, and beyond so many of its usual ups and downs. */
+const [LEAST_RATIO, LEAST_DEVIATIONS] = [1.8, 8];
+/** Errors below this do not differ. */
+const FLOOR = 1e-4;
+
+/** The truth has left what forecasts of its series usually get wrong: the run has changed, or something is wrong with it. */
+export interface Alarm {
+  readonly lead: number;
+  /** The error over what was usual. */
+  readonly times: number;
+}
+
+const median = (values: readonly number[]): number => {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+};
+
+/**
+ * Looks at the newest errors of the first leads. On a logarithmic scale, each error is compared with the mean of those just
+ * before it; the newest difference raises the alarm when it is far beyond the differences of the last forecasts. `origin`:
+ * only forecasts that were issued there or later are news.
+ */
+export const alarmOf = (verified: ByLead, newest: (lead: number) => number): Alarm | undefined => {
+  for (const lead of LEADS) {
+    const scores = verified(lead);
+    const last = scores.at(-1);
+    if (last === undefined || last.origin !== newest(lead)) continue;
+    const errors = scores.slice(-WINDOW).map(({ rmse }) => Math.log(Math.max(rmse, FLOOR)));
+    if (errors.length < LEAST + JUST_BEFORE) continue;
+    const jumps = errors
+      .slice(JUST_BEFORE)
+      .map((error, k) => error - meanOf(errors.slice(k, k + JUST_BEFORE)));
+    const jump = jumps.pop()!;
+    const centre = median(jumps);
+    const deviation = 1.4826 * median(jumps.map((value) => Math.abs(value - centre)));
+    if (jump > Math.log(LEAST_RATIO) && jump > centre + LEAST_DEVIATIONS * deviation)
+      return { lead, times: Math.exp(jump) };
+  }
+  return undefined;
+};

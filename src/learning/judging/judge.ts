@@ -1,0 +1,106 @@
+import type { Contestant, ForecasterId, LeadOutlook, LeadScore } from '../../pipeline/forecast.js';
+import { alarmOf, type Alarm } from './alarm.js';
+import { chooseMakers } from './choice.js';
+import { boundOf, reachAfter } from './error-bounds.js';
+import type { VerifiedStore } from '../../pipeline/ledger/verified-store.js';
+import { openStandings, type Standings } from './standings.js';
+import { recentSkill, trustedLeads } from './trusted-leads.js';
+
+/** A lead of a forecast that a frame was the truth of. */
+export interface Completed {
+  /** Place in the series of the frame that the forecast was issued at. */
+  readonly origin: number;
+  readonly forecaster: ForecasterId;
+  readonly score: LeadScore;
+}
+
+/** What verified forecasts say of the next one. */
+export interface Outlook {
+  readonly trustedLeads: number;
+  /** Leads 1..horizon. */
+  readonly leads: readonly LeadOutlook[];
+}
+
+/**
+ * Judges forecasts by what became of earlier ones, series by series, as the truth arrives and before anything has learned
+ * from it (prequentially; Dawid, 1984).
+ */
+export interface Judge {
+  /** For the forecast that `forecaster` makes from the frame at `position`: by what the frames before it have shown. */
+  outlook(series: string, position: number, forecaster: ForecasterId): Outlook;
+  /** The frame at `position` was compared with all forecasts that waited for it. Gives the alarm, if it is one. */
+  learn(series: string, position: number, completed: readonly Completed[]): Alarm | undefined;
+  /** Resolves when each frame that `begin` was called for has been through `end`. */
+  settled(series: string): Promise<void>;
+  begin(series: string): void;
+  end(series: string): void;
+}
+
+export interface JudgeOptions {
+  readonly store: VerifiedStore;
+  readonly horizon: number;
+  /** Frames per lead. */
+  readonly stride: number;
+  /** Frames from one forecast to the next. */
+  readonly forecastEvery: number;
+  /** `best`: at each lead whoever has been best; `forecaster`: always the forecaster. */
+  readonly madeBy: 'best' | 'forecaster';
+}
+
+export const createJudge = ({ store, horizon, stride, forecastEvery, madeBy }: JudgeOptions): Judge => {
+  const all = new Map<string, Standings>();
+  const standingsOf = (series: string): Standings => {
+    const known = all.get(series) ?? openStandings(series, store);
+    all.set(series, known);
+    return known;
+  };
+  const alarmed = new Set<string>();
+  const underWay = new Map<string, { readonly ended: Promise<void>; readonly end: () => void }>();
+  const own: readonly Contestant[] = Array.from({ length: horizon }, () => 'forecaster');
+
+  return {
+    outlook: (series, position, { hash }) => {
+      const verified = standingsOf(series).asOf(position - 1);
+      const makers = madeBy === 'forecaster' ? own : chooseMakers(verified, hash, horizon);
+      return {
+        trustedLeads: trustedLeads(verified, horizon, forecastEvery / stride),
+        leads: makers.map((maker, k): LeadOutlook => {
+          const [skill, rmseBound] = [recentSkill(verified, k + 1), boundOf(verified(k + 1))];
+          return {
+            madeBy: maker,
+            ...(skill !== undefined && { skill }),
+            ...(rmseBound !== undefined && { rmseBound }),
+          };
+        }),
+      };
+    },
+    learn: (series, position, completed) => {
+      const standings = standingsOf(series);
+      const before = standings.asOf(position - 1);
+      standings.add(
+        position,
+        completed.map(({ origin, forecaster, score: { skill: _, ssim: _ssim, ...score } }) => ({
+          ...score,
+          origin,
+          forecaster: forecaster.hash,
+          reach: reachAfter(before(score.lead).at(-1)?.reach, score),
+        })),
+      );
+      const alarm = alarmOf(standings.asOf(position), (lead) => position - lead * stride);
+      const news = alarm !== undefined && !alarmed.has(series);
+      if (alarm === undefined) alarmed.delete(series);
+      else alarmed.add(series);
+      return news ? alarm : undefined;
+    },
+    settled: async (series) => underWay.get(series)?.ended,
+    begin: (series) => {
+      let end = (): void => undefined;
+      const ended = new Promise<void>((resolve) => (end = resolve));
+      underWay.set(series, { ended, end });
+    },
+    end: (series) => {
+      underWay.get(series)?.end();
+      underWay.delete(series);
+    },
+  };
+};

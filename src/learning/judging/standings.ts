@@ -1,0 +1,70 @@
+import type { Contestant } from '../../pipeline/forecast.js';
+import type { Verified, VerifiedStore } from '../../pipeline/ledger/verified-store.js';
+
+export const errorOf = (
+  { forecasterRmse, persistenceRmse, linearRmse }: Pick<Verified, `${Contestant}Rmse`>,
+  contestant: Contestant,
+): number =>
+  contestant === 'forecaster' ? forecasterRmse : contestant === 'persistence' ? persistenceRmse : linearRmse;
+
+/** Frames whose scores are kept. */
+const KEPT = 400;
+
+/** Verified scores by lead, oldest first. */
+export type ByLead = (lead: number) => readonly Verified[];
+
+/**
+ * The verified scores of one series. What is asked as of a frame is a function of the frames up to it alone, so that a
+ * forecast that is made again after a crash is judged as it was before.
+ */
+export interface Standings {
+  /** Scores that were completed at `position` or before. */
+  asOf(position: number): ByLead;
+  /** All that the frame at `position` completed. Scores that are known already change nothing. */
+  add(position: number, scores: readonly Verified[]): void;
+}
+
+export const openStandings = (series: string, store: VerifiedStore): Standings => {
+  const rows = new Map<number, readonly Verified[]>();
+  /** Of each lead, with the place of the frame that completed it. */
+  const byLead = new Map<number, { readonly position: number; readonly score: Verified }[]>();
+  const keep = (position: number, scores: readonly Verified[]): void => {
+    for (const score of scores) {
+      const known = byLead.get(score.lead) ?? [];
+      byLead.set(score.lead, known);
+      known.push({ position, score });
+    }
+  };
+  for (const { position, scores } of store.rows(series)) {
+    rows.set(position, scores);
+    keep(position, scores);
+  }
+  return {
+    asOf: (position) => {
+      const asked = new Map<number, readonly Verified[]>();
+      return (lead) => {
+        const known = asked.get(lead);
+        if (known !== undefined) return known;
+        const all = byLead.get(lead) ?? [];
+        const until = all.findLastIndex((entry) => entry.position <= position) + 1;
+        const found = all.slice(0, until).map(({ score }) => score);
+        asked.set(lead, found);
+        return found;
+      };
+    },
+    add: (position, scores) => {
+      const before = rows.get(position) ?? [];
+      const news = scores.filter(
+        (score) => !before.some(({ lead, origin }) => lead === score.lead && origin === score.origin),
+      );
+      if (news.length === 0) return;
+      rows.set(position, [...before, ...news]);
+      store.put({ series, position, scores: [...before, ...news] });
+      keep(position, news);
+      const oldest = position - KEPT;
+      for (const old of rows.keys()) if (old < oldest) rows.delete(old);
+      for (const known of byLead.values()) while ((known[0]?.position ?? oldest) < oldest) known.shift();
+      store.forget(series, oldest);
+    },
+  };
+};

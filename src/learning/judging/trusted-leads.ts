@@ -1,0 +1,31 @@
+import { pooledSkill } from '../../metrics/skill.js';
+import { surelyAbove } from './noise.js';
+import type { ByLead } from './standings.js';
+
+/** Forecasts that trust looks back on. */
+const WINDOW = 120;
+/** Forecasts that the skill at a lead is told of. */
+const RECENT = 20;
+
+/**
+ * Leads 1..n at each of which the verified forecasts, as they were emitted, had a smaller error than persistence with
+ * 90 % confidence. `spacing`: leads between one forecast and the next; they overlap the more the further they look.
+ */
+export const trustedLeads = (verified: ByLead, horizon: number, spacing: number): number => {
+  let trusted = 0;
+  while (trusted < horizon) {
+    const lead = trusted + 1;
+    const gains = verified(lead)
+      .slice(-WINDOW)
+      .map(({ rmse, persistenceRmse }) => persistenceRmse - rmse);
+    if (!(surelyAbove(gains, lead / spacing) > 0)) break;
+    trusted = lead;
+  }
+  return trusted;
+};
+
+/** Skill over persistence of the last verified forecasts at a lead; undefined of none. */
+export const recentSkill = (verified: ByLead, lead: number): number | undefined => {
+  const last = verified(lead).slice(-RECENT);
+  return last.length === 0 ? undefined : pooledSkill(last);
+};

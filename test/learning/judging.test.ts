@@ -1,0 +1,137 @@
+import { expect, test } from '@jest/globals';
+import { effectiveSize, likelyAbove, surelyAbove } from '../../src/learning/judging/noise.js';
+import { createJudge } from '../../src/learning/judging/judge.js';
+import { normalNumbers, uniformNumbers } from '../../src/pipeline/random.js';
+import { memoryVerified } from '../support/forecasts.js';
+import { judgeRun, type Errors } from '../support/judged.js';
+
+const HORIZON = 20;
+const judge = (store = memoryVerified()) =>
+  createJudge({ store, horizon: HORIZON, stride: 1, forecastEvery: 1, madeBy: 'best' });
+
+/** Errors that grow with the lead, share most of their ups and downs with those of the frames around, and vary by `noise`. */
+const noisy = (seed: number, noise: number, scale: (origin: number, lead: number) => number): Errors => {
+  const normal = normalNumbers(uniformNumbers(seed));
+  const shocks = Array.from({ length: 2000 }, () => normal());
+  return (lead, origin) => {
+    const shared = shocks.slice(origin, origin + lead).reduce((a, b) => a + b, 0) / Math.sqrt(lead);
+    const persistence = 0.02 * lead;
+    return {
+      forecaster: scale(origin, lead) * persistence * Math.exp(noise * shared),
+      persistence,
+      linear: 2 * persistence,
+    };
+  };
+};
+
+test('a sequence is worth fewer values the more they overlap or stay alike', () => {
+  const normal = normalNumbers(uniformNumbers(1));
+  const independent = Array.from({ length: 100 }, () => normal());
+  expect(effectiveSize(independent, 1)).toBeGreaterThan(75);
+  expect(effectiveSize(independent, 10)).toBe(10);
+  const alike = independent.map((_, k) => independent[Math.floor(k / 10)]!);
+  expect(effectiveSize(alike, 1)).toBeLessThan(15);
+});
+
+test.each([1, 5, 15])('of means that are zero at most one in ten is surely above it, at lead %i', (lead) => {
+  const normal = normalNumbers(uniformNumbers(7));
+  let [sure, likely] = [0, 0];
+  const trials = 2000;
+  for (let trial = 0; trial < trials; trial++) {
+    const shocks = Array.from({ length: 60 + lead }, () => normal());
+    // As errors of overlapping forecasts are: sums over the steps that each of them spans.
+    const values = Array.from({ length: 60 }, (_, k) => shocks.slice(k, k + lead).reduce((a, b) => a + b, 0));
+    if (surelyAbove(values, lead) > 0) sure++;
+    if (likelyAbove(values)) likely++;
+  }
+  expect(sure / trials).toBeLessThan(0.115);
+  expect(sure / trials).toBeGreaterThan(0.01);
+  expect(likely).toBeGreaterThan(sure);
+});
+
+test('what is clearly better is surely above zero, and three values are needed to say so', () => {
+  expect(surelyAbove([0.1, 0.11, 0.09, 0.1], 1)).toBeGreaterThan(0.08);
+  expect(surelyAbove([0.1, 0.1], 1)).toBe(-Infinity);
+  expect(surelyAbove([0.1, 0.1, 0.1, 0.1], 4)).toBe(-Infinity);
+});
+
+test('each band of leads is made by who is best at it by more than noise', () => {
+  // The network is good up to lead 9, where its roll-outs go wrong.
+  const { outlooks, scored } = judgeRun(
+    judge(),
+    80,
+    HORIZON,
+    noisy(1, 0.05, (_, lead) => (lead <= 9 ? 0.4 : 3)),
+  );
+  const makers = outlooks.at(-1)?.leads.map(({ madeBy }) => madeBy);
+  expect(makers?.slice(0, 9)).toEqual(Array(9).fill('forecaster'));
+  expect(makers?.slice(9)).toEqual(Array(11).fill('persistence'));
+  // Before anything is known the forecaster makes them all.
+  expect(outlooks[0]?.leads.every(({ madeBy }) => madeBy === 'forecaster')).toBe(true);
+  const late = scored.filter(({ position }) => position >= 50);
+  const mean = (of: 'rmse' | 'persistenceRmse'): number =>
+    late.reduce((sum, { score }) => sum + score[of], 0) / late.length;
+  expect(mean('rmse')).toBeLessThan(mean('persistenceRmse'));
+});
+
+test('a forecaster that goes bad in the middle of a run is left within some frames, and taken again', () => {
+  const errors = noisy(2, 0.05, (origin) => (origin >= 60 && origin < 100 ? 2 : 0.5));
+  const makers = judgeRun(judge(), 160, 5, errors).outlooks.map(({ leads }) => leads[0]?.madeBy);
+  expect(makers[59]).toBe('forecaster');
+  expect(makers[85]).toBe('persistence');
+  expect(makers[130]).toBe('forecaster');
+});
+
+test('what was judged outlives the judge, and is the same when a frame is judged again', () => {
+  const [store, errors] = [memoryVerified(), noisy(3, 0.2, () => 0.6)];
+  const whole = judgeRun(judge(), 60, HORIZON, errors).outlooks;
+  judgeRun(judge(store), 60, HORIZON, errors);
+  for (const position of [59, 40, 12])
+    expect(judge(store).outlook('run', position, { name: 'n', hash: 'the network' })).toEqual(
+      whole[position],
+    );
+});
+
+test('leads are trusted where their skill is surely positive, and only when it was seen', () => {
+  const { outlooks } = judgeRun(
+    judge(),
+    120,
+    HORIZON,
+    noisy(4, 0.1, (_, lead) => (lead <= 9 ? 0.5 : 1)),
+  );
+  expect(outlooks[2]?.trustedLeads).toBe(0);
+  expect(outlooks[30]?.trustedLeads).toBeGreaterThan(0);
+  expect(outlooks.at(-1)?.trustedLeads).toBe(9);
+  expect(outlooks.at(-1)?.leads[4]?.skill).toBeGreaterThan(0.4);
+});
+
+test.each([
+  ['that stay as they are', () => 0.5],
+  ['that grow tenfold over the run', (origin: number) => 0.2 * 10 ** (origin / 300)],
+  ['that shrink tenfold, as of something that learns', (origin: number) => 0.8 / 10 ** (origin / 300)],
+  ['that jump in the middle', (origin: number) => (origin < 150 ? 0.2 : 0.6)],
+])('bounds of errors %s hold nine times in ten at every lead', (_name, scale) => {
+  const { scored } = judgeRun(judge(), 300, HORIZON, noisy(5, 0.25, scale));
+  for (let lead = 1; lead <= HORIZON; lead++) {
+    const bounded = scored.filter(({ score }) => score.lead === lead && score.rmseBound !== undefined);
+    const held = bounded.filter(({ score }) => score.rmse <= score.rmseBound!).length / bounded.length;
+    expect([lead, held > 0.85 && held < 0.95 ? 'held' : held]).toEqual([lead, 'held']);
+  }
+});
+
+test('twenty runs that do not change raise no alarm; one that changes raises it at once', () => {
+  for (let seed = 10; seed < 30; seed++)
+    expect(
+      judgeRun(
+        judge(),
+        200,
+        5,
+        noisy(seed, 0.15, (origin) => 0.5 + origin / 400),
+      ).alarms,
+    ).toEqual([]);
+  const changed = noisy(30, 0.15, (origin) => (origin >= 100 && origin < 140 ? 2 : 0.5));
+  const [first, ...others] = judgeRun(judge(), 200, 5, changed).alarms;
+  expect(first).toBeGreaterThanOrEqual(101);
+  expect(first).toBeLessThanOrEqual(103);
+  expect(others).toEqual([]);
+});

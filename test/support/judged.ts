@@ -1,0 +1,41 @@
+import type { Contestant } from '../../src/pipeline/forecast.js';
+import type { Completed, Judge } from '../../src/learning/judging/judge.js';
+
+export const HASH = 'the network';
+
+/** Errors of the three contestants at a lead of the forecast from frame `origin`. */
+export type Errors = (lead: number, origin: number) => Readonly<Record<Contestant, number>>;
+
+/**
+ * Runs a judge over frames 0 .. count - 1, each with a forecast, as a run would; gives what it said of each forecast, what
+ * became of each lead, and where it raised the alarm.
+ */
+export const judgeRun = (judge: Judge, count: number, horizon: number, errors: Errors, first = 0) => {
+  const outlooks = [];
+  const scored: { position: number; score: Completed['score'] }[] = [];
+  const alarms: number[] = [];
+  for (let position = first; position < count; position++) {
+    outlooks.push(judge.outlook('run', position, { name: 'n', hash: HASH }));
+    const completed: Completed[] = [];
+    for (let lead = 1; lead <= Math.min(horizon, position - first); lead++) {
+      const { forecaster, persistence, linear } = errors(lead, position - lead);
+      const { madeBy, rmseBound } = outlooks[position - lead - first]!.leads[lead - 1]!;
+      const rmse = { forecaster, persistence, linear }[madeBy];
+      const score = {
+        lead,
+        rmse,
+        madeBy,
+        forecasterRmse: forecaster,
+        persistenceRmse: persistence,
+        linearRmse: linear,
+        ...(rmseBound !== undefined && { rmseBound }),
+        skill: 1 - rmse / persistence,
+        ssim: 1,
+      };
+      completed.push({ origin: position - lead, forecaster: { name: 'n', hash: HASH }, score });
+      scored.push({ position, score });
+    }
+    if (judge.learn('run', position, completed) !== undefined) alarms.push(position);
+  }
+  return { outlooks, scored, alarms };
+};
