@@ -23,13 +23,17 @@ export const hdf5 = defineCodec({
       .optional()
       .describe('path of the dataset, such as entry/data/counts, or a list of datasets that become channels'),
     axes: axesOption,
+    times: z
+      .string()
+      .optional()
+      .describe('path of a dataset with the time of each frame; default: time, times or t beside the field'),
   }),
-  create: ({ field, axes }) => {
+  create: ({ field, axes, times }) => {
     const wanted = typeof field === 'string' ? [field] : field;
     const open = async (bytes: ByteSource, path: string) => {
       const { incomplete, live } = await superblockOf(bytes);
       if (incomplete !== undefined) throw new CodecError(incomplete);
-      const request = { path, live, wanted, axes };
+      const request = { path, live, wanted, axes, times };
       const { fields } = await askHdf5({ ...request, item: undefined });
       const all = fields.map(({ name, dimensions }) => {
         // A growing dataset may be empty as yet.
@@ -62,9 +66,9 @@ export const hdf5 = defineCodec({
             signal?.throwIfAborted();
             const { request, all, count } = await open(bytes, path);
             requireItem(item, count);
-            const { fields, data } = await askHdf5({ ...request, item });
+            const { fields, data, time } = await askHdf5({ ...request, item });
             const [height, width] = all[0]?.shape ?? [0, 0];
-            return joinChannels(
+            const joined = joinChannels(
               height,
               width,
               fields.map(({ sampleType }, i) => ({
@@ -74,6 +78,7 @@ export const hdf5 = defineCodec({
                 sampleType,
               })),
             );
+            return { ...joined, ...(time && { time }) };
           }),
       }),
       encode: onlyReads('hdf5'),

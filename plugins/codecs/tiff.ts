@@ -1,6 +1,7 @@
 import { promisify } from 'node:util';
 import { deflate } from 'node:zlib';
 import { z } from 'zod';
+import { omeTime } from '../../src/formats/ome-time.js';
 import { oneOf, requireItem } from '../../src/formats/stacks.js';
 import { CodecError } from '../../src/pipeline/errors.js';
 import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
@@ -46,7 +47,11 @@ export const tiff = defineCodec({
             `TIFF samples of ${image.bits} bits (${SAMPLE_FORMATS[image.sampleFormat] ?? 'unknown'}) are not supported`,
             { hint: 'write 8-bit or 16-bit unsigned integers or 32-bit floats' },
           );
-        return decodeRaster(await extractImage(bytes, image, structure), 'TIFF');
+        const field = await decodeRaster(await extractImage(bytes, image, structure), 'TIFF');
+        const first = structure.images.find(({ reduced }) => !reduced) as TiffImage;
+        const description = await readDescription(bytes, first, structure);
+        const time = omeTime(description, item, channel ?? 0, slice ?? 0);
+        return { ...field, ...(time && { time }) };
       },
     }),
     encode: (field) => writeTiff(field, compression),

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { chooseFields, fieldOption, joinChannels } from '../../src/formats/fields.js';
 import { byName, planeOf, requireSize } from '../../src/formats/vtk-values.js';
 import type { VtkXml, XmlPiece } from '../../src/formats/vtk-xml.js';
-import { parseVtkXml, readXmlArray } from '../../src/formats/vtk-xml.js';
+import { parseVtkXml, readXmlArray, readXmlTime } from '../../src/formats/vtk-xml.js';
 import { CodecError, messageOf } from '../../src/pipeline/errors.js';
 import type { Field } from '../../src/pipeline/frame.js';
 import { describeShape, sizeOf } from '../../src/pipeline/frame.js';
@@ -50,7 +50,8 @@ export const vti = defineCodec({
         const sampleType = array.type?.sampleType ?? 'float32';
         parts.push({ values, components, component, sampleType });
       }
-      return joinChannels(height, width, parts);
+      const time = await readXmlTime(bytes, file);
+      return { ...joinChannels(height, width, parts), ...(time && { time }) };
     },
     encode: async (frame) => encodeVti(frame, typeof field === 'string' ? field : 'value'),
   }),

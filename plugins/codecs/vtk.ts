@@ -25,7 +25,7 @@ export const vtk = defineCodec({
     },
     decode: async (bytes, signal) => {
       signal?.throwIfAborted();
-      const { points, cells, binary, arrays } = parseLegacyVtk(bytes);
+      const { points, cells, binary, arrays, time } = parseLegacyVtk(bytes);
       const chosen = chooseFields(field, byName(arrays), 'vtk.field');
       const at = chosen[0]?.array.at ?? 'points';
       if (chosen.some(({ array }) => array.at !== at))
@@ -38,7 +38,7 @@ export const vtk = defineCodec({
           : parseNumbers(bytes.toString('latin1', from, to), height * width * components, name);
         return { values, components, component, sampleType: type.sampleType };
       });
-      return joinChannels(height, width, parts);
+      return { ...joinChannels(height, width, parts), ...(time && { time }) };
     },
     encode: onlyReads('vtk'),
   }),

@@ -3,7 +3,7 @@ import { chooseFields, fieldOption, joinChannels } from '../../src/formats/field
 import { layGrid } from '../../src/formats/point-grid.js';
 import { requireSize } from '../../src/formats/vtk-values.js';
 import type { XmlArray, XmlPiece } from '../../src/formats/vtk-xml.js';
-import { parseVtkXml, readXmlArray } from '../../src/formats/vtk-xml.js';
+import { parseVtkXml, readXmlArray, readXmlTime } from '../../src/formats/vtk-xml.js';
 import { CodecError, messageOf } from '../../src/pipeline/errors.js';
 import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
 
@@ -54,7 +54,8 @@ export const vtu = defineCodec({
         const values = grid.place(await gather(components, own), components);
         parts.push({ values, components, component, sampleType: 'float32' as const });
       }
-      return joinChannels(grid.height, grid.width, parts);
+      const time = await readXmlTime(bytes, file);
+      return { ...joinChannels(grid.height, grid.width, parts), ...(time && { time }) };
     },
     encode: () => Promise.reject(new CodecError('the vtu codec only reads', { hint: 'write vti' })),
   }),

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { temporaryName, writeAtomically } from '../../src/pipeline/atomic.js';
 import { codeOf, SinkError } from '../../src/pipeline/errors.js';
 import type { Forecast, Normalisation } from '../../src/pipeline/forecast.js';
-import { chosenLeads, frameOf, framesOf } from '../../src/pipeline/delivery/forecast-message.js';
+import { chosenLeads, frameOf, framesOf, timeOfLead } from '../../src/pipeline/delivery/forecast-message.js';
 import type { Field } from '../../src/pipeline/frame.js';
 import { KEEP_PATTERN, keptForecasts, parseKeep } from '../../src/pipeline/delivery/kept-forecasts.js';
 import { forecastPath, leadName, type LayerName } from '../../src/pipeline/delivery/layout.js';
@@ -76,8 +76,8 @@ export const files = defineSink({
             name,
             values: framesOf({ ...forecast, frames }, leads),
           }));
-          const { id, series, index, issuedAt, stride, normalisation } = forecast;
-          const about = { id, series, index, issuedAt, stride, leads, normalisation };
+          const { id, series, index, issuedAt, stride, normalisation, time } = forecast;
+          const about = { id, series, index, issuedAt, stride, leads, normalisation, ...(time && { time }) };
           const group = zarrFiles(arrays, leads, forecast.shape, about);
           bytes += await writeTree(join(out, `${path}.zarr`), group, signal);
         } else if (format === 'vti') {
@@ -88,7 +88,7 @@ export const files = defineSink({
               vti.encode({ shape: forecast.shape, data: frameOf(layer, at), sampleType: 'float32' }),
             );
             // Last: what ParaView opens names files that are there.
-            const collection = pvdOf(basename(path), leads, name);
+            const collection = pvdOf(basename(path), forecast, leads, name);
             await writeAtomically(join(out, `${path}${name === 'lead' ? '' : `.${name}`}.pvd`), collection);
             bytes += collection.length;
           }
@@ -213,10 +213,11 @@ const writeTree = async (
   }
 };
 
-/** A ParaView collection: the leads as time steps. */
-const pvdOf = (folder: string, leads: readonly number[], name: LayerName): Buffer => {
+/** A ParaView collection: the leads as time steps, at their physical times where these are known. */
+const pvdOf = (folder: string, forecast: Forecast, leads: readonly number[], name: LayerName): Buffer => {
   const steps = leads.map(
-    (at) => `<DataSet timestep="${at}" part="0" file="${folder}/${leadName(at, name)}.vti"/>\n`,
+    (at) =>
+      `<DataSet timestep="${timeOfLead(forecast, at) ?? at}" part="0" file="${folder}/${leadName(at, name)}.vti"/>\n`,
   );
   return Buffer.from(
     `<?xml version="1.0"?>\n<VTKFile type="Collection" version="0.1" byte_order="LittleEndian">\n<Collection>\n${steps.join('')}</Collection>\n</VTKFile>\n`,

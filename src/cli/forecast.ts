@@ -15,6 +15,7 @@ const USED = new Set([
   'range',
   'ensemble',
   'interval',
+  'frameInterval',
 ]);
 const options = attachOptions.filter(({ name }) => USED.has(name));
 

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { Dataset, ExternalLink, File, Group, ready } from 'h5wasm/node';
 import { messageOf } from '../pipeline/errors.js';
-import type { SampleType } from '../pipeline/frame.js';
+import type { PhysicalTime, SampleType } from '../pipeline/frame.js';
 import { MAX_PIXELS } from '../pipeline/images/raster.js';
 import type { Dimensions, Hdf5Answer, Hdf5Request } from './hdf5.js';
 
@@ -128,16 +128,58 @@ const read = (file: File, name: string, item: number | undefined): Float32Array 
   throw new Error(`"${name}" in it cannot be read`);
 };
 
-const answer = ({ path, live, wanted, item, axes }: Hdf5Request): Hdf5Answer => {
+/** Names that datasets of times have where nobody says another one. */
+const TIMES = ['time', 'times', 't'];
+
+/** When frame `item` of a field was, or the field as a whole: of a dataset of times, or an attribute `time` of the field. */
+const timeOf = (
+  file: File,
+  name: string,
+  item: number | undefined,
+  times: string | undefined,
+): PhysicalTime | undefined => {
+  const numberIn = (value: unknown): number | undefined => {
+    const [first] = ArrayBuffer.isView(value) ? (value as Float64Array) : [value];
+    const number = typeof first === 'bigint' ? Number(first) : first;
+    return typeof number === 'number' && Number.isFinite(number) ? number : undefined;
+  };
+  const known = (value: number | undefined, unit: unknown): PhysicalTime | undefined =>
+    value === undefined ? undefined : { value, ...(typeof unit === 'string' && unit !== '' && { unit }) };
+  if (times === undefined && item === undefined) {
+    const { attrs } = openDataset(file, name);
+    const own = known(numberIn(attrs.time?.value), attrs.time_units?.value);
+    if (own !== undefined) return own;
+  }
+  const folder = name.slice(0, name.lastIndexOf('/') + 1);
+  for (const path of times === undefined ? TIMES.map((own) => folder + own) : [times]) {
+    const dataset = find(file, path);
+    const isNumber =
+      dataset instanceof Dataset &&
+      [INTEGER, FLOAT].includes(dataset.metadata.type) &&
+      (dataset.shape ?? []).length <= 1;
+    if (times !== undefined && !isNumber) throw new Error(`it holds no list of times "${times}"`);
+    if (!isNumber) continue;
+    const at = item ?? 0;
+    const [length] = dataset.shape ?? [];
+    if (length !== undefined && at >= length) return undefined; // not written yet
+    const value = numberIn(length === undefined ? dataset.value : dataset.slice([[at, at + 1]]));
+    return known(value, dataset.attrs.units?.value);
+  }
+  return undefined;
+};
+
+const answer = ({ path, live, wanted, item, axes, times }: Hdf5Request): Hdf5Answer => {
   // A file that cannot be opened does not throw here, but has no id.
   const file = new File(path, live ? 'Sr' : 'r');
   if (file.file_id < 0n) return { error: 'it does not open as HDF5: it is damaged, or not whole yet' };
   try {
     const fields = describe(file, namesOf(file, wanted));
     if (item === undefined) return { fields, data: [] };
+    const own = axes.startsWith('N') ? item : undefined;
     return {
       fields,
-      data: fields.map(({ name }) => read(file, name, axes.startsWith('N') ? item : undefined)),
+      data: fields.map(({ name }) => read(file, name, own)),
+      time: timeOf(file, fields[0]?.name ?? '', own, times),
     };
   } finally {
     file.close();

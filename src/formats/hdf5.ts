@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { CodecError, messageOf } from '../pipeline/errors.js';
-import type { SampleType } from '../pipeline/frame.js';
+import type { PhysicalTime, SampleType } from '../pipeline/frame.js';
 import type { ByteSource, Incomplete } from '../pipeline/plugins/plugin.js';
 
 export interface Hdf5Request {
@@ -11,6 +11,8 @@ export interface Hdf5Request {
   readonly wanted: readonly string[] | undefined;
   /** Which frame to read; undefined: only describe. */
   readonly item: number | undefined;
+  /** Path of the dataset of times; undefined: one called time, times or t beside the field. */
+  readonly times: string | undefined;
   /** With N first, `item` is an index of the first axis; otherwise the whole dataset is the frame. */
   readonly axes: string;
 }
@@ -24,7 +26,11 @@ export interface Dimensions {
 export type Hdf5Answer =
   /** After a fatal error the library is in no state to read anything else. */
   | { readonly error: string; readonly fatal?: boolean }
-  | { readonly fields: readonly Dimensions[]; readonly data: readonly Float32Array[] };
+  | {
+      readonly fields: readonly Dimensions[];
+      readonly data: readonly Float32Array[];
+      readonly time?: PhysicalTime | undefined;
+    };
 
 /** Milliseconds after which a file is taken for one that makes the library run in circles. */
 const PATIENCE = 15_000;

@@ -49,8 +49,8 @@ export const numberType = (name: string): NumberType => {
   return type;
 };
 
-/** All numbers in `bytes` (a multiple of the type's size) as floats; 64-bit and large 32-bit integers are rounded. */
-export const readNumbers = (bytes: Buffer, type: NumberType, little: boolean): Float32Array => {
+/** All numbers in `bytes` (a multiple of the type's size); 64-bit integers are rounded to doubles. */
+export const readExactly = (bytes: Buffer, type: NumberType, little: boolean): ArrayLike<number> => {
   // A copy of its own: aligned, and free to be swapped.
   const memory = new ArrayBuffer(bytes.length - (bytes.length % type.bytes));
   const copy = Buffer.from(memory);
@@ -60,6 +60,11 @@ export const readNumbers = (bytes: Buffer, type: NumberType, little: boolean): F
     if (type.bytes === 4) copy.swap32();
     if (type.bytes === 8) copy.swap64();
   }
-  const values = type.view(memory);
+  return type.view(memory);
+};
+
+/** The same as floats; 64-bit and large 32-bit integers are rounded. */
+export const readNumbers = (bytes: Buffer, type: NumberType, little: boolean): Float32Array => {
+  const values = readExactly(bytes, type, little);
   return values instanceof Float32Array ? values : Float32Array.from(values);
 };

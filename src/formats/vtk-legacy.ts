@@ -1,8 +1,9 @@
 import { CodecError } from '../pipeline/errors.js';
 import type { NamedArray } from './fields.js';
 import type { NumberType } from './numbers.js';
-import { numberType } from './numbers.js';
-import { requireSize } from './vtk-values.js';
+import { numberType, readExactly } from './numbers.js';
+import type { PhysicalTime } from '../pipeline/frame.js';
+import { isTimeName, requireSize, timeOf } from './vtk-values.js';
 
 /** One attribute of a legacy file: its values are the bytes from `from` to `to`. */
 export interface LegacyArray extends NamedArray {
@@ -18,6 +19,8 @@ export interface LegacyVtk {
   readonly points: readonly [number, number, number];
   readonly cells: readonly [number, number, number];
   readonly arrays: readonly LegacyArray[];
+  /** Where it has field data of that name. */
+  readonly time?: PhysicalTime;
 }
 
 const TYPES: Readonly<Partial<Record<string, string>>> = {
@@ -117,6 +120,7 @@ export const parseLegacyVtk = (bytes: Buffer): LegacyVtk => {
   let cells: readonly [number, number, number] = [1, 1, 1];
   let [place, tuples]: ['points' | 'cells', number] = ['points', 0];
   const arrays: LegacyArray[] = [];
+  let time: PhysicalTime | undefined;
   const add = (name: string, components: number, type: NumberType): void => {
     if (tuples === 0) throw new CodecError(`${name} comes before POINT_DATA or CELL_DATA`);
     arrays.push({
@@ -155,7 +159,14 @@ export const parseLegacyVtk = (bytes: Buffer): LegacyVtk => {
         }
         const [name = '', components, count, type] = head;
         if (tuples === 0) {
-          skip(number(components) * number(count), typeOf(type)); // facts on the whole file, such as TIME
+          // Facts on the whole file, such as TIME.
+          const { from, to } = skip(number(components) * number(count), typeOf(type));
+          if (isTimeName(name))
+            time = timeOf(
+              binary
+                ? readExactly(bytes.subarray(from, to), typeOf(type), false)[0]
+                : Number.parseFloat(bytes.toString('latin1', from, to)),
+            );
           continue;
         }
         if (number(count) !== tuples) throw new CodecError(`${name} has ${count ?? ''} of ${tuples} values`);
@@ -166,7 +177,7 @@ export const parseLegacyVtk = (bytes: Buffer): LegacyVtk => {
       throw new CodecError(`"${keyword.slice(0, 20)}" in it is not known`);
   }
   if (points === undefined || arrays.length === 0) throw new CodecError('it holds no field yet');
-  return { binary, points, cells, arrays };
+  return { binary, points, cells, arrays, ...(time && { time }) };
 };
 
 /** VTK writes spaces in names as %20. */

@@ -1,4 +1,5 @@
 import { CodecError } from '../pipeline/errors.js';
+import type { PhysicalTime } from '../pipeline/frame.js';
 import type { NamedArray } from './fields.js';
 import { MAX_PIXELS } from '../pipeline/images/raster.js';
 
@@ -7,6 +8,13 @@ export const requireSize = (count: number): void => {
   if (!(count > 0 && count <= MAX_PIXELS))
     throw new CodecError(`it claims ${count} values, at most ${MAX_PIXELS} are read`);
 };
+
+/** Field data of this name are the file's time: VTK and ParaView write TimeValue, deal.II and VisIt TIME. */
+export const isTimeName = (name: string): boolean => /^time(value)?$/i.test(name);
+
+/** A time if it is a number; VTK files have no units. */
+export const timeOf = (value: number | undefined): PhysicalTime | undefined =>
+  value !== undefined && Number.isFinite(value) ? { value } : undefined;
 
 /**
  * Exactly `count` numbers in text.

@@ -3,8 +3,9 @@ import { inflate } from 'node:zlib';
 import { CodecError, messageOf } from '../pipeline/errors.js';
 import type { NamedArray } from './fields.js';
 import type { NumberType } from './numbers.js';
-import { numberType, readNumbers } from './numbers.js';
-import { parseNumbers, requireSize } from './vtk-values.js';
+import { numberType, readExactly, readNumbers } from './numbers.js';
+import type { PhysicalTime } from '../pipeline/frame.js';
+import { isTimeName, parseNumbers, requireSize, timeOf } from './vtk-values.js';
 
 /** One DataArray of a file. */
 export interface XmlArray extends NamedArray {
@@ -32,6 +33,8 @@ export interface VtkXml {
   /** Attributes of the grid's own element, such as WholeExtent. */
   readonly grid: Attributes;
   readonly pieces: readonly XmlPiece[];
+  /** Facts on the whole file, such as TimeValue. */
+  readonly facts: readonly XmlArray[];
   /** Where appended data begin and end, and whether they are base64. */
   readonly appended: { readonly from: number; readonly to: number; readonly base64: boolean } | undefined;
 }
@@ -79,6 +82,7 @@ export const parseVtkXml = (bytes: Buffer, type: string): VtkXml => {
   const cut = new CodecError(`it ends at byte ${bytes.length}, before the end of the VTK file`);
   const open: string[] = [];
   const pieces: XmlPiece[] = [];
+  const facts: XmlArray[] = [];
   let file: Attributes | undefined;
   let grid: Attributes | undefined;
   let appended: VtkXml['appended'];
@@ -121,7 +125,8 @@ export const parseVtkXml = (bytes: Buffer, type: string): VtkXml => {
       const sections = pieces.at(-1)?.sections;
       const section = open.at(-1) ?? '';
       array = arrayOf(attributes, at);
-      sections?.set(section, [...(sections.get(section) ?? []), array]);
+      if (section === 'FieldData') facts.push(array);
+      else sections?.set(section, [...(sections.get(section) ?? []), array]);
     } else if (name === 'AppendedData') {
       const from = bytes.indexOf('_', at) + 1;
       const to = bytes.lastIndexOf('</AppendedData>');
@@ -138,6 +143,7 @@ export const parseVtkXml = (bytes: Buffer, type: string): VtkXml => {
     compressor: file?.get('compressor'),
     grid,
     pieces,
+    facts,
     appended,
   };
 };
@@ -230,16 +236,43 @@ export const readXmlArray = async (
   tuples: number,
 ): Promise<Float32Array> => {
   const { name, components, type, format } = array;
-  if (type === undefined) throw new CodecError(`${name} holds no numbers of a type that VTK knows`);
   const count = tuples * components;
   requireSize(count);
-  if (format === 'ascii') return parseNumbers(bytes.toString('latin1', array.from, array.to), count, name);
+  if (type !== undefined && format === 'ascii')
+    return parseNumbers(bytes.toString('latin1', array.from, array.to), count, name);
+  const [data, known] = await decodedBytes(bytes, file, array, count);
+  return readNumbers(data, known, file.little);
+};
+
+/** What a file says of its time: VTK and ParaView write TimeValue, deal.II and VisIt TIME; undefined where there is none. */
+export const readXmlTime = async (bytes: Buffer, file: VtkXml): Promise<PhysicalTime | undefined> => {
+  const array = file.facts.find(({ name }) => isTimeName(name));
+  if (array === undefined) return undefined;
+  try {
+    if (array.format === 'ascii')
+      return timeOf(Number.parseFloat(bytes.toString('latin1', array.from, array.to)));
+    const [data, type] = await decodedBytes(bytes, file, array, 1);
+    return timeOf(readExactly(data, type, file.little)[0]);
+  } catch {
+    return undefined; // a frame is not refused for a time that nobody can read
+  }
+};
+
+/** So many numbers of an array as bytes, and their type. */
+const decodedBytes = async (
+  bytes: Buffer,
+  file: VtkXml,
+  array: XmlArray,
+  count: number,
+): Promise<[Buffer, NumberType]> => {
+  const { name, type } = array;
+  if (type === undefined) throw new CodecError(`${name} holds no numbers of a type that VTK knows`);
   const encoded = encodedOf(bytes, file, array);
   const expected = count * type.bytes;
   if (file.compressor === undefined) {
     const size = wordAt(encoded.at(0, file.word), 0, file);
     if (size !== expected) throw new CodecError(`${name} has ${size} of ${expected} bytes`);
-    return readNumbers(encoded.at(0, file.word + size).subarray(file.word), type, file.little);
+    return [encoded.at(0, file.word + size).subarray(file.word), type];
   }
   if (file.compressor !== 'vtkZLibDataCompressor')
     throw new CodecError(`data by ${file.compressor} are not supported`, {
@@ -262,5 +295,5 @@ export const readXmlArray = async (
     );
   const data = Buffer.concat(parts);
   if (data.length !== expected) throw new CodecError(`${name} has ${data.length} of ${expected} bytes`);
-  return readNumbers(data, type, file.little);
+  return [data, type];
 };

@@ -21,7 +21,7 @@ export type ForecastOnceOptions = Pick<
   AttachConfig,
   'forecaster' | 'out' | 'horizon' | 'context' | 'stride' | 'device' | 'threads' | 'range' | 'sinks'
 > &
-  Partial<Pick<AttachConfig, 'ensemble' | 'interval'>> & {
+  Partial<Pick<AttachConfig, 'ensemble' | 'interval' | 'frameInterval'>> & {
     /** A folder of frames, or the last frame to use. */
     readonly path: string;
     /** Hears what people should know, a line each. */

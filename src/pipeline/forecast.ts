@@ -1,4 +1,4 @@
-import type { FrameShape, SampleType } from './frame.js';
+import type { FrameShape, PhysicalTime, SampleType } from './frame.js';
 
 /** The linear map from a series' physical values to the normalised range 0..1 that networks and metrics use. */
 export interface Normalisation {
@@ -25,6 +25,12 @@ export interface LeadOutlook {
   readonly rmseBound?: number;
 }
 
+/** When the frame that a forecast was issued at was. */
+export interface ForecastTime extends PhysicalTime {
+  /** Time from one lead to the next; absent where the frames before it were not evenly spaced. */
+  readonly perLead?: number;
+}
+
 /** What a forecast knows of its own errors: [horizon, H, W, C] in physical values, like its frames. */
 export interface Uncertainty {
   /** Members of the ensemble that the frames are the average of. */
@@ -48,6 +54,8 @@ export interface Forecast {
   readonly index: number;
   /** Place of that frame in its series; lead l speaks of place `position + l * stride`. */
   readonly position: number;
+  /** Set where it is known: lead l speaks of the time `value + l * perLead`. */
+  readonly time?: ForecastTime;
   /** ISO 8601. */
   readonly issuedAt: string;
   readonly horizon: number;
@@ -98,6 +106,8 @@ export interface Score {
   readonly reason?: string;
   readonly horizon: number;
   readonly stride: number;
+  /** The forecast's. */
+  readonly time?: ForecastTime;
   readonly leads: readonly LeadScore[];
   readonly forecaster: ForecasterId;
 }

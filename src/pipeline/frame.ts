@@ -4,12 +4,21 @@ export type FrameShape = readonly [height: number, width: number, channels: numb
 /** How the samples were stored in the file: what a codec needs to write a like file again. */
 export type SampleType = 'uint8' | 'uint16' | 'float32';
 
+/** A moment of the simulation or experiment, not of the clock on the wall. */
+export interface PhysicalTime {
+  readonly value: number;
+  /** As the file or the user has it: "s". */
+  readonly unit?: string;
+}
+
 /** An image as a codec reads and writes it: physical values, row-major [H, W, C]. */
 export interface Field {
   readonly shape: FrameShape;
   /** H * W * C values as the file states them: 0..255 for 8-bit, 0..65535 for 16-bit, any for float. */
   readonly data: Float32Array;
   readonly sampleType: SampleType;
+  /** When it was, where the file says so. */
+  readonly time?: PhysicalTime;
 }
 
 /** What tells one state of a file from another. */

@@ -30,10 +30,12 @@ import { closeSinks, openSinks, type Delivery } from './delivery/delivery.js';
 import { UsageError } from './errors.js';
 import type { Score } from './forecast.js';
 import type { Entry, Frame } from './frame.js';
+import { frameTimes } from './intake/frame-times.js';
 import { openCodecs, ownOutput, requireDirectory, validator } from './intake/input.js';
 import { openLedger } from './ledger/ledger.js';
 import { openOutstanding, scoreOf } from './state/outstanding.js';
 import { createRecall } from './state/recall.js';
+import { createSeriesClock, ticksBefore } from './state/series-clock.js';
 import { createSeriesMemory } from './state/series-memory.js';
 import { createPlugin } from './plugins/registry.js';
 import { counting } from './run-counts.js';
@@ -139,6 +141,13 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
       notice,
     };
 
+    const clock = createSeriesClock({
+      window: context,
+      stride,
+      history: (series, position) => ticksBefore(ledger, series, position, context),
+      notice,
+    });
+
     /** Frames in memory, by their key, until their outcome returns their share of the pool. */
     const held = new Map<string, () => void>();
     const keyOf = ({ series, index }: { series: string; index: number }): string => `${index}:${series}`;
@@ -162,7 +171,8 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
       scores: readonly Score[],
     ): Promise<void> => {
       await settle(scores);
-      ledger.finish(frame.source, outcome, { contentHash: frame.contentHash, position: frame.position });
+      const { contentHash, position, time } = frame;
+      ledger.finish(frame.source, outcome, { contentHash, position, ...(time && { time: time.value }) });
       held.get(keyOf(frame))?.();
       held.delete(keyOf(frame));
       if (forecast !== undefined) {
@@ -176,7 +186,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
       ...stageContext,
       ...withStacks(source, { ledger, codecFor, notice, validate: validator(codecFor) }),
     }).pipe(
-      read({}, { ...stageContext, credits, codecFor }),
+      read({}, { ...stageContext, credits, codecFor, timeOf: frameTimes(config.frameInterval) }),
       map(admit),
       batch(
         {
@@ -210,6 +220,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
               members: forecaster.members,
               ...intervalOf(forecaster, config.interval),
               now: stageContext.now,
+              clock,
             }),
           ),
       ),

@@ -2,11 +2,18 @@ import { createHash } from 'node:crypto';
 import { concatMap, type OperatorFunction } from 'rxjs';
 import type { Engine, Handle } from '../engine/types.js';
 import { crop, fittedShape } from '../pipeline/fit.js';
-import type { Forecast, ForecasterId, Normalisation, Uncertainty } from '../pipeline/forecast.js';
+import type {
+  Forecast,
+  ForecasterId,
+  ForecastTime,
+  Normalisation,
+  Uncertainty,
+} from '../pipeline/forecast.js';
 import { sizeOf, type Frame, type FrameShape } from '../pipeline/frame.js';
 import { denormalise } from '../pipeline/intake/normalisation.js';
 import type { Observation } from '../pipeline/run.js';
 import type { Predicted } from '../pipeline/in-flight.js';
+import type { SeriesClock } from '../pipeline/state/series-clock.js';
 import { halfWidths, localOf, type Calibration } from '../uncertainty/calibration.js';
 import { rolledOut } from '../uncertainty/ensemble.js';
 
@@ -26,6 +33,8 @@ export interface DecodeOptions {
     readonly periodic: boolean;
   };
   readonly now: () => Date;
+  /** Default: leads have no times. */
+  readonly clock?: SeriesClock;
 }
 
 /** The idempotency key of a forecast: the same frame forecast the same way has the same id, before and after a crash. */
@@ -81,6 +90,7 @@ export const decode = (options: DecodeOptions): OperatorFunction<readonly Predic
 
   const forecastOf = (
     { frame, normalisation, rollOut }: Predicted,
+    time: ForecastTime | undefined,
     values: ReadonlyMap<Handle, Float32Array>,
   ): Forecast | undefined => {
     const data = rollOut === undefined ? undefined : values.get(rollOut.frames);
@@ -100,6 +110,7 @@ export const decode = (options: DecodeOptions): OperatorFunction<readonly Predic
       series,
       index,
       position,
+      ...(time && { time }),
       issuedAt: options.now().toISOString(),
       horizon,
       stride,
@@ -126,7 +137,7 @@ export const decode = (options: DecodeOptions): OperatorFunction<readonly Predic
         }
         return batch.map((predicted): Observation => {
           const { rollOut: _, ...rest } = predicted;
-          const forecast = forecastOf(predicted, values);
+          const forecast = forecastOf(predicted, options.clock?.see(predicted.frame), values);
           return forecast === undefined ? rest : { ...rest, forecast };
         });
       }),

@@ -11,6 +11,7 @@ import { describeShape, sameRevision, sameShape, sizeOf } from '../pipeline/fram
 import type { Ledger } from '../pipeline/ledger/ledger.js';
 import type { Codec } from '../pipeline/plugins/plugin.js';
 import type { Ready, RunContext } from '../pipeline/run.js';
+import type { FrameTimes } from '../pipeline/intake/frame-times.js';
 import { readItem } from '../pipeline/intake/stacks.js';
 
 export interface ReadOptions {
@@ -21,6 +22,8 @@ export interface ReadOptions {
 export interface ReadContext extends RunContext {
   readonly ledger: Ledger;
   readonly credits: Credits;
+  /** Default: frames have the times that their files say. */
+  readonly timeOf?: FrameTimes;
   /** The codec for a file name; undefined when none reads it. */
   codecFor(path: string): Codec | undefined;
 }
@@ -64,12 +67,16 @@ export const read =
         if (credit === undefined) return undefined;
         try {
           const loaded = await load(entry, context.codecFor(entry.path));
+          const { time: own, ...values } = loaded.field;
+          const time =
+            context.timeOf === undefined ? own : await context.timeOf(entry, position, loaded.field);
           return () => {
             try {
-              const field = fitted(loaded.field, entry, context.ledger);
+              const field = fitted(values, entry, context.ledger);
               credit.resize(field.data.byteLength);
               const { revision, contentHash } = loaded;
-              const frame = { ...field, series: entry.series, index: entry.index, position, contentHash };
+              const place = { series: entry.series, index: entry.index, position };
+              const frame = { ...field, ...place, contentHash, ...(time && { time }) };
               subscriber.next({
                 frame: { ...frame, source: { ...entry, revision } },
                 release: () => {

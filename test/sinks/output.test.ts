@@ -33,7 +33,8 @@ const uncertainty = {
   spread: layer((lead) => 2 * lead),
   interval: { level: 0.9, lower: layer((lead) => 1000 * lead), upper: layer((lead) => 1000 * lead + 10) },
 };
-const scoreFor = ({ id, series, index, horizon, stride, forecaster }: Forecast): Score => ({
+const time = { value: 12, unit: 's', perLead: 0.5 };
+const scoreFor = ({ id, series, index, horizon, stride, time, forecaster }: Forecast): Score => ({
   id,
   series,
   index,
@@ -41,6 +42,7 @@ const scoreFor = ({ id, series, index, horizon, stride, forecaster }: Forecast):
   reason: 'series ended',
   horizon,
   stride,
+  ...(time && { time }),
   leads: [
     {
       lead: 1,
@@ -77,7 +79,7 @@ const documented = (page: string, heading: string, nth = 0): string[] => {
 };
 
 test('docs/output.md lists exactly the fields that are written', async () => {
-  await write('jsonl', {}, forecastAt(1, { uncertainty }));
+  await write('jsonl', {}, forecastAt(1, { uncertainty, time }));
   const page = await readFile('docs/output.md', 'utf8');
   const line = async (name: string) =>
     JSON.parse(await readFile(join(out, name), 'utf8')) as { leads: Record<string, unknown>[] };
@@ -87,7 +89,7 @@ test('docs/output.md lists exactly the fields that are written', async () => {
   expect(Object.keys(score)).toEqual(documented(page, 'scores.jsonl'));
   expect(Object.keys(score.leads[0] ?? {})).toEqual(documented(page, 'scores.jsonl', 1));
   expect(forecast).toMatchObject({ path: 'forecasts/run1/00000010', shape: [8, 9, 1] });
-  const lead = { lead: 3, min: 3000, max: 3035.5, mean: 3017.75 };
+  const lead = { lead: 3, time: 13.5, min: 3000, max: 3035.5, mean: 3017.75 };
   expect(forecast.leads[2]).toEqual({ ...lead, spread: 6, lower: 3000, upper: 3010 });
   expect(forecast).toMatchObject({ uncertainty: { members: 4, level: 0.9 } });
   for (const option of ['files', 'jsonl']) {

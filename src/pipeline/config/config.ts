@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { PhysicalTime } from '../frame.js';
 
 /** A sink as a config names it: `jsonl`, `./my-sink.mjs`, `my-package`, or an object with what is to be known of it. */
 const sinkSchema = z
@@ -100,6 +101,19 @@ export const attachSchema = z.strictObject({
     .optional()
     .describe(
       'values that normalise to 0 and 1; default: those the forecaster was trained with where the first context frames fit them, else the least and greatest of these frames',
+    ),
+  frameInterval: z
+    .string()
+    .regex(/^\s*(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*\S*\s*$/i, 'a number and perhaps a unit, such as 0.1s')
+    .transform((text, context): PhysicalTime => {
+      const value = Number.parseFloat(text);
+      const unit = /[^\d.\s].*$/.exec(text.trim().replace(/^[\d.]+(e[+-]?\d+)?/i, ''))?.[0];
+      if (!(value > 0)) context.issues.push({ code: 'custom', input: text, message: 'more than 0' });
+      return { value, ...(unit !== undefined && { unit }) };
+    })
+    .optional()
+    .describe(
+      'time from one frame to the next, such as 0.1s; default: what the files or a times.csv beside them say',
     ),
   include: z
     .array(z.string())

@@ -19,12 +19,13 @@ export const describeDelivery = (delivery: Delivery): string => {
 /** Everything about a forecast but its arrays, with statistics of each lead: a line of forecasts.jsonl. */
 export const forecastLine = (forecast: Forecast) => {
   const { id, series, index, position, issuedAt, horizon, stride, shape, sampleType } = forecast;
-  const { forecaster, trustedLeads, normalisation, uncertainty } = forecast;
+  const { forecaster, trustedLeads, normalisation, uncertainty, time } = forecast;
   return {
     id,
     series,
     index,
     position,
+    ...(time && { time }),
     issuedAt,
     horizon,
     stride,
@@ -48,7 +49,8 @@ export const forecastLine = (forecast: Forecast) => {
 };
 
 /** Physical values, seven digits: what a float32 holds. */
-const statistics = ({ frames, shape, uncertainty }: Forecast, lead: number) => {
+const statistics = (forecast: Forecast, lead: number) => {
+  const { frames, shape, uncertainty } = forecast;
   const size = sizeOf(shape);
   let [min, max, sum] = [Infinity, -Infinity, 0];
   for (let at = (lead - 1) * size; at < lead * size; at++) {
@@ -61,8 +63,10 @@ const statistics = ({ frames, shape, uncertainty }: Forecast, lead: number) => {
   const meanOf = (values: Float32Array): number =>
     short(values.subarray((lead - 1) * size, lead * size).reduce((total, value) => total + value, 0) / size);
   const { spread, interval } = uncertainty ?? {};
+  const time = timeOfLead(forecast, lead);
   return {
     lead,
+    ...(time !== undefined && { time }),
     min: short(min),
     max: short(max),
     mean: short(sum / size),
@@ -70,6 +74,10 @@ const statistics = ({ frames, shape, uncertainty }: Forecast, lead: number) => {
     ...(interval && { lower: meanOf(interval.lower), upper: meanOf(interval.upper) }),
   };
 };
+
+/** The time that a lead speaks of, in the unit of the forecast's time; undefined where it is not known. */
+export const timeOfLead = ({ time }: Pick<Forecast, 'time'>, lead: number): number | undefined =>
+  time?.perLead === undefined ? undefined : Number((time.value + lead * time.perLead).toPrecision(12));
 
 /** The leads asked for: ascending, each once, none beyond the horizon. */
 export const chosenLeads = (leads: 'all' | readonly number[], horizon: number): number[] =>

@@ -80,5 +80,5 @@ export const toChannels = (field: Field, channels: number): Field => {
       LUMA[1] * (field.data[3 * k + 1] ?? 0) +
       LUMA[2] * (field.data[3 * k + 2] ?? 0);
   }
-  return { shape: [h, w, 1], data, sampleType: field.sampleType };
+  return { ...field, shape: [h, w, 1], data };
 };

@@ -33,7 +33,7 @@ export interface Ledger {
   finish(
     entry: Entry,
     outcome: Outcome,
-    details?: Pick<FrameRecord, 'reason' | 'contentHash' | 'position'>,
+    details?: Pick<FrameRecord, 'reason' | 'contentHash' | 'position' | 'time'>,
   ): void;
   /** The outcome of a file whose number another file had. */
   duplicate(series: string, path: string): FrameRecord | undefined;

@@ -14,6 +14,8 @@ export interface FrameRecord {
   readonly revision: Revision;
   /** SHA-256 of the file's bytes, hex, once it was read. */
   readonly contentHash?: string;
+  /** When it was, in the unit of its series, where that is known. */
+  readonly time?: number;
   /** Place in the series; set when the frame was handed on. */
   readonly position?: number;
   /** How the frame ended; not set while it is on its way. */

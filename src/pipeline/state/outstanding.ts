@@ -166,6 +166,7 @@ const recordOf = (forecast: Forecast): ForecastRecord => ({
   stride: forecast.stride,
   shape: forecast.shape,
   normalisation: forecast.normalisation,
+  ...(forecast.time && { time: forecast.time }),
   forecaster: forecast.forecaster,
   ...(forecast.outlook && { outlook: forecast.outlook }),
   leads: [],
@@ -180,6 +181,7 @@ export const scoreOf = (record: ForecastRecord): Score => ({
   ...(record.ended?.reason === undefined ? {} : { reason: record.ended.reason }),
   horizon: record.horizon,
   stride: record.stride,
+  ...(record.time && { time: record.time }),
   leads: record.leads.toSorted((a, b) => a.lead - b.lead),
   forecaster: record.forecaster,
 });
