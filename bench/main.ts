@@ -4,21 +4,28 @@ import { benchEngine } from './engine.js';
 import { benchForecast } from './forecast.js';
 import { benchFuzz } from './fuzz.js';
 import { benchMemory } from './memory.js';
+import { benchPredictors } from './predictors.js';
 import { benchQuality } from './quality.js';
 import { benchRollOut } from './roll-out.js';
 import { formatTable, type BenchOptions, type Result } from './table.js';
 
-const benches: Record<string, (options: BenchOptions) => Promise<Result>> = {
+type Bench = (options: BenchOptions) => Promise<Result>;
+/** What is run when nothing is named. */
+const speeds: Record<string, Bench> = {
   forecast: benchForecast,
   engine: benchEngine,
   'roll-out': benchRollOut,
   compile: benchCompile,
+};
+const benches: Record<string, Bench> = {
+  ...speeds,
   memory: benchMemory,
   fuzz: benchFuzz,
   quality: benchQuality,
+  predictors: benchPredictors,
 };
 
-const USAGE = `npm run bench -- [${Object.keys(benches).join('|')}] [--device cpu] [--json]`;
+const USAGE = `npm run bench -- [${Object.keys(benches).join('|')}] [--device cpu] [--json] [--system NAME] [--first-seed N] [--budget SECONDS]`;
 const refuse = (message: string): never => {
   console.error(`${message}\n  ${USAGE}`);
   process.exit(2);
@@ -26,19 +33,32 @@ const refuse = (message: string): never => {
 
 const wanted: string[] = [];
 let [device, json] = ['cpu', false];
+const numbers: { firstSeed?: number; budget?: number } = {};
+const systems: string[] = [];
 const words = process.argv.slice(2);
 for (let word = words.shift(); word !== undefined; word = words.shift()) {
   if (word === '--json') json = true;
   else if (word === '--device') device = words.shift() ?? refuse('--device needs a name');
-  else if (word in benches) wanted.push(word);
+  else if (word === '--system') systems.push(words.shift() ?? refuse('--system needs a name'));
+  else if (word === '--first-seed' || word === '--budget') {
+    const value = Number(words.shift());
+    if (!Number.isSafeInteger(value)) refuse(`${word} needs a whole number`);
+    numbers[word === '--budget' ? 'budget' : 'firstSeed'] = value;
+  } else if (word in benches) wanted.push(word);
   else refuse(`there is no bench or option "${word}"`);
 }
 
 const figures: Record<string, number> = {};
 try {
-  for (const [name, bench] of Object.entries(benches)) {
+  for (const [name, bench] of Object.entries(wanted.length > 0 ? benches : speeds)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
-    const result = await bench({ device, note: (line) => console.log(line) });
+    const result = await bench({
+      device,
+      systems,
+      firstSeed: numbers.firstSeed,
+      budget: numbers.budget,
+      note: (line) => console.log(line),
+    });
     for (const table of result.tables) console.log(`${formatTable(table)}\n`);
     Object.assign(figures, result.figures);
   }

@@ -10,6 +10,12 @@ export interface Result {
 export interface BenchOptions {
   /** As `mesocast --device`. */
   readonly device: string;
+  /** Of the series that quality is measured on; default: the held-out ones. */
+  readonly firstSeed: number | undefined;
+  /** Systems of bench/systems.json; none: all. */
+  readonly systems: readonly string[];
+  /** CPU seconds of training for each predictor and system. */
+  readonly budget: number | undefined;
   readonly note: (line: string) => void;
 }
 

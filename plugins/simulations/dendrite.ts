@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import { defineSimulation } from '../../src/pipeline/plugins/plugin.js';
 import { streamSeed, uniformNumbers } from '../../src/pipeline/random.js';
+import { boundaryOption, neighboursOf } from '../../src/simulation/boundary.js';
 
 const options = z.strictObject({
   height: z.number().int().min(16).default(64).describe('rows of the grid'),
   width: z.number().int().min(16).default(64).describe('columns of the grid'),
+  boundary: boundaryOption('no_flux'),
   seed: z.number().int().default(0).describe('draws orientation, nucleus and whatever below is not given'),
   symmetry: z
     .union([z.literal(4), z.literal(6)])
@@ -31,18 +33,22 @@ const NOISE = 0.01;
  * Dendritic growth of a pure substance into its undercooled melt: R. Kobayashi, Physica D 63 (1993) 410-423, eqs. 3-6.
  *   tau phi_t = div(eps^2 grad phi) - d/dx(eps eps' phi_y) + d/dy(eps eps' phi_x) + phi (1 - phi) (phi - 1/2 + m)
  *   T_t = laplace T + K phi_t,   m = alpha/pi atan(gamma (Te - T)),   eps = eps0 (1 + delta cos(j (theta - theta0)))
- * Frames are the order parameter phi: 1 crystal, 0 melt, [H, W, 1]. No flux through the edges. Explicit Euler.
+ * Frames are the order parameter phi: 1 crystal, 0 melt, [H, W, 1]. Explicit Euler.
  */
 export const dendrite = defineSimulation({
   name: 'dendrite',
   summary: 'dendritic crystal growth (Kobayashi 1993), order parameter 0 to 1',
   options,
-  create: ({ height, width, seed, symmetry, orientation, latentHeat, anisotropy, nuclei, stepsPerFrame }) => {
+  create: (settings) => {
+    const { height, width, boundary, seed, symmetry, orientation, latentHeat } = settings;
+    const { anisotropy, nuclei, stepsPerFrame } = settings;
     const random = uniformNumbers(streamSeed(seed, 0));
     const arms = symmetry ?? (random() < 0.5 ? 4 : 6);
     const theta0 = orientation ?? random() * 2 * Math.PI;
     const heat = latentHeat ?? 1.6 + 0.4 * random();
     const cells = height * width;
+    const rows = neighboursOf(height, boundary);
+    const columns = neighboursOf(width, boundary);
     const phi = new Float32Array(cells);
     const temperature = new Float32Array(cells);
     // Per cell: phi_x, phi_y, eps^2 and eps eps', all at the cell's centre.
@@ -66,12 +72,11 @@ export const dendrite = defineSimulation({
 
     const gradients = (): void => {
       for (let r = 0; r < height; r++) {
-        const up = (r === 0 ? 0 : r - 1) * width;
-        const down = (r === height - 1 ? r : r + 1) * width;
+        const [up, down] = [rows.before[r]! * width, rows.after[r]! * width];
         for (let c = 0; c < width; c++) {
           const k = r * width + c;
-          const left = c === 0 ? k : k - 1;
-          const right = c === width - 1 ? k : k + 1;
+          const left = r * width + columns.before[c]!;
+          const right = r * width + columns.after[c]!;
           const px = ((phi[right] as number) - (phi[left] as number)) / (2 * SPACING);
           const py = ((phi[down + c] as number) - (phi[up + c] as number)) / (2 * SPACING);
           const angle = px * px + py * py < 1e-12 ? 0 : arms * (Math.atan2(py, px) - theta0);
@@ -90,15 +95,14 @@ export const dendrite = defineSimulation({
       const h = 1 / (2 * SPACING);
       const h2 = 1 / (SPACING * SPACING);
       for (let r = 0; r < height; r++) {
-        const upRow = (r === 0 ? 0 : r - 1) * width;
-        const downRow = (r === height - 1 ? r : r + 1) * width;
+        const [upRow, downRow] = [rows.before[r]! * width, rows.after[r]! * width];
         for (let c = 0; c < width; c++) {
           const k = r * width + c;
-          const [l, rt] = [c === 0 ? k : k - 1, c === width - 1 ? k : k + 1];
+          const [l, rt] = [r * width + columns.before[c]!, r * width + columns.after[c]!];
           const [u, d] = [upRow + c, downRow + c];
           const p = phi[k] as number;
           const e = square[k] as number;
-          // div(eps^2 grad phi) with eps^2 at the faces: conservative, and zero at the no-flux edges.
+          // div(eps^2 grad phi) with eps^2 at the faces: conservative, and zero at edges that nothing flows through.
           const diffusion =
             0.5 *
             h2 *
@@ -121,14 +125,13 @@ export const dendrite = defineSimulation({
     const diffuseHeat = (): void => {
       const h2 = TIME_STEP / (SPACING * SPACING);
       for (let r = 0; r < height; r++) {
-        const upRow = (r === 0 ? 0 : r - 1) * width;
-        const downRow = (r === height - 1 ? r : r + 1) * width;
+        const [upRow, downRow] = [rows.before[r]! * width, rows.after[r]! * width];
         for (let c = 0; c < width; c++) {
           const k = r * width + c;
           const t = temperature[k] as number;
           const around =
-            (temperature[c === 0 ? k : k - 1] as number) +
-            (temperature[c === width - 1 ? k : k + 1] as number) +
+            (temperature[r * width + columns.before[c]!] as number) +
+            (temperature[r * width + columns.after[c]!] as number) +
             (temperature[upRow + c] as number) +
             (temperature[downRow + c] as number);
           cooled[k] = t + h2 * (around - 4 * t) + heat * (change[k] as number);

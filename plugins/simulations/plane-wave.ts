@@ -5,6 +5,10 @@ import { streamSeed, uniformNumbers } from '../../src/pipeline/random.js';
 const options = z.strictObject({
   height: z.number().int().min(8).default(64).describe('rows of the grid'),
   width: z.number().int().min(8).default(64).describe('columns of the grid'),
+  boundary: z
+    .enum(['open', 'periodic'])
+    .default('open')
+    .describe('open: the frame is a window on endless waves; periodic: wave vectors that fit the frame'),
   seed: z.number().int().default(0).describe('draws the waves'),
   modes: z
     .union([z.literal(1), z.literal(2)])
@@ -12,6 +16,9 @@ const options = z.strictObject({
     .describe('waves that are added up; default: 1 or 2 by seed'),
   framesPerUnit: z.number().positive().default(100).describe('frames in one unit of time'),
 });
+
+/** Grid points along a unit of length. */
+const RESOLUTION = 64;
 
 /**
  * Travelling, decaying plane waves, the first system of Yang et al. (Patterns 2021):
@@ -23,21 +30,24 @@ export const planeWave = defineSimulation({
   name: 'plane_wave',
   summary: 'travelling plane waves that decay, 0 to 1',
   options,
-  create: ({ height, width, seed, modes, framesPerUnit }) => {
+  create: ({ height, width, boundary, seed, modes, framesPerUnit }) => {
     const random = uniformNumbers(streamSeed(seed, 0));
     const between = (low: number, high: number): number => low + (high - low) * random();
+    /** A component of a wave vector, the nearest that the edges allow. */
+    const fitted = (k: number, size: number): number => {
+      const lowest = (2 * Math.PI * RESOLUTION) / size;
+      return boundary === 'open' ? k : Math.round(k / lowest) * lowest;
+    };
     const waves = Array.from({ length: modes ?? (random() < 0.5 ? 1 : 2) }, () => {
       const [length, angle] = [between(8, 12), between(0, 2 * Math.PI)];
       return {
-        kx: length * Math.cos(angle),
-        ky: length * Math.sin(angle),
+        kx: fitted(length * Math.cos(angle), width),
+        ky: fitted(length * Math.sin(angle), height),
         omega: between(15, 20),
         phase: between(0, 2 * Math.PI),
         decay: between(0.4, 0.6),
       };
     });
-    /** Grid points along a unit of length. */
-    const resolution = 64;
     let frame = 0;
     return {
       shape: [height, width, 1],
@@ -45,7 +55,7 @@ export const planeWave = defineSimulation({
       next: () => {
         const t = frame++ / framesPerUnit;
         return Float32Array.from({ length: height * width }, (_, k) => {
-          const [x, y] = [(k % width) / resolution, Math.floor(k / width) / resolution];
+          const [x, y] = [(k % width) / RESOLUTION, Math.floor(k / width) / RESOLUTION];
           let sum = 0;
           for (const { kx, ky, omega, phase, decay } of waves)
             sum += Math.sin(kx * x + ky * y + omega * t + phase) * Math.exp(-decay * t);

@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import { defineSimulation } from '../../src/pipeline/plugins/plugin.js';
 import { normalNumbers, streamSeed, uniformNumbers } from '../../src/pipeline/random.js';
+import { boundaryOption, neighboursOf } from '../../src/simulation/boundary.js';
 
 const options = z.strictObject({
   height: z.number().int().min(8).default(64).describe('rows of the grid'),
   width: z.number().int().min(8).default(64).describe('columns of the grid'),
+  boundary: boundaryOption('periodic'),
   seed: z
     .number()
     .int()
@@ -29,15 +31,16 @@ const TIME_STEP = 0.02;
 /**
  * Spinodal decomposition of a binary mixture: J. W. Cahn and J. E. Hilliard, J. Chem. Phys. 28 (1958) 258-267, as
  *   c_t = M laplace(f'(c) - kappa laplace c),   f = c^2 (1 - c)^2,   f' = 2 c (1 - c) (1 - 2 c)
- * Frames are the composition c, [H, W, 1]; its mean is conserved. Periodic. Five-point Laplacian, explicit Euler, in
- * double precision.
+ * Frames are the composition c, [H, W, 1]; its mean is conserved. Five-point Laplacian, explicit Euler, in double
+ * precision.
  */
 export const spinodal = defineSimulation({
   name: 'spinodal',
-  summary: 'spinodal decomposition (Cahn-Hilliard), composition 0 to 1, periodic',
+  summary: 'spinodal decomposition (Cahn-Hilliard), composition 0 to 1',
   options,
   create: (settings) => {
-    const { height, width, seed, noise, mobility, gradientEnergy, stepsBefore, stepsPerFrame } = settings;
+    const { height, width, boundary, seed, noise, mobility, gradientEnergy, stepsBefore, stepsPerFrame } =
+      settings;
     const random = uniformNumbers(streamSeed(seed, 0));
     const normal = normalNumbers(random);
     const composition = settings.composition ?? 0.35 + 0.3 * random();
@@ -48,26 +51,26 @@ export const spinodal = defineSimulation({
     for (let k = 0; k < cells; k++) c[k] = composition + c[k]! - mean;
     const potential = new Float64Array(cells);
 
-    /** Sum of the four neighbours minus four times the cell, around the edges. */
-    const laplace = (field: Float64Array, row: number, column: number): number => {
-      const here = row * width;
-      const up = (row === 0 ? height - 1 : row - 1) * width;
-      const down = (row === height - 1 ? 0 : row + 1) * width;
-      const left = column === 0 ? width - 1 : column - 1;
-      const right = column === width - 1 ? 0 : column + 1;
-      const around = field[up + column]! + field[down + column]! + field[here + left]! + field[here + right]!;
-      return around - 4 * field[here + column]!;
-    };
+    const rows = neighboursOf(height, boundary);
+    const columns = neighboursOf(width, boundary);
     const step = (): void => {
       for (let row = 0, k = 0; row < height; row++) {
+        const [up, down, here] = [rows.before[row]! * width, rows.after[row]! * width, row * width];
         for (let column = 0; column < width; column++, k++) {
           const v = c[k]!;
-          potential[k] = 2 * v * (1 - v) * (1 - 2 * v) - gradientEnergy * laplace(c, row, column);
+          const across = c[here + columns.before[column]!]! + c[here + columns.after[column]!]!;
+          const laplacian = c[up + column]! + c[down + column]! + across - 4 * v;
+          potential[k] = 2 * v * (1 - v) * (1 - 2 * v) - gradientEnergy * laplacian;
         }
       }
       for (let row = 0, k = 0; row < height; row++) {
-        for (let column = 0; column < width; column++, k++)
-          c[k] = c[k]! + dt * mobility * laplace(potential, row, column);
+        const [up, down, here] = [rows.before[row]! * width, rows.after[row]! * width, row * width];
+        for (let column = 0; column < width; column++, k++) {
+          const across =
+            potential[here + columns.before[column]!]! + potential[here + columns.after[column]!]!;
+          const laplacian = potential[up + column]! + potential[down + column]! + across - 4 * potential[k]!;
+          c[k] = c[k]! + dt * mobility * laplacian;
+        }
       }
     };
 

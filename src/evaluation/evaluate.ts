@@ -130,7 +130,9 @@ const score = async (
     for (let l = 0; l < horizon; l++) {
       const { predicted, truth, last } = atLead(forecast, context, l);
       uncertainty.add(of, l + 1, { predicted, spread: forecast.spread?.[l], truth, last, shape });
-      if (detailed) statistics.add(of, l + 1, predicted, truth, shape);
+      if (!detailed) continue;
+      const before = l === 0 ? { predicted: last, truth: last } : atLead(forecast, context, l - 1);
+      statistics.add(of, l + 1, { predicted, truth, before, shape });
     }
     if (detailed && !examples.has(of) && examples.size < MOST_EXAMPLES)
       examples.set(of, exampleOf(of, forecast, context, set));

@@ -2,7 +2,9 @@ import { grainsOf } from '../metrics/grains.js';
 import { interfaceLength } from '../metrics/interface-length.js';
 import { meanOf, phaseFraction } from '../metrics/phase-fraction.js';
 import { planeOf } from '../metrics/plane.js';
+import { rmse } from '../metrics/rmse.js';
 import { structureFactor } from '../metrics/structure-factor.js';
+import { checkerboard, shortWaves } from '../metrics/texture.js';
 import { twoPointCorrelation } from '../metrics/two-point.js';
 import type { FrameShape } from '../pipeline/frame.js';
 import { mean, overSeries, type OverSeries } from './over-series.js';
@@ -15,6 +17,11 @@ export const STATISTICS = [
   'characteristic_length',
   'grains',
   'grain_area',
+  'least',
+  'greatest',
+  'change',
+  'short_waves',
+  'checkerboard',
 ] as const;
 export type Statistic = (typeof STATISTICS)[number];
 
@@ -24,8 +31,13 @@ export interface StatisticsOptions {
   readonly periodic: boolean;
 }
 
+/** Pixels: the largest blocks that encoders of mesocast make latent pixels of by themselves. */
+const BLOCK = 4;
+
+/** @param before the frame at the lead before */
 const statisticsOf = (
   frame: Float32Array,
+  before: Float32Array,
   shape: FrameShape,
   { threshold, periodic }: StatisticsOptions,
 ): Record<Statistic, number> => {
@@ -38,6 +50,11 @@ const statisticsOf = (
     characteristic_length: structureFactor(plane).characteristicLength,
     grains: grains.count,
     grain_area: grains.meanArea,
+    least: plane.values.reduce((a, b) => Math.min(a, b), Infinity),
+    greatest: plane.values.reduce((a, b) => Math.max(a, b), -Infinity),
+    change: rmse(frame, before),
+    short_waves: shortWaves(plane),
+    checkerboard: checkerboard(plane, BLOCK),
   };
 };
 
@@ -72,14 +89,17 @@ export interface StatisticsReport {
 }
 
 type ByLead = Record<Statistic, number[]>;
-const zeros = (horizon: number): ByLead => ({
-  phase_fraction: Array<number>(horizon).fill(0),
-  mean: Array<number>(horizon).fill(0),
-  interface_length: Array<number>(horizon).fill(0),
-  characteristic_length: Array<number>(horizon).fill(0),
-  grains: Array<number>(horizon).fill(0),
-  grain_area: Array<number>(horizon).fill(0),
-});
+/** An entry for each statistic. */
+export const eachStatistic = <T>(make: (name: Statistic) => T): Record<Statistic, T> =>
+  Object.fromEntries(STATISTICS.map((name) => [name, make(name)])) as Record<Statistic, T>;
+
+/** A window's frames at a lead, and those at the lead before: at lead 1 the last given frame. */
+export interface LeadFrames {
+  readonly predicted: Float32Array;
+  readonly truth: Float32Array;
+  readonly before: { readonly predicted: Float32Array; readonly truth: Float32Array };
+  readonly shape: FrameShape;
+}
 
 const addTo = (sums: number[], values: readonly number[]): void =>
   values.forEach((value, i) => {
@@ -101,22 +121,13 @@ export const collectStatistics = (horizon: number, shown: readonly number[], opt
   let curveShape: string | undefined;
   return {
     /** Frames at a lead (1 is the first) of a window of the series with this number. */
-    add: (
-      of: number,
-      lead: number,
-      predicted: Float32Array,
-      truth: Float32Array,
-      shape: FrameShape,
-    ): void => {
-      const sums = series.get(of) ?? {
-        windows: 0,
-        forecast: zeros(horizon),
-        truth: zeros(horizon),
-        error: zeros(horizon),
-      };
+    add: (of: number, lead: number, { predicted, truth, before, shape }: LeadFrames): void => {
+      const zeros = (): ByLead => eachStatistic(() => Array<number>(horizon).fill(0));
+      const sums = series.get(of) ?? { windows: 0, forecast: zeros(), truth: zeros(), error: zeros() };
       series.set(of, sums);
       if (lead === 1) sums.windows++;
-      const [a, b] = [statisticsOf(predicted, shape, options), statisticsOf(truth, shape, options)];
+      const a = statisticsOf(predicted, before.predicted, shape, options);
+      const b = statisticsOf(truth, before.truth, shape, options);
       for (const name of STATISTICS) {
         sums.forecast[name][lead - 1]! += a[name];
         sums.truth[name][lead - 1]! += b[name];
@@ -136,32 +147,25 @@ export const collectStatistics = (horizon: number, shown: readonly number[], opt
     },
     report: (): StatisticsReport => {
       const all = [...series.values()];
-      const each = (kind: 'forecast' | 'truth' | 'error', name: Statistic): number[][] =>
+      const means = (kind: 'forecast' | 'truth' | 'error', name: Statistic): number[][] =>
         all.map((sums) => sums[kind][name].map((value) => value / sums.windows));
       const entry = (name: Statistic) => {
-        const errors = each('error', name);
+        const errors = means('error', name);
         return {
-          forecast: overSeries(each('forecast', name)),
-          truth: overSeries(each('truth', name)),
+          forecast: overSeries(means('forecast', name)),
+          truth: overSeries(means('truth', name)),
           error: Array.from({ length: horizon }, (_, l) => mean(errors.map((values) => values[l]!))),
         };
       };
       return {
         ...options,
-        leads: {
-          phase_fraction: entry('phase_fraction'),
-          mean: entry('mean'),
-          interface_length: entry('interface_length'),
-          characteristic_length: entry('characteristic_length'),
-          grains: entry('grains'),
-          grain_area: entry('grain_area'),
-        },
+        leads: eachStatistic(entry),
         curves: curves.map(({ lead, count, k, forecast, truth, twoForecast, twoTruth }) => {
-          const means = (values: readonly number[]): number[] => values.map((value) => value / count);
+          const shares = (values: readonly number[]): number[] => values.map((value) => value / count);
           return {
             lead,
-            structure_factor: { k, forecast: means(forecast), truth: means(truth) },
-            two_point: { forecast: means(twoForecast), truth: means(twoTruth) },
+            structure_factor: { k, forecast: shares(forecast), truth: shares(truth) },
+            two_point: { forecast: shares(twoForecast), truth: shares(twoTruth) },
           };
         }),
       };

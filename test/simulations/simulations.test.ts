@@ -23,31 +23,71 @@ test.each(builtInNames('simulation'))('%s: the seed decides the series, the size
   expect(a?.[2]).not.toEqual(a?.[1]); // it moves
 });
 
-test('spinodal: the mean is conserved and the free energy never rises', async () => {
-  const [size, kappa] = [32, 1];
-  const frames = await framesOf('spinodal', { height: size, width: size, seed: 3, stepsPerFrame: 40 }, 30);
-  const energy = (c: Float32Array): number => {
-    let sum = 0;
-    for (let r = 0; r < size; r++) {
-      for (let k = 0; k < size; k++) {
-        const v = c[r * size + k] as number;
-        const right = c[r * size + ((k + 1) % size)] as number;
-        const down = c[((r + 1) % size) * size + k] as number;
-        sum += v ** 2 * (1 - v) ** 2 + (kappa / 2) * ((right - v) ** 2 + (down - v) ** 2);
-      }
+/** Mean difference of neighbours that meet around the edges, of neighbours inside. */
+const seam = (frame: Float32Array, size: number): number => {
+  let [across, inside] = [0, 0];
+  for (let r = 0; r < size; r++)
+    for (let c = 0; c < size; c++) {
+      const difference = Math.abs(frame[r * size + c]! - frame[r * size + ((c + 1) % size)]!);
+      if (c === size - 1) across += difference;
+      else inside += difference / (size - 1);
     }
-    return sum;
-  };
-  const first = mean(frames[0] as Float32Array);
-  for (const frame of frames) expect(Math.abs(mean(frame) - first)).toBeLessThan(1e-6);
-  const energies = frames.map(energy);
-  for (let n = 1; n < energies.length; n++) expect(energies[n]).toBeLessThan(energies[n - 1] as number);
+  return across / inside;
+};
+
+test.each([
+  ['spinodal', 'no_flux', { stepsBefore: 1500 }],
+  ['grain_growth', 'no_flux', { stepsBefore: 60 }],
+  ['plane_wave', 'open', { modes: 1 }],
+])('%s: fields are continuous around periodic edges, and not around others', async (name, other, options) => {
+  const size = 64;
+  const at = { height: size, width: size, seed: 4, ...options };
+  const [periodic] = await framesOf(name, { ...at, boundary: 'periodic' }, 1);
+  const [open] = await framesOf(name, { ...at, boundary: other }, 1);
+  expect(seam(periodic as Float32Array, size)).toBeLessThan(1.6);
+  expect(seam(open as Float32Array, size)).toBeGreaterThan(2);
 });
 
-test('grain growth: boundaries vanish, so the mean of the squares rises', async () => {
-  const means = (await framesOf('grain_growth', { height: 48, width: 48, seed: 2 }, 12)).map(mean);
-  for (let n = 2; n < means.length; n++) expect(means[n]).toBeGreaterThan(means[n - 1] as number);
+test('dendrite: through periodic edges a crystal comes in at the other side', async () => {
+  const at = { height: 64, width: 16, seed: 6 };
+  /** Greatest difference of first and last column while the crystal fills the frame. */
+  const greatest = async (boundary: string): Promise<number> => {
+    const frames = await framesOf('dendrite', { ...at, boundary }, 20);
+    return Math.max(
+      ...frames.flatMap((frame) =>
+        Array.from({ length: 64 }, (_, r) => Math.abs(frame[r * 16]! - frame[r * 16 + 15]!)),
+      ),
+    );
+  };
+  expect(await greatest('periodic')).toBeLessThan(0.65); // no more than neighbours on an interface
+  expect(await greatest('no_flux')).toBeGreaterThan(0.75);
 });
+
+test.each(['periodic', 'no_flux'])(
+  'spinodal, %s: the mean is conserved and the free energy never rises',
+  async (boundary) => {
+    const [size, kappa] = [32, 1];
+    const options = { height: size, width: size, seed: 3, stepsPerFrame: 40, boundary };
+    const frames = await framesOf('spinodal', options, 30);
+    const after = (k: number): number =>
+      boundary === 'periodic' ? (k + 1) % size : Math.min(k + 1, size - 1);
+    const energy = (c: Float32Array): number => {
+      let sum = 0;
+      for (let r = 0; r < size; r++) {
+        for (let k = 0; k < size; k++) {
+          const v = c[r * size + k]!;
+          const [right, down] = [c[r * size + after(k)]!, c[after(r) * size + k]!];
+          sum += v ** 2 * (1 - v) ** 2 + (kappa / 2) * ((right - v) ** 2 + (down - v) ** 2);
+        }
+      }
+      return sum;
+    };
+    const first = mean(frames[0] as Float32Array);
+    for (const frame of frames) expect(Math.abs(mean(frame) - first)).toBeLessThan(1e-6);
+    const energies = frames.map(energy);
+    for (let n = 1; n < energies.length; n++) expect(energies[n]).toBeLessThan(energies[n - 1] as number);
+  },
+);
 
 test('dendrite: the crystal grows', async () => {
   const fractions = (await framesOf('dendrite', { seed: 5 }, 20)).map(mean);

@@ -59,6 +59,11 @@ const NAMES: Readonly<Record<Statistic, readonly [title: string, y: string]>> = 
   characteristic_length: ['Characteristic length', 'pixels'],
   grains: ['Grains', 'number'],
   grain_area: ['Mean grain area', 'pixels'],
+  least: ['Least value', 'normalised value'],
+  greatest: ['Greatest value', 'normalised value'],
+  change: ['Change from lead to lead', 'RMSE (normalised values)'],
+  short_waves: ['Short waves', 'share of the variance'],
+  checkerboard: ['Pattern of 4 x 4 pixels', 'root mean square (normalised values)'],
 };
 
 export const statisticsCharts = (report: ReportData): Chart[] => {
