@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
-import { biasSpec, convolve, filterSpec, pixelsToChannels, weight } from '../../src/forecaster/layers.js';
+import { biasSpec, convolve, filterSpec, logOdds, pixelsToChannels, weight } from '../../src/forecaster/layers.js';
 import { defineEncoder } from '../../src/pipeline/plugins/plugin.js';
 
 /**
@@ -27,8 +27,13 @@ export const patch = defineEncoder({
       .nonnegative()
       .default(4)
       .describe('factor on the change since the previous frame; 0: frames alone, as E3D-LSTM has it'),
+    space: z
+      .enum(['value', 'logit'])
+      .default('value')
+      .describe('frames as they are, or the log-odds of their values: for fields 0 to 1 with steep fronts'),
   }),
-  create: ({ patch: p, embed, velocityScale }) => {
+  create: ({ patch: p, embed, velocityScale, space }) => {
+    const seen = (frame: tf.Tensor4D): tf.Tensor4D => (space === 'logit' ? logOdds(frame) : frame);
     const inputs = (channels: number): number => p * p * (velocityScale === 0 ? 1 : 2) * channels;
     return {
       stride: p,
@@ -39,8 +44,9 @@ export const patch = defineEncoder({
           ? {}
           : { 'embed.weight': filterSpec(1, inputs(channels), embed), 'embed.bias': biasSpec(embed) },
       encode: (params, frame, previous, { boundary }) => {
-        const velocity = tf.mul<tf.Tensor4D>(tf.sub(frame, previous), velocityScale);
-        const x = velocityScale === 0 ? frame : tf.concat<tf.Tensor4D>([frame, velocity], 3); // [N, H, W, C or 2C]
+        const now = seen(frame);
+        const velocity = tf.mul<tf.Tensor4D>(tf.sub(now, seen(previous)), velocityScale);
+        const x = velocityScale === 0 ? now : tf.concat<tf.Tensor4D>([now, velocity], 3); // [N, H, W, C or 2C]
         const blocks = pixelsToChannels(x, p); // [N, H/p, W/p, p p C or 2C]
         if (embed === 0) return { latent: blocks, skips: [] };
         const latent = convolve(

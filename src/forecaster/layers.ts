@@ -99,6 +99,21 @@ export const pixelsToChannels = (x: Tensor4D, block: number): Tensor4D => {
   return tf.reshape(tf.transpose(blocks, [0, 1, 3, 2, 4, 5]), [n, h / block, w / block, c * block ** 2]);
 };
 
+/** Least distance from 0 and 1 at which log-odds are taken: they stay between -2.3 and 2.3. */
+const EDGE = 1e-4;
+
+/**
+ * Log-odds of values 0 to 1, a quarter of them, so that the slope at 1/2 is 1: ln(x / (1 - x)) / 4. A front with the
+ * profile of a tanh, as phase fields have, becomes a straight ramp: the distance to the front.
+ */
+export const logOdds = (x: Tensor4D): Tensor4D => {
+  const inside = tf.clipByValue<Tensor4D>(x, EDGE, 1 - EDGE);
+  return tf.mul(tf.sub<Tensor4D>(tf.log(inside), tf.log(tf.sub<Tensor4D>(1, inside))), 0.25);
+};
+
+/** Values 0 to 1 of their `logOdds`. */
+export const fromLogOdds = (x: Tensor4D): Tensor4D => tf.sigmoid(tf.mul<Tensor4D>(x, 4));
+
 /** Leaky ReLU with slope 0.2 below zero. */
 export const activate = (x: Tensor4D): Tensor4D => tf.leakyRelu(x, 0.2);
 

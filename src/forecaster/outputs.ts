@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
+import { fromLogOdds, logOdds } from './layers.js';
 import type { Boundary } from './network.js';
 
 /** Options that decoders share: how what they compute becomes the next frame. */
@@ -9,6 +10,10 @@ export const outputOptions = {
     .enum(['frame', 'velocity'])
     .default('frame')
     .describe('what the change is added to: the last frame, or its linear extrapolation'),
+  space: z
+    .enum(['value', 'logit'])
+    .default('value')
+    .describe('the change is added to values, or to their log-odds, which keeps them between 0 and 1'),
   conserve: z
     .boolean()
     .default(false)
@@ -22,12 +27,17 @@ export const outputOptions = {
 /** How the output of a decoder's last layer becomes the next frame. */
 export interface Output {
   readonly base: 'frame' | 'velocity';
+  readonly space: 'value' | 'logit';
   readonly conserve: boolean;
   readonly bounds?: readonly [number, number] | undefined;
 }
 
 /** Checked once, when a decoder is made. @throws Error for options that exclude each other */
-export const checkOutput = ({ conserve, bounds }: Output): void => {
+export const checkOutput = ({ conserve, bounds, space }: Output): void => {
+  if (space === 'logit' && (conserve || bounds !== undefined))
+    throw new Error(
+      'option space=logit excludes conserve and bounds: it keeps values between 0 and 1 and bends sums',
+    );
   if (conserve && bounds !== undefined)
     throw new Error('options conserve and bounds exclude each other: cutting values off changes their mean');
   if (bounds !== undefined && bounds[0] >= bounds[1])
@@ -76,8 +86,13 @@ export const nextFrame = (
   frame: Tensor4D,
   previous: Tensor4D,
   boundary: Boundary,
-  { base, conserve, bounds }: Output,
+  { base, space, conserve, bounds }: Output,
 ): Tensor4D => {
+  if (space === 'logit') {
+    const now = logOdds(frame);
+    const start = base === 'velocity' ? tf.sub<Tensor4D>(tf.mul(now, 2), logOdds(previous)) : now;
+    return fromLogOdds(tf.add(start, output));
+  }
   const change = conserve ? inflow(output, boundary) : output;
   let start = frame;
   if (base === 'velocity') {

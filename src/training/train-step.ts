@@ -140,7 +140,14 @@ const clipLoss = (
     sampling === 'reverse'
       ? sampledContext(network, params, given, shape, choose)
       : givenContext(network, params, given, shape);
-  const insideLoss = relativeError(expected, frames(clip, 1, context - 1), frames(clip, 0, context - 1));
+  // The first frame shows no motion, so what is expected of it alone counts only where there is nothing else.
+  const from = Math.min(1, context - 2);
+  const counted = context - 1 - from;
+  const insideLoss = relativeError(
+    tf.slice(expected, [from * batch, 0, 0, 0], [counted * batch, h, w, c]),
+    frames(clip, from + 1, counted),
+    frames(clip, from, counted),
+  );
 
   const shown =
     sampling === 'scheduled'

@@ -177,3 +177,28 @@ test('the gates of the LSTM are i, f, o, g: as computed by hand, and not in anot
   ] as const)
     expect(error(order)).toBeGreaterThan(1e-2);
 });
+
+test('a network sees the steps that its lags name, and no others', async () => {
+  const shape: FrameShape = [16, 16, 1];
+  const make = (lags: readonly number[]) =>
+    tinyForecaster(7, 5, {
+      encoder: { name: 'patch', options: { patch: 2 } },
+      predictor: { name: 'resnet', options: { blocks: 1, channels: 8, lags } },
+      decoder: { name: 'patch', options: {} },
+    });
+  const frames = [0, 1, 2, 3, 4, 5].map((t) => movingField(t, shape));
+  /** What the first lead owes to the frame that was seen `back` steps before the last. */
+  const difference = async (forecaster: Forecaster, back: number): Promise<number> => {
+    const other = frames.map((frame, t) => (t === 5 - back ? frame.map((v) => v + 0.1) : frame));
+    const [first, second] = [
+      await forecast(forecaster, shape, frames),
+      await forecast(forecaster, shape, other),
+    ];
+    return largestDifference(first.slice(0, 1), second.slice(0, 1));
+  };
+  const [none, two] = [await make([]), await make([2])];
+  expect(await difference(none, 1)).toBeGreaterThan(1e-4); // the velocity
+  for (const back of [2, 3, 4]) expect(await difference(none, back)).toBe(0);
+  for (const back of [2, 3]) expect(await difference(two, back)).toBeGreaterThan(1e-4); // that frame and its velocity
+  expect(await difference(two, 4)).toBe(0);
+});

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor4D } from '@tensorflow/tfjs-core';
 import { openEngine } from '../../src/engine/index.js';
 import type { HostTensor } from '../../src/engine/types.js';
+import { fromLogOdds, logOdds } from '../../src/forecaster/layers.js';
 import type { Boundary } from '../../src/forecaster/network.js';
 import { inflow, nextFrame } from '../../src/forecaster/outputs.js';
 import { randomTensor, runOnce } from '../support/engine-compare.js';
@@ -95,6 +96,7 @@ test('bounded forecasts stay within the bounds, and what is beyond them still le
         tf.sum(
           nextFrame(value, frame as Tensor4D, frame as Tensor4D, 'periodic', {
             base: 'frame',
+            space: 'value',
             conserve: false,
             bounds: [0, 1],
           }),
@@ -104,4 +106,34 @@ test('bounded forecasts stay within the bounds, and what is beyond them still le
     { output: x, frame: randomTensor([1, 2, 2, 1], 2) },
   );
   expect([...(gradient?.data ?? [])]).toEqual([1, 1, 1, 1]);
+});
+
+test('log-odds go on where they went, stay between 0 and 1, and are found again', async () => {
+  const column = (...data: number[]): HostTensor => ({
+    shape: [1, data.length, 1, 1],
+    dtype: 'float32',
+    data: Float32Array.from(data),
+  });
+  const { next, same } = await runOnce(
+    engine,
+    (inputs) => {
+      const [output, frame, previous] = [inputs['output'], inputs['frame'], inputs['previous']] as [
+        Tensor4D,
+        Tensor4D,
+        Tensor4D,
+      ];
+      const made = (base: 'frame' | 'velocity') =>
+        nextFrame(output, frame, previous, 'replicate', { base, space: 'logit', conserve: false });
+      return { next: made('velocity'), same: fromLogOdds(logOdds(frame)) };
+    },
+    {
+      output: column(0, 0.25, 0, -0.1),
+      frame: column(0.8, 0.5, 1, 0),
+      previous: column(0.5, 0.5, 1, 0),
+    },
+  );
+  // Odds: 1 to 4 after 1 to 1 gives 1 to 16; a change by 1/4 multiplies odds by e; 0 and 1 are odds of 1 to 9999.
+  const expected = [16 / 17, Math.E / (1 + Math.E), 0.9999, 1 / (1 + 9999 * Math.exp(0.4))];
+  for (const [k, value] of expected.entries()) expect(next?.data[k]).toBeCloseTo(value, 6);
+  for (const [k, value] of [0.8, 0.5, 0.9999, 0.0001].entries()) expect(same?.data[k]).toBeCloseTo(value, 6);
 });

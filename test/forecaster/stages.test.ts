@@ -33,6 +33,11 @@ networkConformance('patch, resnet, patch', {
   predictor: stage('resnet', { blocks: 1, channels: 8 }),
   decoder: stage('patch'),
 });
+networkConformance('patch, resnet with earlier frames, patch', {
+  encoder: patches(2),
+  predictor: stage('resnet', { blocks: 1, channels: 8, lags: [1, 3] }),
+  decoder: stage('patch'),
+});
 networkConformance('a predictor of your own', {
   encoder: patches(4),
   predictor: stage('./examples/my-predictor.mjs', { fields: 8, steps: 2 }),
@@ -49,4 +54,7 @@ test('stages that do not fit are refused in words', async () => {
   await expect(buildNetwork(tinySettings({ decoder: stage('conv', { bounds: [1, 0] }) }))).rejects.toThrow(
     '1 is not below 0',
   );
+  await expect(
+    buildNetwork(tinySettings({ decoder: stage('conv', { conserve: true, space: 'logit' }) })),
+  ).rejects.toThrow('space=logit excludes conserve');
 });
