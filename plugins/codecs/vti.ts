@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { chooseFields, fieldOption, joinChannels } from '../../src/formats/fields.js';
-import { byName, planeOf, requireSize } from '../../src/formats/vtk-values.js';
+import { blanked, byName, GHOSTS, planeOf, requireSize } from '../../src/formats/vtk-values.js';
 import type { VtkXml, XmlPiece } from '../../src/formats/vtk-xml.js';
 import { parseVtkXml, readXmlArray, readXmlTime } from '../../src/formats/vtk-xml.js';
 import { CodecError, messageOf } from '../../src/pipeline/errors.js';
@@ -35,19 +35,26 @@ export const vti = defineCodec({
       const size = sizesOf(whole, at);
       const [height, width] = planeOf(size);
       requireSize(height * width);
-      const parts = [];
-      for (const { array, component } of chosen) {
-        const { name, components } = array;
+      /** An array of all pieces. */
+      const gather = async (name: string, components: number): Promise<Float32Array> => {
         requireSize(height * width * components);
         const values = new Float32Array(height * width * components);
         for (const piece of file.pieces) {
           const box = extentOf(piece.attributes.get('Extent'));
-          const own = fieldsOf(piece).find((candidate) => candidate.name === name && candidate.at === at);
+          const own = arraysOf(piece).find((candidate) => candidate.name === name && candidate.at === at);
           if (own?.components !== components) throw new CodecError(`not every piece of it has ${name}`);
           const [x, y, z] = sizesOf(box, at);
           place(await readXmlArray(bytes, file, own, x * y * z), box, values, whole, components, at);
         }
-        const sampleType = array.type?.sampleType ?? 'float32';
+        return values;
+      };
+      const isBlanked = arraysOf(file.pieces[0]).some(({ name, at: own }) => name === GHOSTS && own === at);
+      const ghosts = isBlanked ? await gather(GHOSTS, 1) : undefined;
+      const parts = [];
+      for (const { array, component } of chosen) {
+        const { name, components } = array;
+        const values = blanked(await gather(name, components), components, ghosts, at);
+        const sampleType = isBlanked ? 'float32' : (array.type?.sampleType ?? 'float32');
         parts.push({ values, components, component, sampleType });
       }
       const time = await readXmlTime(bytes, file);
@@ -77,11 +84,12 @@ const sizesOf = ([x0, x1, y0, y1, z0, z1]: Extent, at: 'points' | 'cells') => {
   return [size(x1 - x0), size(y1 - y0), size(z1 - z0)] as const;
 };
 
+const arraysOf = (piece: XmlPiece | undefined) => [
+  ...(piece?.sections.get('PointData') ?? []).map((array) => ({ ...array, at: 'points' as const })),
+  ...(piece?.sections.get('CellData') ?? []).map((array) => ({ ...array, at: 'cells' as const })),
+];
 const fieldsOf = (piece: XmlPiece | undefined) =>
-  byName([
-    ...(piece?.sections.get('PointData') ?? []).map((array) => ({ ...array, at: 'points' as const })),
-    ...(piece?.sections.get('CellData') ?? []).map((array) => ({ ...array, at: 'cells' as const })),
-  ]);
+  byName(arraysOf(piece).filter(({ name }) => name !== GHOSTS));
 
 /** @throws CodecError when the file is not whole, or a piece does not lie in it */
 const open = (bytes: Buffer): { file: VtkXml; whole: Extent } => {

@@ -115,6 +115,7 @@ const measured = (forecast: Forecast, condition: Condition): number | undefined 
   let [min, max, sum, above, count] = [Infinity, -Infinity, 0, 0, 0];
   for (let at = channel; at < frame.length; at += channels) {
     const value = (frame[at]! - offset) / unit;
+    if (Number.isNaN(value)) continue;
     min = Math.min(min, value);
     max = Math.max(max, value);
     sum += value;

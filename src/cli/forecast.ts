@@ -16,6 +16,10 @@ const USED = new Set([
   'ensemble',
   'interval',
   'frameInterval',
+  'region',
+  'downsample',
+  'missingValue',
+  'mask',
 ]);
 const options = attachOptions.filter(({ name }) => USED.has(name));
 

@@ -51,6 +51,21 @@ export const planeOf = ([x, y, z]: readonly [number, number, number]): readonly 
   });
 };
 
+/** VTK's own array that says which points or cells are hidden, or copies of another piece's (vtkDataSetAttributes.h). */
+export const GHOSTS = 'vtkGhostType';
+const HIDDEN = { points: 2, cells: 32 } as const;
+
+/** Values of a field with NaN where VTK says that its point or cell is hidden. */
+export const blanked = (
+  values: Float32Array,
+  components: number,
+  ghosts: Float32Array | undefined,
+  at: 'points' | 'cells',
+): Float32Array =>
+  ghosts === undefined
+    ? values
+    : values.map((value, i) => ((ghosts[Math.floor(i / components)]! & HIDDEN[at]) === 0 ? value : NaN));
+
 /** Fields at points come before those of cells with the same name. */
 export const byName = <A extends NamedArray & { readonly at: 'points' | 'cells' }>(
   arrays: readonly A[],

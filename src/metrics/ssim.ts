@@ -12,9 +12,11 @@ const C2 = 0.03 ** 2;
  * is the largest odd size that fits; a 1x1 window has no variance, so only the mean values are compared.
  *
  * Costs O(H W C) whatever the window: sums run down the columns and along the rows, in double precision.
+ * With `known` (0 where a value is not, as many as there are), the mean is over the windows in which all values are; NaN
+ * where there is none.
  * @throws RangeError when a length does not fit the shape
  */
-export const ssim = (a: Float32Array, b: Float32Array, shape: FrameShape): number => {
+export const ssim = (a: Float32Array, b: Float32Array, shape: FrameShape, known?: Uint8Array): number => {
   const [height, width, channels] = shape;
   const size = height * width * channels;
   if (a.length !== size || b.length !== size)
@@ -22,19 +24,24 @@ export const ssim = (a: Float32Array, b: Float32Array, shape: FrameShape): numbe
   if (size === 0) return 1;
   const least = Math.min(height, width, WINDOW);
   const window = least % 2 === 1 ? least : least - 1;
-  let sum = 0;
-  for (let channel = 0; channel < channels; channel++) sum += channelSsim(a, b, shape, channel, window);
-  return sum / channels;
+  let [sum, windows] = [0, 0];
+  for (let channel = 0; channel < channels; channel++) {
+    const part = channelSsim(a, b, shape, channel, window, known);
+    sum += part.total;
+    windows += part.windows;
+  }
+  return sum / windows;
 };
 
-/** Sums over the windows' columns of x, y, xx, yy, xy, kept for every column of the frame. */
+/** Sums over the windows' columns of x, y, xx, yy, xy and of unknown values, kept for every column of the frame. */
 const channelSsim = (
   a: Float32Array,
   b: Float32Array,
   shape: FrameShape,
   channel: number,
   window: number,
-) => {
+  known: Uint8Array | undefined,
+): { readonly total: number; readonly windows: number } => {
   const [height, width, channels] = shape;
   const columns = {
     x: new Float64Array(width),
@@ -42,12 +49,15 @@ const channelSsim = (
     xx: new Float64Array(width),
     yy: new Float64Array(width),
     xy: new Float64Array(width),
+    gaps: new Float64Array(width),
   };
   const addRow = (row: number, sign: 1 | -1): void => {
     for (let column = 0; column < width; column++) {
       const at = (row * width + column) * channels + channel;
-      const x = a[at]!;
-      const y = b[at]!;
+      const isGap = known?.[at] === 0;
+      if (isGap) columns.gaps[column]! += sign;
+      const x = isGap ? 0 : a[at]!;
+      const y = isGap ? 0 : b[at]!;
       columns.x[column]! += sign * x;
       columns.y[column]! += sign * y;
       columns.xx[column]! += sign * x * x;
@@ -57,26 +67,29 @@ const channelSsim = (
   };
   const count = window * window;
   const unbias = count > 1 ? count / (count - 1) : 0;
-  let total = 0;
+  let [total, windows] = [0, 0];
   for (let row = 0; row < height; row++) {
     addRow(row, 1);
     if (row >= window) addRow(row - window, -1);
     if (row < window - 1) continue;
-    let [x, y, xx, yy, xy] = [0, 0, 0, 0, 0];
+    let [x, y, xx, yy, xy, gaps] = [0, 0, 0, 0, 0, 0];
     for (let column = 0; column < width; column++) {
       x += columns.x[column]!;
       y += columns.y[column]!;
       xx += columns.xx[column]!;
       yy += columns.yy[column]!;
       xy += columns.xy[column]!;
+      gaps += columns.gaps[column]!;
       if (column >= window) {
         x -= columns.x[column - window]!;
         y -= columns.y[column - window]!;
         xx -= columns.xx[column - window]!;
         yy -= columns.yy[column - window]!;
         xy -= columns.xy[column - window]!;
+        gaps -= columns.gaps[column - window]!;
       }
-      if (column < window - 1) continue;
+      if (column < window - 1 || gaps > 0) continue;
+      windows++;
       const meanX = x / count;
       const meanY = y / count;
       const varianceX = unbias * (xx / count - meanX * meanX);
@@ -87,5 +100,5 @@ const channelSsim = (
         ((meanX * meanX + meanY * meanY + C1) * (varianceX + varianceY + C2));
     }
   }
-  return total / ((height - window + 1) * (width - window + 1));
+  return { total, windows };
 };

@@ -13,6 +13,8 @@ import { CodecError, codeOf, FrameError, messageOf, StartupError } from './error
 import type { Forecast } from './forecast.js';
 import { frameNumber } from './intake/frame-number.js';
 import { describeShape, sameShape, type Frame } from './frame.js';
+import { requireKnown } from './intake/gaps.js';
+import { openPreparation, type Preparation } from './intake/preparation.js';
 import { toChannels } from './intake/normalisation.js';
 import { codecExtensions, codecForExtension } from './plugins/registry.js';
 import { createSinks } from './delivery/sinks.js';
@@ -21,7 +23,12 @@ export type ForecastOnceOptions = Pick<
   AttachConfig,
   'forecaster' | 'out' | 'horizon' | 'context' | 'stride' | 'device' | 'threads' | 'range' | 'sinks'
 > &
-  Partial<Pick<AttachConfig, 'ensemble' | 'interval' | 'frameInterval'>> & {
+  Partial<
+    Pick<
+      AttachConfig,
+      'ensemble' | 'interval' | 'frameInterval' | 'region' | 'downsample' | 'missingValue' | 'mask'
+    >
+  > & {
     /** A folder of frames, or the last frame to use. */
     readonly path: string;
     /** Hears what people should know, a line each. */
@@ -87,14 +94,20 @@ const chooseFiles = async (path: string, count: number): Promise<Numbered[]> => 
   return placed(chosen.map(({ name, index }) => ({ path: join(folder, name), index })));
 };
 
-const loadFrames = async (files: readonly Numbered[], series: string, channels: number): Promise<Frame[]> => {
+const loadFrames = async (
+  files: readonly Numbered[],
+  series: string,
+  channels: number,
+  prepare: Preparation['apply'],
+): Promise<Frame[]> => {
   const frames: Frame[] = [];
   for (const { path, index, position } of files) {
     const codec = await codecForExtension(extname(path));
     const bytes = await readFile(path);
     let field;
     try {
-      field = toChannels(await codec.decode(bytes), channels);
+      field = toChannels(prepare(await codec.decode(bytes)), channels);
+      requireKnown(field);
     } catch (cause) {
       throw new CodecError(`${path}: ${messageOf(cause)}`, { cause });
     }
@@ -104,7 +117,6 @@ const loadFrames = async (files: readonly Numbered[], series: string, channels: 
         `${path} is ${describeShape(field.shape)}, the frames before it are ${describeShape(first.shape)}`,
       );
     }
-    if (!field.data.every(Number.isFinite)) throw new FrameError(`${path} holds NaN or infinite values`);
     const entry = { series, index, path, revision: { size: bytes.length, mtimeNs: '0' } };
     frames.push({
       ...field,
@@ -146,7 +158,9 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
   const forecaster = await loadForecasterSet(options.forecaster, options);
   const path = resolve(options.path);
   const files = await chooseFiles(path, context * stride);
-  const frames = await loadFrames(files, basename(dirname((files[0] as Numbered).path)), forecaster.channels);
+  const { apply, view } = await openPreparation(options);
+  const name = basename(dirname((files[0] as Numbered).path));
+  const frames = await loadFrames(files, name, forecaster.channels, apply);
   const { notice: log = () => undefined } = options;
   const abort = new AbortController();
   const sinks = await createSinks(options.sinks, resolve(options.out), log);
@@ -179,6 +193,7 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
           members: forecaster.members,
           ...intervalOf(forecaster, options.interval),
           now: () => new Date(),
+          view,
         }),
       ),
     );

@@ -1,4 +1,4 @@
-import type { FrameShape, PhysicalTime, SampleType } from './frame.js';
+import type { FrameShape, PhysicalTime, SampleType, View } from './frame.js';
 
 /** The linear map from a series' physical values to the normalised range 0..1 that networks and metrics use. */
 export interface Normalisation {
@@ -63,7 +63,9 @@ export interface Forecast {
   readonly stride: number;
   readonly shape: FrameShape;
   readonly sampleType: SampleType;
-  /** [horizon, H, W, C], physical values. */
+  /** Set where frames were cut or averaged down: rows and columns are those of what is left. */
+  readonly view?: View;
+  /** [horizon, H, W, C], physical values; NaN where nothing was known of the frame that it was issued at. */
   readonly frames: Float32Array;
   readonly normalisation: Normalisation;
   /** Set when the run was asked for it. */

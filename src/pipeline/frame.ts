@@ -1,6 +1,16 @@
 /** Height, width and channels of one frame. */
 export type FrameShape = readonly [height: number, width: number, channels: number];
 
+/** A part of a frame, in pixels from its top left corner. */
+export type Region = readonly [x: number, y: number, width: number, height: number];
+
+/** What of the frames in the files a run looks at. */
+export interface View {
+  readonly region?: Region;
+  /** Each pixel is the mean of so many in each direction. */
+  readonly downsample?: number;
+}
+
 /** How the samples were stored in the file: what a codec needs to write a like file again. */
 export type SampleType = 'uint8' | 'uint16' | 'float32';
 
@@ -14,7 +24,7 @@ export interface PhysicalTime {
 /** An image as a codec reads and writes it: physical values, row-major [H, W, C]. */
 export interface Field {
   readonly shape: FrameShape;
-  /** H * W * C values as the file states them: 0..255 for 8-bit, 0..65535 for 16-bit, any for float. */
+  /** H * W * C values as the file states them: 0..255 for 8-bit, 0..65535 for 16-bit, any for float, NaN where nothing is known. */
   readonly data: Float32Array;
   readonly sampleType: SampleType;
   /** When it was, where the file says so. */

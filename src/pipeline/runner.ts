@@ -27,12 +27,13 @@ import { cleanup } from './cleanup.js';
 import type { AttachConfig } from './config/config.js';
 import { createCredits } from './intake/credits.js';
 import { closeSinks, openSinks, type Delivery } from './delivery/delivery.js';
-import { UsageError } from './errors.js';
+import { StateError, UsageError } from './errors.js';
 import type { Score } from './forecast.js';
 import type { Entry, Frame } from './frame.js';
 import { frameTimes } from './intake/frame-times.js';
+import { openPreparation } from './intake/preparation.js';
 import { openCodecs, ownOutput, requireDirectory, validator } from './intake/input.js';
-import { openLedger } from './ledger/ledger.js';
+import { openLedger, type Ledger } from './ledger/ledger.js';
 import { openOutstanding, scoreOf } from './state/outstanding.js';
 import { createRecall } from './state/recall.js';
 import { createSeriesClock, ticksBefore } from './state/series-clock.js';
@@ -50,6 +51,16 @@ const DRAIN = 20_000;
 
 const scoreDeliveries = (scores: readonly Score[]): Delivery[] =>
   scores.map((score) => ({ type: 'score', score }));
+
+/** What a state knows of frames holds for frames seen the same way. @throws StateError */
+const requireSameView = (ledger: Ledger, description: string, path: string): void => {
+  const before = ledger.note('preparation');
+  if (typeof before === 'string' && before !== description)
+    throw new StateError(`the state in ${path} is of ${before}, this run is of ${description}`, {
+      hint: 'begin anew with another --state folder',
+    });
+  ledger.putNote('preparation', description);
+};
 
 /**
  * Attaches to a directory: resolves once everything is open and frames begin to flow. Sinks start first, the source
@@ -78,7 +89,8 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
   }
   try {
     const forecaster = await loadForecasterSet(config.forecaster, config);
-    const codecs = await openCodecs(forecaster.channels, config.codecs);
+    const preparation = await openPreparation(config);
+    const codecs = await openCodecs(forecaster.channels, config.codecs, preparation.apply);
     const codecFor = codecs.for;
     // What can be wrong with the options is found before anything is written.
     const sinks = await createSinks(config.sinks, out, notice);
@@ -88,6 +100,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     undo.add(() => state.release());
     const ledger = openLedger(state.path);
     undo.add(() => ledger.close());
+    requireSameView(ledger, preparation.description, state.path);
     const outstanding = await openOutstanding({
       directory: join(state.path, 'outstanding'),
       quotaBytes: config.outstandingBytes,
@@ -221,6 +234,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
               ...intervalOf(forecaster, config.interval),
               now: stageContext.now,
               clock,
+              view: preparation.view,
             }),
           ),
       ),

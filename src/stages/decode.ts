@@ -9,7 +9,8 @@ import type {
   Normalisation,
   Uncertainty,
 } from '../pipeline/forecast.js';
-import { sizeOf, type Frame, type FrameShape } from '../pipeline/frame.js';
+import { sizeOf, type Frame, type FrameShape, type View } from '../pipeline/frame.js';
+import { withGapsOf } from '../pipeline/intake/gaps.js';
 import { denormalise } from '../pipeline/intake/normalisation.js';
 import type { Observation } from '../pipeline/run.js';
 import type { Predicted } from '../pipeline/in-flight.js';
@@ -33,6 +34,8 @@ export interface DecodeOptions {
     readonly periodic: boolean;
   };
   readonly now: () => Date;
+  /** What of the frames the run looks at, if not all. */
+  readonly view?: View | undefined;
   /** Default: leads have no times. */
   readonly clock?: SeriesClock;
 }
@@ -84,6 +87,23 @@ const uncertaintyOf = (
   };
 };
 
+const gapped = (uncertainty: Uncertainty | undefined, frame: Float32Array): Uncertainty | undefined => {
+  const { spread, interval } = uncertainty ?? {};
+  return (
+    uncertainty && {
+      ...uncertainty,
+      ...(spread && { spread: withGapsOf(spread, frame) }),
+      ...(interval && {
+        interval: {
+          ...interval,
+          lower: withGapsOf(interval.lower, frame),
+          upper: withGapsOf(interval.upper, frame),
+        },
+      }),
+    }
+  );
+};
+
 /** Brings roll-outs over from the device and makes forecasts of them, in the user's physical values. */
 export const decode = (options: DecodeOptions): OperatorFunction<readonly Predicted[], Observation> => {
   const { engine, horizon, stride, latentStride } = options;
@@ -104,7 +124,7 @@ export const decode = (options: DecodeOptions): OperatorFunction<readonly Predic
     const rolled = rolledOut(rollOut.frames, data, rollOut.k);
     const predicted = byLead(rolled.frames);
     const spread = rolled.spread && byLead(rolled.spread);
-    const uncertainty = uncertaintyOf(options, predicted, spread, shape, normalisation);
+    const uncertainty = gapped(uncertaintyOf(options, predicted, spread, shape, normalisation), frame.data);
     return {
       id: forecastId(frame, horizon, stride),
       series,
@@ -116,7 +136,8 @@ export const decode = (options: DecodeOptions): OperatorFunction<readonly Predic
       stride,
       shape,
       sampleType,
-      frames: stacked(predicted.map((frame) => denormalise(frame, normalisation))),
+      ...(options.view && { view: options.view }),
+      frames: withGapsOf(stacked(predicted.map((frame) => denormalise(frame, normalisation))), frame.data),
       normalisation,
       ...(uncertainty && { uncertainty }),
       trustedLeads: 0, // for `compose` to say

@@ -13,6 +13,7 @@ import {
   type Segment,
   type Step,
 } from '../pipeline/state/lanes.js';
+import { filled, patched } from '../pipeline/intake/gaps.js';
 import { fixNormalisation, normalise, type KnownRanges } from '../pipeline/intake/normalisation.js';
 import { segmentOf, segmentsAt } from '../pipeline/state/segments.js';
 import type { Batched, Encoded } from '../pipeline/in-flight.js';
@@ -82,7 +83,7 @@ export const encode = (
     );
   };
   const toNetwork = (frame: Frame, normalisation: Normalisation): Float32Array =>
-    fit(normalise(frame.data, normalisation), frame.shape, latentStride);
+    fit(normalise(filled(frame.data, frame.shape), normalisation), frame.shape, latentStride);
 
   /** Runs frames through the state of several segments at once, round by round. */
   const takeIn = async (
@@ -278,7 +279,7 @@ export const encode = (
         frame,
         outcome: 'forecast',
         normalisation,
-        previous: previous ?? frame.data,
+        previous: patched(previous ?? frame.data, frame.data),
         input: {
           frame: data,
           previous: segment.before ?? data,

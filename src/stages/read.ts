@@ -11,6 +11,7 @@ import { describeShape, sameRevision, sameShape, sizeOf } from '../pipeline/fram
 import type { Ledger } from '../pipeline/ledger/ledger.js';
 import type { Codec } from '../pipeline/plugins/plugin.js';
 import type { Ready, RunContext } from '../pipeline/run.js';
+import { requireKnown } from '../pipeline/intake/gaps.js';
 import type { FrameTimes } from '../pipeline/intake/frame-times.js';
 import { readItem } from '../pipeline/intake/stacks.js';
 
@@ -41,7 +42,7 @@ const BYTES_PER_VALUE = 4;
 
 /**
  * Reads, hashes and decodes what is ready, a few files ahead, and emits in the order it came in. Takes a credit before it
- * reads. Files that went away are lost; files that cannot be read at several tries, do not decode, hold NaN or infinite values, or have another shape
+ * reads. Files that went away are lost; files that cannot be read at several tries, do not decode, hold infinite values or none that is known, or have another shape
  * than their series are rejected; both go to `context.fail`. When `context.signal` aborts, frames that are being read are
  * still emitted; those that wait are dropped without an outcome, so that the next run takes them up.
  */
@@ -155,7 +156,7 @@ const load = async (entry: Entry, codec: Codec | undefined): Promise<Loaded> => 
   if (codec === undefined) throw new FrameError(`no codec reads ${extname(entry.path)} files`);
   if (entry.item !== undefined) {
     const { field, contentHash } = await readItem(entry.path, entry.item, codec);
-    requireFinite(field);
+    requireKnown(field);
     return { field, contentHash, revision: entry.revision };
   }
   let expected = entry.revision;
@@ -169,7 +170,7 @@ const load = async (entry: Entry, codec: Codec | undefined): Promise<Loaded> => 
     const { bytes, before, after } = found;
     if (sameRevision(before, expected) && sameRevision(after, expected)) {
       const field = await codec.decode(bytes);
-      requireFinite(field);
+      requireKnown(field);
       const contentHash = createHash('sha256').update(bytes).digest('hex');
       return { field, contentHash, revision: expected };
     }
@@ -191,23 +192,6 @@ const readWhole = async (path: string): Promise<{ bytes: Buffer; before: Revisio
   } finally {
     await file.close();
   }
-};
-
-const requireFinite = ({ data, shape }: Field): void => {
-  let count = 0;
-  let first = -1;
-  for (let i = 0; i < data.length; i++) {
-    if (Number.isFinite(data[i])) continue;
-    if (count === 0) first = i;
-    count++;
-  }
-  if (count === 0) return;
-  const [, width, channels] = shape;
-  const [row, column] = [Math.floor(first / (width * channels)), Math.floor(first / channels) % width];
-  throw new FrameError(
-    `${count} of its ${data.length} values ${count === 1 ? 'is' : 'are'} NaN or infinite, ` +
-      `the first (${data[first] ?? NaN}) in row ${row}, column ${column}`,
-  );
 };
 
 /**

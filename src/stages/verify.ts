@@ -7,7 +7,7 @@ import { ssim } from '../metrics/ssim.js';
 import type { Completed, Judge } from '../learning/judging/judge.js';
 import { messageOf } from '../pipeline/errors.js';
 import type { LeadSlice } from '../pipeline/delivery/forecast-file.js';
-import type { LeadOutlook, LeadScore, Normalisation, Score } from '../pipeline/forecast.js';
+import type { Contestant, LeadOutlook, LeadScore, Normalisation, Score } from '../pipeline/forecast.js';
 import type { Frame, FrameShape } from '../pipeline/frame.js';
 import { sameShape } from '../pipeline/frame.js';
 import type { ForecastRecord, Outstanding } from '../pipeline/state/outstanding.js';
@@ -50,7 +50,7 @@ export const verify =
           );
         try {
           const score = scoreLead(await outstanding.read(record, lead), frame.data, lead, record);
-          leads = [...leads, score];
+          if (score !== undefined) leads = [...leads, score];
         } catch (error) {
           notice(
             `forecast at frame ${record.index} of ${record.series} cannot be scored: ${messageOf(error)}`,
@@ -136,7 +136,30 @@ const normalised = (values: Float32Array, { low, high }: Normalisation): Float32
   return result;
 };
 
-/** `truth` [H, W, C] and the slice, whose prediction is the forecaster's own, in physical values. */
+/** The errors of one lead, over the values that are known of it, of its truth and of the frames before. */
+const errorsOf = (
+  frames: Readonly<Record<Contestant, Float32Array>>,
+  truth: Float32Array,
+): { readonly errors: Record<Contestant, number>; readonly known: Uint8Array | undefined } | undefined => {
+  const { forecaster, persistence: last, linear } = frames;
+  const isKnown = (i: number): boolean => !Number.isNaN(truth[i]! + forecaster[i]! + last[i]! + linear[i]!);
+  const known = Uint8Array.from(truth, (_, i) => (isKnown(i) ? 1 : 0));
+  const whole = !known.includes(0);
+  if (!whole && !known.includes(1)) return undefined;
+  const kept = (values: Float32Array): Float32Array =>
+    whole ? values : values.filter((_, i) => known[i] === 1);
+  const seen = kept(truth);
+  const error = (values: Float32Array): number => rmse(kept(values), seen);
+  return {
+    errors: { forecaster: error(forecaster), persistence: error(last), linear: error(linear) },
+    known: whole ? undefined : known,
+  };
+};
+
+/**
+ * `truth` [H, W, C] and the slice, whose prediction is the forecaster's own, in physical values. Only what is known
+ * counts; undefined where the truth and the forecast know nothing in common.
+ */
 export const scoreLead = (
   slice: LeadSlice,
   truth: Float32Array,
@@ -150,7 +173,7 @@ export const scoreLead = (
     readonly normalisation: Normalisation;
     readonly outlook?: readonly LeadOutlook[];
   },
-): LeadScore => {
+): LeadScore | undefined => {
   const [seen, last, previous, predicted] = [
     normalised(truth, normalisation),
     normalised(slice.last, normalisation),
@@ -163,17 +186,18 @@ export const scoreLead = (
     persistence: persistence(last),
     linear: linearExtrapolation(last, previous, lead),
   };
-  const error = rmse(frames[madeBy], seen);
-  const persistenceRmse = rmse(frames.persistence, seen);
+  const scored = errorsOf(frames, seen);
+  if (scored === undefined) return undefined;
+  const { errors, known } = scored;
   return {
     lead,
-    rmse: error,
+    rmse: errors[madeBy],
     madeBy,
-    forecasterRmse: madeBy === 'forecaster' ? error : rmse(predicted, seen),
-    persistenceRmse,
-    linearRmse: rmse(frames.linear, seen),
+    forecasterRmse: errors.forecaster,
+    persistenceRmse: errors.persistence,
+    linearRmse: errors.linear,
     ...(rmseBound !== undefined && { rmseBound }),
-    skill: skillOf(error, persistenceRmse),
-    ssim: ssim(frames[madeBy], seen, shape),
+    skill: skillOf(errors[madeBy], errors.persistence),
+    ssim: ssim(frames[madeBy], seen, shape, known),
   };
 };

@@ -79,7 +79,7 @@ const documented = (page: string, heading: string, nth = 0): string[] => {
 };
 
 test('docs/output.md lists exactly the fields that are written', async () => {
-  await write('jsonl', {}, forecastAt(1, { uncertainty, time }));
+  await write('jsonl', {}, forecastAt(1, { uncertainty, time, view: { downsample: 2 } }));
   const page = await readFile('docs/output.md', 'utf8');
   const line = async (name: string) =>
     JSON.parse(await readFile(join(out, name), 'utf8')) as { leads: Record<string, unknown>[] };

@@ -130,7 +130,7 @@ test('each kind of bad file is refused in its own words, and the next one comes'
     's 2 rejected: it does not begin like a PNG',
     's 3 rejected: the file is empty',
     expect.stringMatching(/^s 4 rejected: its shape is 6x4x1, that of its series 6x5x1/),
-    'other 5 rejected: 2 of its 30 values are NaN or infinite, the first (NaN) in row 2, column 3',
+    'other 5 rejected: 1 of its 30 values is infinite, the first in row 3, column 0: write NaN where there is no value',
     's 6 rejected: its samples are uint8, those of its series uint16',
     's 7 rejected: no codec reads .xyz files',
     's 8 lost: it went away before it was read',

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { PhysicalTime } from '../frame.js';
+import type { PhysicalTime, Region } from '../frame.js';
 
 /** A sink as a config names it: `jsonl`, `./my-sink.mjs`, `my-package`, or an object with what is to be known of it. */
 const sinkSchema = z
@@ -102,6 +102,25 @@ export const attachSchema = z.strictObject({
     .describe(
       'values that normalise to 0 and 1; default: those the forecaster was trained with where the first context frames fit them, else the least and greatest of these frames',
     ),
+  region: z
+    .string()
+    .regex(/^\d+(,\d+){3}$/, 'x,y,width,height in whole pixels, such as 0,0,512,512')
+    .transform((text, context): Region => {
+      const [x = 0, y = 0, width = 0, height = 0] = text.split(',').map(Number);
+      if (width < 2 || height < 2)
+        context.issues.push({ code: 'custom', input: text, message: 'width and height of at least 2' });
+      return [x, y, width, height];
+    })
+    .optional()
+    .describe('x,y,width,height of the part of the frames to forecast, in pixels from the top left corner'),
+  downsample: count
+    .default(1)
+    .describe('average so many pixels in each direction into one before the network'),
+  missingValue: z
+    .number()
+    .optional()
+    .describe('the value that stands where nothing is known, such as -9999; NaN always does'),
+  mask: z.string().optional().describe('an image of the size of the frames: nothing is known where it is 0'),
   frameInterval: z
     .string()
     .regex(/^\s*(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*\S*\s*$/i, 'a number and perhaps a unit, such as 0.1s')

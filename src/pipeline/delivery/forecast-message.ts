@@ -19,7 +19,7 @@ export const describeDelivery = (delivery: Delivery): string => {
 /** Everything about a forecast but its arrays, with statistics of each lead: a line of forecasts.jsonl. */
 export const forecastLine = (forecast: Forecast) => {
   const { id, series, index, position, issuedAt, horizon, stride, shape, sampleType } = forecast;
-  const { forecaster, trustedLeads, normalisation, uncertainty, time } = forecast;
+  const { forecaster, trustedLeads, normalisation, uncertainty, time, view } = forecast;
   return {
     id,
     series,
@@ -30,6 +30,7 @@ export const forecastLine = (forecast: Forecast) => {
     horizon,
     stride,
     shape,
+    ...(view && { view }),
     sampleType,
     forecaster,
     trustedLeads,
@@ -52,16 +53,22 @@ export const forecastLine = (forecast: Forecast) => {
 const statistics = (forecast: Forecast, lead: number) => {
   const { frames, shape, uncertainty } = forecast;
   const size = sizeOf(shape);
-  let [min, max, sum] = [Infinity, -Infinity, 0];
+  let [min, max, sum, known] = [Infinity, -Infinity, 0, 0];
   for (let at = (lead - 1) * size; at < lead * size; at++) {
     const value = frames[at]!;
+    if (Number.isNaN(value)) continue;
+    known++;
     if (value < min) min = value;
     if (value > max) max = value;
     sum += value;
   }
   const short = (value: number): number => Number(value.toPrecision(7));
   const meanOf = (values: Float32Array): number =>
-    short(values.subarray((lead - 1) * size, lead * size).reduce((total, value) => total + value, 0) / size);
+    short(
+      values
+        .subarray((lead - 1) * size, lead * size)
+        .reduce((total, value) => (Number.isNaN(value) ? total : total + value), 0) / known,
+    );
   const { spread, interval } = uncertainty ?? {};
   const time = timeOfLead(forecast, lead);
   return {
@@ -69,7 +76,7 @@ const statistics = (forecast: Forecast, lead: number) => {
     ...(time !== undefined && { time }),
     min: short(min),
     max: short(max),
-    mean: short(sum / size),
+    mean: short(sum / known),
     ...(spread && { spread: meanOf(spread) }),
     ...(interval && { lower: meanOf(interval.lower), upper: meanOf(interval.upper) }),
   };

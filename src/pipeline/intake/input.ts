@@ -2,7 +2,7 @@ import { lstat, open, stat } from 'node:fs/promises';
 import { isAbsolute, relative } from 'node:path';
 import { codecFor as codecForName } from '../bytes.js';
 import { codeOf, messageOf, StartupError } from '../errors.js';
-import type { Entry } from '../frame.js';
+import type { Entry, Field } from '../frame.js';
 import { toChannels } from './normalisation.js';
 import type { Codec, Incomplete } from '../plugins/plugin.js';
 import type { CodecOptions } from '../plugins/registry.js';
@@ -38,18 +38,23 @@ export interface Codecs {
 }
 
 /**
- * Codecs with their options, giving frames of the channels that the network takes: a series may have grey and coloured
- * files.
+ * Codecs with their options, giving frames as `prepare` makes them, with the channels that the network takes: a series
+ * may have grey and coloured files.
  * @throws PluginError for an option that is wrong, or of a codec that there is not
  */
-export const openCodecs = async (channels: number, options: CodecOptions = {}): Promise<Codecs> => {
+export const openCodecs = async (
+  channels: number,
+  options: CodecOptions = {},
+  prepare: (field: Field) => Field = (field) => field,
+): Promise<Codecs> => {
+  const seen = (field: Field): Field => toChannels(prepare(field), channels);
   const all = (await createCodecs(options)).map(({ stack, ...codec }): Codec => ({
     ...codec,
-    decode: async (bytes, signal) => toChannels(await codec.decode(bytes, signal), channels),
+    decode: async (bytes, signal) => seen(await codec.decode(bytes, signal)),
     ...(stack !== undefined && {
       stack: {
         count: (bytes) => stack.count(bytes),
-        decode: async (bytes, item, signal) => toChannels(await stack.decode(bytes, item, signal), channels),
+        decode: async (bytes, item, signal) => seen(await stack.decode(bytes, item, signal)),
       },
     }),
   }));
