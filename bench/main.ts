@@ -1,6 +1,7 @@
 import { MesocastError } from '../src/pipeline/errors.js';
 import { benchCompile } from './compile.js';
 import { benchEngine } from './engine.js';
+import { benchFaults } from './faults.js';
 import { benchForecast } from './forecast.js';
 import { benchFuzz } from './fuzz.js';
 import { benchMemory } from './memory.js';
@@ -23,21 +24,25 @@ const benches: Record<string, Bench> = {
   fuzz: benchFuzz,
   quality: benchQuality,
   predictors: benchPredictors,
+  faults: benchFaults,
 };
 
-const USAGE = `npm run bench -- [${Object.keys(benches).join('|')}] [--device cpu] [--json] [--system NAME] [--first-seed N] [--budget SECONDS]`;
+const USAGE = `npm run bench -- [${Object.keys(benches).join('|')}] [--device cpu] [--json] [--system NAME] [--first-seed N] [--budget SECONDS] [--quick] [--part NAME]`;
 const refuse = (message: string): never => {
   console.error(`${message}\n  ${USAGE}`);
   process.exit(2);
 };
 
 const wanted: string[] = [];
-let [device, json] = ['cpu', false];
+let [device, json, quick] = ['cpu', false, false];
+let part: string | undefined;
 const numbers: { firstSeed?: number; budget?: number } = {};
 const systems: string[] = [];
 const words = process.argv.slice(2);
 for (let word = words.shift(); word !== undefined; word = words.shift()) {
   if (word === '--json') json = true;
+  else if (word === '--quick') quick = true;
+  else if (word === '--part') part = words.shift() ?? refuse('--part needs a name');
   else if (word === '--device') device = words.shift() ?? refuse('--device needs a name');
   else if (word === '--system') systems.push(words.shift() ?? refuse('--system needs a name'));
   else if (word === '--first-seed' || word === '--budget') {
@@ -57,6 +62,8 @@ try {
       systems,
       firstSeed: numbers.firstSeed,
       budget: numbers.budget,
+      quick,
+      part,
       note: (line) => console.log(line),
     });
     for (const table of result.tables) console.log(`${formatTable(table)}\n`);

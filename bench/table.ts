@@ -16,6 +16,10 @@ export interface BenchOptions {
   readonly systems: readonly string[];
   /** CPU seconds of training for each predictor and system. */
   readonly budget: number | undefined;
+  /** Fewer and shorter, for development: where a bench takes long and knows how. */
+  readonly quick: boolean;
+  /** Only this part, where a bench has parts. */
+  readonly part: string | undefined;
   readonly note: (line: string) => void;
 }
 

@@ -41,7 +41,11 @@ export interface DecodeOptions {
 }
 
 /** The idempotency key of a forecast: the same frame forecast the same way has the same id, before and after a crash. */
-export const forecastId = ({ series, index, contentHash }: Frame, horizon: number, stride: number): string =>
+export const forecastId = (
+  { series, index, contentHash }: Pick<Frame, 'series' | 'index' | 'contentHash'>,
+  horizon: number,
+  stride: number,
+): string =>
   createHash('sha256')
     .update(JSON.stringify([series, index, contentHash, horizon, stride]))
     .digest('hex');

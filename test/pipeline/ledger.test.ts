@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, open, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -171,6 +171,30 @@ describe('ledger', () => {
       await ledger.close();
     }
   });
+
+  // A limit on the size of files is a full disk to whoever writes, and needs no rights.
+  const limits = spawnSync('bash', ['-c', "trap '' XFSZ && ulimit -f 200"]).status === 0;
+  (limits ? test : test.skip)(
+    `a full disk ends the writer with its reason, and loses nothing that was confirmed${limits ? '' : ' (no bash that limits the size of files)'}`,
+    async () => {
+      const script = fileURLToPath(new URL('../support/ledger-writer.js', import.meta.url));
+      const limited = 'trap "" XFSZ; ulimit -f 200; exec "$0" "$@"';
+      const { status, stdout, stderr } = spawnSync(
+        'bash',
+        ['-c', limited, process.execPath, script, folder],
+        { encoding: 'utf8', timeout: 40_000 },
+      );
+      expect(status).toBe(1);
+      expect(stderr).toContain(`cannot write the ledger ${join(folder, 'ledger.mdb')}: `);
+      expect(stderr).not.toContain('see commitError');
+      const confirmed = Number(stdout.trim().split('\n').at(-1));
+      expect(confirmed).toBeGreaterThan(10);
+      const ledger = begin();
+      expect(ledger.notice).toBeUndefined();
+      expect(indices(ledger.frames('s')).length).toBeGreaterThan(confirmed);
+      await ledger.close();
+    },
+  );
 
   const damage: Record<string, (path: string) => Promise<void>> = {
     'cut in half': async (path) => truncate(path, Math.floor((await stat(path)).size / 2)),

@@ -90,7 +90,7 @@ test('a file that still changes waits, however valid it looks', async () => {
     await pass(0.2);
     folder.put('f1', 1);
   }
-  expect(run.came).toEqual([]);
+  expect(run.came).toEqual(['0@0']);
   await pass(1.5);
   expect(run.came).toEqual(['0@0', '1@1', '2@2']);
 });
@@ -284,6 +284,26 @@ test('hints bring scans forward, a burst of them not many', async () => {
   await pass(1);
   expect(run.came).toEqual(['0@0', '1@1', '2@2']);
   expect(folder.scans - before).toBeLessThan(10);
+});
+
+test('files that are not whole yet, or never will be, tell the numbering too', async () => {
+  const run = begin();
+  folder.put('f0', 0);
+  folder.put('f1', 1, { verdict: 'half' });
+  for (const index of [2, 4]) folder.put(`f${index}`, index);
+  await pass(2);
+  folder.put('f1', 1);
+  for (const index of [3, 5]) folder.put(`f${index}`, index);
+  await pass(2);
+  expect(run.came).toEqual(['0@0', '1@1', '2@2', '3@3', '4@4', '5@5']);
+
+  folder.put('t/f0', 0, { series: 't' });
+  folder.put('t/f1', 1, { series: 't', verdict: 'half' });
+  await pass(8);
+  for (const index of [2, 3]) folder.put(`t/f${index}`, index, { series: 't' });
+  await pass(8);
+  expect(run.came.slice(6)).toEqual(['t/0@0', 't/2@2', 't/3@3']);
+  expect(run.failures).toEqual(['t 1 rejected: half']);
 });
 
 test('a clock that is set back, or forward, while files wait changes nothing', async () => {

@@ -13,9 +13,13 @@ import { readNpy } from './tiny.js';
 export type ForecastLine = Omit<Forecast, 'frames'> & { readonly path: string };
 type FrameEvent = Extract<RunEvent, { type: 'frame' }>;
 
-/** Waits until something holds; fails with its name after 45 seconds. */
-export const until = async (what: string, holds: () => boolean | Promise<boolean>): Promise<void> => {
-  for (const end = Date.now() + 45_000; !(await holds()); await pause(5))
+/** Waits until something holds; fails with its name after `seconds`. */
+export const until = async (
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  seconds = 45,
+): Promise<void> => {
+  for (const end = Date.now() + seconds * 1000; !(await holds()); await pause(5))
     if (Date.now() > end) throw new Error(`waited in vain for: ${what}`);
 };
 
@@ -119,7 +123,7 @@ export interface Daemon {
 /** `mesocast attach` in a process of its own. */
 export const daemon = (
   args: readonly string[],
-  options: { readonly uid?: number; readonly gid?: number } = {},
+  options: { readonly uid?: number; readonly gid?: number; readonly env?: NodeJS.ProcessEnv } = {},
 ): Daemon => {
   const main = join(process.cwd(), 'dist/src/cli/main.js');
   const child = spawn(process.execPath, [main, 'attach', ...args], {

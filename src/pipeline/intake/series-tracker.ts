@@ -36,7 +36,7 @@ export interface SeriesTracker {
   unsettled(now: number): boolean;
 }
 
-/** Complete frames of a new series that are held to learn the increment of their numbers. */
+/** Numbers of a new series that are waited for to learn their increment; the first frame is held until then. */
 const NUMBERING_FRAMES = 3;
 /** Gaps of one series that are told one by one. */
 const GAPS_TOLD = 5;
@@ -135,7 +135,7 @@ export const trackSeries = (
     ledger.putSeries(record);
   };
 
-  /** Learns first number and increment from the first complete frames; false while it is too early to say. */
+  /** Learns the first number from the first complete frame, the increment from those behind it; false while it is too early to say. */
   const learnNumbering = (queue: readonly Candidate[], now: number): boolean => {
     const last = record?.last ?? -1;
     const fresh = queue.filter(
@@ -145,8 +145,10 @@ export const trackSeries = (
     const [next] = whole;
     if (next === undefined) return false;
     if (fresh.some((candidate) => !candidate.whole && candidate.entry.index < next.entry.index)) return false;
+    // A number tells the numbering even when its file is not whole yet, or never will be.
+    const given = [...ledger.frames(series, next.entry.index), ...fresh.map(({ entry }) => entry)];
     const numbers = [
-      ...new Set([...(record === undefined ? [] : [record.first]), ...whole.map(({ entry }) => entry.index)]),
+      ...new Set([...(record === undefined ? [] : [record.first]), ...given.map(({ index }) => index)]),
     ]
       .sort((a, b) => a - b)
       .slice(0, NUMBERING_FRAMES);

@@ -28,14 +28,17 @@ export interface Table<V> {
 
 export interface Store {
   table<V>(name: TableName): Table<V>;
-  /** All writes made in `work` reach the disk together or not at all. */
+  /**
+   * All writes made in `work` reach the disk together or not at all. After a write that could not be made there are no
+   * more: each throws what `durable` does.
+   */
   atomically(work: () => void): void;
   /**
    * Resolves when all writes so far are on disk.
    * @throws StateError when one of them could not be made
    */
   durable(): Promise<void>;
-  /** Idempotent. */
+  /** Idempotent. Never rejects: whether writes were made, `durable` says. */
   close(): Promise<void>;
 }
 
@@ -47,7 +50,9 @@ interface Pending<V> {
 
 /** Opens or makes the database file. Only for files that the probe found sound: reading a damaged one kills the process. */
 export const openStore = (path: string): Store => {
-  const root = open<unknown, (string | number)[]>({ path, noSubdir: true, maxDbs: TABLES.length });
+  // Batches are ours. Those that lmdb makes of each turn of the event loop have promises that nobody can catch.
+  const own = { noSubdir: true, maxDbs: TABLES.length, eventTurnBatching: false };
+  const root = open<unknown, (string | number)[]>({ path, ...own });
   let confirmed: Promise<unknown> = Promise.resolve();
   let failure: StateError | undefined;
   let closing: Promise<void> | undefined;
@@ -59,9 +64,10 @@ export const openStore = (path: string): Store => {
       root.resetReadTxn(); // reads may still look at a snapshot from before the commit
       for (const confirm of confirmations) confirm();
     };
-    const outcome = written.then(succeed, (error: unknown) => {
-      failure ??= new StateError(`cannot write the ledger ${path}: ${messageOf(error)}`, {
-        cause: error,
+    const outcome = written.then(succeed, async (error: unknown) => {
+      const cause = await commitErrorOf(error);
+      failure ??= new StateError(`cannot write the ledger ${path}: ${messageOf(cause)}`, {
+        cause,
         hint: 'check that the disk of the state folder has room and can be written, then start again',
       });
     });
@@ -72,6 +78,7 @@ export const openStore = (path: string): Store => {
     const database = root.openDB<V, (string | number)[]>(name, {});
     const pending = new Map<string, Pending<V>>();
     const write = (key: StoreKey, value: V | undefined): void => {
+      if (failure !== undefined) throw failure;
       const id = JSON.stringify(key);
       const entry = { key, value };
       pending.set(id, entry);
@@ -111,6 +118,7 @@ export const openStore = (path: string): Store => {
   return {
     table,
     atomically: (work) => {
+      if (failure !== undefined) throw failure;
       const confirmations: (() => void)[] = [];
       const written = root.batch(() => {
         batch = confirmations;
@@ -127,10 +135,20 @@ export const openStore = (path: string): Store => {
       if (failure !== undefined) throw failure;
     },
     close: () => {
-      closing ??= confirmed.then(() => root.close());
+      // After a commit that failed lmdb's own close waits for ever; the process is about to end.
+      closing ??= confirmed.then(() => (failure === undefined ? root.close() : undefined));
       return closing;
     },
   };
+};
+
+/** lmdb says that a commit failed, and why in a promise that is rejected. */
+const commitErrorOf = async (error: unknown): Promise<unknown> => {
+  if (typeof error !== 'object' || error === null || !('commitError' in error)) return error;
+  return Promise.resolve(error.commitError).then(
+    () => error,
+    (cause: unknown) => cause,
+  );
 };
 
 type Order = (a: StoreKey, b: StoreKey) => number;

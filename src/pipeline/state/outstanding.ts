@@ -1,6 +1,7 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isTemporary } from '../atomic.js';
+import { messageOf, StateError } from '../errors.js';
 import type { LeadSlice } from '../delivery/forecast-file.js';
 import { forecastFileSize, readLeadSlice, writeForecastFile } from '../delivery/forecast-file.js';
 import type { Forecast, LeadScore, Score } from '../forecast.js';
@@ -132,8 +133,15 @@ export const openOutstanding = async (options: OutstandingOptions): Promise<Outs
         excess -= sizeOfRecord(candidate);
       }
       const expired = await expire(evicted, quota);
+      try {
+        await writeForecastFile(pathOf(record.id), forecast, last, previous);
+      } catch (cause) {
+        throw new StateError(`cannot keep a forecast until its truth comes: ${messageOf(cause)}`, {
+          cause,
+          hint: 'check that the disk of the state folder has room and can be written, then start again',
+        });
+      }
       bytes += size;
-      await writeForecastFile(pathOf(record.id), forecast, last, previous);
       await store.put([record]);
       records.set(record.id, record);
       return expired;
