@@ -4,6 +4,7 @@ import { benchEngine } from './engine.js';
 import { benchFaults } from './faults.js';
 import { benchForecast } from './forecast.js';
 import { benchFuzz } from './fuzz.js';
+import { benchLaws } from './laws.js';
 import { benchMemory } from './memory.js';
 import { benchPredictors } from './predictors.js';
 import { benchQuality } from './quality.js';
@@ -22,6 +23,7 @@ const benches: Record<string, Bench> = {
   ...speeds,
   memory: benchMemory,
   fuzz: benchFuzz,
+  laws: benchLaws,
   quality: benchQuality,
   predictors: benchPredictors,
   faults: benchFaults,

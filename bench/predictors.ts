@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { writeRecord } from './page.js';
 import type { CellResult, CellTask } from './predictors/cell.js';
 import { writePredictorsPage, type PredictorsRecord } from './predictors/page.js';
 import { fromRoot, loadSystems, simulate, type System } from './systems.js';
@@ -28,13 +29,14 @@ interface Network {
   readonly decoder: string;
 }
 
-/** Each predictor with the stages that it is used with, and its usual size. */
+/** Each predictor with the stages that it is used with, in its usual size; the E3D-LSTM smaller, or its compilation alone would take the budget. */
 const PREDICTORS: Readonly<Record<string, Network>> = {
   conv_lstm: { encoder: 'conv', predictor: 'conv_lstm', decoder: 'conv' },
   e3d_lstm: {
     encoder: 'patch',
     encoderOptions: { patch: 4, velocityScale: 0 },
     predictor: 'e3d_lstm',
+    predictorOptions: { layers: 2, hidden: 32, kernel: 3, history: 4 },
     decoder: 'patch',
   },
   convnext: { encoder: 'patch', encoderOptions: { patch: 2 }, predictor: 'convnext', decoder: 'patch' },
@@ -121,6 +123,10 @@ export const benchPredictors = async ({
   const { heldOut, systems } = await loadSystems();
   const { context, horizon } = heldOut;
   let record = await readRecord(budget);
+  const finish = async (): Promise<Result> => {
+    await writePredictorsPage(record);
+    return { tables: rowsOf(record), figures: {} };
+  };
   for (const [name, system] of Object.entries(systems)) {
     if (some.length > 0 && !some.includes(name)) continue;
     const folder = fromRoot(join(WORK, `${budget}`, name));
@@ -143,15 +149,14 @@ export const benchPredictors = async ({
       });
       if (result === undefined) {
         note('stopped: the same command goes on from here');
-        return { tables: rowsOf(record), figures: {} };
+        return finish();
       }
       record = {
         budget,
         cells: { ...record.cells, [name]: { ...record.cells[name], [predictor]: result } },
       };
-      await writeFile(fromRoot(RECORD), `${JSON.stringify(record, undefined, 2)}\n`);
-      await writePredictorsPage(record);
+      await writeRecord(RECORD, record);
     }
   }
-  return { tables: rowsOf(record), figures: {} };
+  return finish();
 };

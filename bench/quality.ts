@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { UsageError } from '../src/pipeline/errors.js';
 import type { ReportData } from '../src/evaluation/evaluate.js';
+import { writeRecord } from './page.js';
 import { barsOf, type Measured } from './quality/bars.js';
 import {
   coverageOf,
@@ -159,7 +160,7 @@ export const benchQuality = async (options: BenchOptions): Promise<Result> => {
       const before = existsSync(path)
         ? (JSON.parse(await readFile(path, 'utf8')) as Record<string, QualityRecord>)
         : {};
-      await writeFile(path, `${JSON.stringify({ ...before, [name]: record }, undefined, 2)}\n`);
+      await writeRecord(RECORD, { ...before, [name]: record });
       await writeQualityPage();
     }
   }

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { markdown, putIntoPage } from '../quality/page.js';
+import { markdown, putIntoPage } from '../page.js';
 import { fromRoot } from '../systems.js';
 import type { CellResult } from './cell.js';
 
@@ -46,6 +46,7 @@ export const writePredictorsPage = async ({ budget, cells }: PredictorsRecord): 
       ]);
   }
   await putIntoPage(
+    'quality.md',
     'predictors',
     `Each cell was trained for ${budget} CPU seconds on one thread.\n\n${markdown(head, rows)}`,
   );

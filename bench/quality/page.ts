@@ -1,29 +1,9 @@
 import { existsSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
-import { format, resolveConfig } from 'prettier';
+import { readFile } from 'node:fs/promises';
+import { markdown, putIntoPage } from '../page.js';
 import { fromRoot, loadSystems, type System } from '../systems.js';
 import { barsOf, type Measured } from './bars.js';
 import { errorOf, fractionPoints, ssimShare, type Figures } from './figures.js';
-
-const PAGE = 'docs/quality.md';
-
-/** A Markdown table. */
-export const markdown = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
-  [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
-
-/**
- * Puts text into docs/quality.md, between the comments `<!-- NAME -->` and `<!-- end of NAME -->`.
- * @throws Error when they are not there
- */
-export const putIntoPage = async (name: string, text: string): Promise<void> => {
-  const path = fromRoot(PAGE);
-  const page = await readFile(path, 'utf8');
-  const [before, rest] = page.split(`<!-- ${name} -->`);
-  const [, after] = (rest ?? '').split(`<!-- end of ${name} -->`);
-  if (before === undefined || after === undefined) throw new Error(`${PAGE} has no place for ${name}`);
-  const whole = `${before}<!-- ${name} -->\n\n${text}\n\n<!-- end of ${name} -->${after}`;
-  await writeFile(path, await format(whole, { ...(await resolveConfig(path)), parser: 'markdown' }));
-};
 
 const f = (value: number | undefined, digits = 2): string => value?.toFixed(digits) ?? '';
 
@@ -72,5 +52,5 @@ export const writeQualityPage = async (): Promise<void> => {
     ),
   );
   const table = markdown([...head, 'at 1', 'at 10', 'at 50', 'SSIM at last', '1-SSIM share'], rows);
-  await putIntoPage('quality', [table, ...measured.map((one) => details(...one))].join('\n\n'));
+  await putIntoPage('quality.md', 'quality', [table, ...measured.map((one) => details(...one))].join('\n\n'));
 };

@@ -23,11 +23,11 @@ const schema = z.strictObject({
     .regex(/^\d+(x\d+)?$/, 'allowed is a size in pixels: 64, or 64x96 (rows x columns)')
     .optional()
     .describe("pixels: 64, or 64x96 (rows x columns); default: the simulation's"),
-  format: z.enum(['png', 'tiff', 'npy']).default('png').describe('file format'),
+  format: z.enum(['png', 'tiff', 'npy', 'vti']).default('png').describe('file format'),
   bits: z
     .union([z.literal(8), z.literal(16), z.literal(32)])
     .optional()
-    .describe('per sample; 32 is float, in physical values; default: png 16, tiff and npy 32'),
+    .describe('per sample; 32 is float, in physical values; default: png 16, the others 32'),
   rate: z.number().positive().optional().describe('frames per second; default: as fast as it goes'),
   inPlace: z
     .boolean()
@@ -55,7 +55,7 @@ const formatOf = async ({ format, bits, inPlace, rate }: Settings): Promise<Fram
   const sampleType = BITS[bits ?? (format === 'png' ? 16 : 32)] ?? 'float32';
   if (format === 'png' && sampleType === 'float32') {
     throw new UsageError('--bits is 32: a PNG holds 8 or 16 bits', {
-      hint: 'use --format tiff or --format npy',
+      hint: 'use --format tiff, npy or vti',
     });
   }
   const codec = await createPlugin('codec', format, {}, undefined);
@@ -175,7 +175,7 @@ export const simulateCommand: Command = {
     yargs.positional('simulation', {
       type: 'string',
       demandOption: true,
-      describe: 'dendrite, a file or a package',
+      describe: 'dendrite, spinodal, grain_growth or plane_wave, a file or a package',
     });
     declareOptions(yargs, ownOptions);
     // Its flags come from the simulation's own schema: it has to be known before the line can be parsed.

@@ -68,7 +68,7 @@ export interface ReportData extends Evaluation {
   readonly per_series: readonly SeriesScores[];
   readonly statistics: StatisticsReport;
 }
-export type ScoreName = Exclude<keyof Scores, 'mean_skill'>;
+export type ScoreName = Exclude<keyof Scores, 'mean_skill' | 'trusted_leads'>;
 
 /** Leads that pictures show. */
 export const pictureLeads = (horizon: number): number[] =>

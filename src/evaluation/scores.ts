@@ -16,7 +16,15 @@ export interface Scores {
   readonly linear_ssim: readonly number[];
   /** Mean of `skill` over the leads. */
   readonly mean_skill: number;
+  /** How far ahead the skill is positive, from lead 1 on without a gap. */
+  readonly trusted_leads: number;
 }
+
+/** The leads from 1 on that all fulfil something. */
+const leadsBefore = (fulfilled: readonly boolean[]): number => {
+  const first = fulfilled.indexOf(false);
+  return first < 0 ? fulfilled.length : first;
+};
 
 export const scoresOf = (sums: LeadSums): Scores => {
   const means = (values: readonly number[]): number[] => values.map((value) => value / sums.windows);
@@ -33,6 +41,7 @@ export const scoresOf = (sums: LeadSums): Scores => {
     persistence_ssim: means(sums.persistenceSsim),
     linear_ssim: means(sums.linearSsim),
     mean_skill: skill.reduce((a, b) => a + b, 0) / skill.length,
+    trusted_leads: leadsBefore(skill.map((value) => value > 0)),
   };
 };
 

@@ -41,6 +41,7 @@ test('frames are a function of the seed, and what the simulation makes', async (
   await simulate('b', ...frames, '--seed', '5');
   await simulate('c', ...frames, '--seed', '6');
   await simulate('n', ...frames, '--seed', '5', '--format', 'npy');
+  await simulate('v', ...frames, '--seed', '5', '--format', 'vti');
   expect(await names('a')).toEqual(['frame_000000.png', 'frame_000001.png', 'frame_000002.png']);
   const last = 'frame_000002.png';
   expect(await bytes('a', last)).toEqual(await bytes('b', last));
@@ -55,6 +56,8 @@ test('frames are a function of the seed, and what the simulation makes', async (
   const exact = [simulation.next(), simulation.next(), simulation.next()][2]!;
   const npy = await codecForExtension('.npy');
   expect((await npy.decode(await bytes('n', 'frame_000002.npy'))).data).toEqual(exact);
+  const vti = await codecForExtension('.vti');
+  expect((await vti.decode(await bytes('v', 'frame_000002.vti'))).data).toEqual(exact);
   const png = await (await codecForExtension('.png')).decode(await bytes('a', last));
   expect(png).toMatchObject({ shape: [16, 24, 1], sampleType: 'uint16' });
   const clamped = exact.map((value) => Math.min(1, Math.max(0, value)));

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { FrameShape } from '../../src/pipeline/frame.js';
-import { evaluate } from '../../src/evaluation/evaluate.js';
+import { evaluate, evaluateInDetail } from '../../src/evaluation/evaluate.js';
 import type { EvaluateOptions } from '../../src/evaluation/evaluate.js';
 import { frameBytes, framePath, movingField, putFrames, saveTiny } from '../support/tiny.js';
 
@@ -22,18 +22,18 @@ beforeAll(async () => {
   await putFrames(at('odd'), 0, 17, { ...files, shape: odd });
 });
 afterAll(() => rm(home, { recursive: true }));
-const run = (more: Partial<EvaluateOptions> = {}) =>
-  evaluate({
-    forecaster: at('silent'),
-    data: [at('data')],
-    context: CONTEXT,
-    horizon: HORIZON,
-    stride: 1,
-    every: 10,
-    device: 'cpu',
-    threads: 1,
-    ...more,
-  });
+const options = (more: Partial<EvaluateOptions> = {}): EvaluateOptions => ({
+  forecaster: at('silent'),
+  data: [at('data')],
+  context: CONTEXT,
+  horizon: HORIZON,
+  stride: 1,
+  every: 10,
+  device: 'cpu',
+  threads: 1,
+  ...more,
+});
+const run = (more: Partial<EvaluateOptions> = {}) => evaluate(options(more));
 
 /** The numbers as the definition has them: windows from 0, 10, 20, ..., each series normalised by its first frames. */
 const persistenceByHand = (
@@ -88,13 +88,24 @@ test('a forecaster that says "nothing changes" has persistence as its error, and
 });
 
 test('another one has other errors, and its skill follows from them', async () => {
-  const { rmse, persistence_rmse, skill, mean_skill } = await run({ forecaster: at('loud') });
+  const { rmse, persistence_rmse, skill, mean_skill, trusted_leads } = await run({ forecaster: at('loud') });
+  const lost = skill.findIndex((value) => value <= 0);
+  expect(trusted_leads).toBe(lost < 0 ? HORIZON : lost);
   expectClose(
     skill,
     rmse.map((value, k) => 1 - value / persistence_rmse[k]!),
   );
   expect(mean_skill).toBeCloseTo(skill.reduce((a, b) => a + b, 0) / HORIZON, 10);
   expect(Math.abs(skill[0]!)).toBeGreaterThan(0.01);
+});
+
+test('a frozen forecast shows in the statistics: it does not change, what came does', async () => {
+  const { report } = await evaluateInDetail(options({ data: [at('data/long')], every: 30 }));
+  const { change, least, greatest } = report.statistics.leads;
+  change.forecast.mean.forEach((value) => expect(value).toBeCloseTo(0, 5));
+  expect(change.truth.mean[0]).toBeCloseTo(report.persistence_rmse[0]!, 6); // of the only window
+  expect(change.truth.mean[1]).toBeLessThan(report.persistence_rmse[1]!);
+  expect(greatest.truth.mean[0]).toBeGreaterThan(least.truth.mean[0]!);
 });
 
 test('frames that the network must enlarge are scored as they are', async () => {

@@ -108,6 +108,19 @@ def gradient(f, periodic):
     return np.hypot(dy, dx)
 
 
+def short_waves(f):
+    h, w = f.shape
+    power = np.abs(np.fft.fft2(f - f.mean())) ** 2
+    cycles = np.hypot(np.fft.fftfreq(h)[:, None], np.fft.fftfreq(w)[None, :])
+    return float(power[cycles > 0.25].sum() / power.sum())
+
+
+def checkerboard(f, period=4):
+    rows, columns = (n // period * period for n in f.shape)
+    blocks = f[:rows, :columns].reshape(rows // period, period, columns // period, period)
+    return float(blocks.mean((0, 2)).std())
+
+
 cases = []
 for name, shape, sigma in [("square", (32, 32), 2), ("wide", (15, 24), 1.5), ("tall, rough", (21, 9), 0.6)]:
     f = scipy.ndimage.gaussian_filter(rng.random(shape), sigma, mode="wrap")
@@ -116,6 +129,8 @@ for name, shape, sigma in [("square", (32, 32), 2), ("wide", (15, 24), 1.5), ("t
     entry["fraction"] = float((f > 0.5).mean())
     entry["mean"] = float(f.mean())
     entry["structure"] = structure_factor(f)
+    entry["shortWaves"] = short_waves(f)
+    entry["checkerboard"] = checkerboard(f)
     for boundary, periodic in [("periodic", True), ("open", False)]:
         entry[boundary] = {
             "contour": contour(f, 0.5, periodic),

@@ -7,6 +7,7 @@ import { interfaceLength } from '../../src/metrics/interface-length.js';
 import { meanOf, phaseFraction } from '../../src/metrics/phase-fraction.js';
 import { planeOf } from '../../src/metrics/plane.js';
 import { structureFactor } from '../../src/metrics/structure-factor.js';
+import { checkerboard, shortWaves } from '../../src/metrics/texture.js';
 import { twoPointCorrelation } from '../../src/metrics/two-point.js';
 import type { FrameShape } from '../../src/pipeline/frame.js';
 
@@ -28,6 +29,8 @@ interface Case {
     readonly s: readonly number[];
     readonly length: number;
   };
+  readonly shortWaves: number;
+  readonly checkerboard: number;
   readonly periodic: OfBoundary;
   readonly open: OfBoundary;
 }
@@ -55,6 +58,8 @@ test.each(cases)('statistics agree with numpy, scipy and scikit-image: $name', (
   const plane = planeOf(frame, shape);
   expect(phaseFraction(plane, 0.5)).toBeCloseTo(golden.fraction, 12);
   expect(meanOf(plane)).toBeCloseTo(golden.mean, 12);
+  expect(shortWaves(plane)).toBeCloseTo(golden.shortWaves, 10);
+  expect(checkerboard(plane, 4)).toBeCloseTo(golden.checkerboard, 10);
   const { k, s, characteristicLength } = structureFactor(plane);
   expectClose(k, golden.structure.k);
   expectClose(s, golden.structure.s);

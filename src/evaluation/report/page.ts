@@ -43,16 +43,10 @@ const tableLeads = (horizon: number): number[] =>
     .filter((lead) => lead <= horizon)
     .sort((a, b) => a - b);
 
-/** Last lead up to which a condition holds without a break; 0 if not even at the first. */
-const upTo = (values: readonly boolean[]): number => {
-  const failed = values.indexOf(false);
-  return failed < 0 ? values.length : failed;
-};
-
 const summary = ({ report, data }: PageParts): string => {
   const { horizon, per_series: each } = report;
-  const trusted = upTo(report.skill.map((value) => value > 0));
-  const everyone = upTo(report.skill.map((_, l) => each.every(({ skill }) => (skill[l] ?? 0) > 0)));
+  const trusted = report.trusted_leads;
+  const everyone = Math.min(...each.map((one) => one.trusted_leads));
   const worse = report.rmse.flatMap((value, l) => (value < (report.linear_rmse[l] ?? 0) ? [] : [l + 1]));
   const lines = [
     `Mean skill over persistence, leads 1 to ${horizon}: <b>${number(report.mean_skill)}</b>; of single series ${number(Math.min(...each.map((one) => one.mean_skill)))} to ${number(Math.max(...each.map((one) => one.mean_skill)))}.`,
@@ -185,7 +179,7 @@ ${figures.join('\n')}
 ${charts(parts.scores)}
 ${scoreTable(parts)}
 <h2>Statistics</h2>
-<p>Far ahead a forecast can be off pixel by pixel and still right in what matters: how much, how coarse, how many. Dashed lines are the forecast, black lines the truth; where they part, or their bands do, the forecast has another microstructure. Phases are divided at ${threshold} (normalised)${periodic ? ', frames are periodic' : ', frames end at their edges'}. Interface length is that of the contour at this value. The characteristic length is 2 pi over the mean wave number of the structure factor. Grains are regions above ${threshold} of 4 pixels or more: where there are no grains, read them as crystals, droplets or islands.</p>
+<p>Far ahead a forecast can be off pixel by pixel and still right in what matters: how much, how coarse, how many. Dashed lines are the forecast, black lines the truth; where they part, or their bands do, the forecast has another microstructure. Phases are divided at ${threshold} (normalised)${periodic ? ', frames are periodic' : ', frames end at their edges'}. Interface length is that of the contour at this value. The characteristic length is 2 pi over the mean wave number of the structure factor. Grains are regions above ${threshold} of 4 pixels or more: where there are no grains, read them as crystals, droplets or islands. A forecast that freezes <b>changes</b> less from lead to lead than the truth; one that blurs has less in <b>short waves</b> (below 4 pixels), one that grows mottled has more; the <b>pattern of 4 x 4 pixels</b> is what networks that work on blocks of pixels may leave.</p>
 ${charts(parts.statistics)}
 ${statisticsTable(parts)}
 <h2>Uncertainty</h2>
