@@ -38,6 +38,11 @@ networkConformance('patch, resnet with earlier frames, patch', {
   predictor: stage('resnet', { blocks: 1, channels: 8, lags: [1, 3] }),
   decoder: stage('patch'),
 });
+networkConformance('patch, linear_prediction, patch', {
+  encoder: patches(2, 4),
+  predictor: stage('linear_prediction', { channels: 4, order: 1, spacing: 1 }),
+  decoder: stage('patch'),
+});
 networkConformance('a predictor of your own', {
   encoder: patches(4),
   predictor: stage('./examples/my-predictor.mjs', { fields: 8, steps: 2 }),

@@ -36,6 +36,7 @@ const builtIns: Readonly<Record<PluginKind, Readonly<Record<string, () => Promis
     conv_lstm: () => import('../../../plugins/predictors/conv-lstm.js'),
     convnext: () => import('../../../plugins/predictors/convnext.js'),
     e3d_lstm: () => import('../../../plugins/predictors/e3d-lstm.js'),
+    linear_prediction: () => import('../../../plugins/predictors/linear-prediction.js'),
     resnet: () => import('../../../plugins/predictors/resnet.js'),
   },
   decoder: {
