@@ -145,7 +145,7 @@ export const benchPredictors = async ({
         training: { ...trainingOf(name, system, network), name: predictor },
         budget,
         folder: join(folder, predictor),
-        scored: { data, context, horizon },
+        scored: { data, range: system.range, context, horizon },
       });
       if (result === undefined) {
         note('stopped: the same command goes on from here');

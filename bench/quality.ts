@@ -39,14 +39,18 @@ const calibratedMembers = async (folder: string): Promise<number | undefined> =>
   return (JSON.parse(await readFile(path, 'utf8')) as { members: number }).members;
 };
 
-/** The system's threshold in the normalised values of a forecaster, which may declare another range. */
-const thresholdFor = async ({ range, threshold }: System, folder: string): Promise<number> => {
+/** The forecaster's own range, and the system's threshold in it: the forecaster may declare another range. */
+const normalisationFor = async (
+  { range, threshold }: System,
+  folder: string,
+): Promise<(string | number)[]> => {
   const settings = JSON.parse(await readFile(join(folder, 'forecaster.json'), 'utf8')) as {
     range?: [number, number];
   };
-  if (range === undefined || settings.range === undefined) return threshold;
+  if (range === undefined || settings.range === undefined) return ['--threshold', threshold];
   const [low, high] = settings.range;
-  return (range[0] + threshold * (range[1] - range[0]) - low) / (high - low);
+  const own = (range[0] + threshold * (range[1] - range[0]) - low) / (high - low);
+  return ['--threshold', own, '--range', low, high];
 };
 
 const rowOf = (system: System, figures: Figures): Row[1] => ({
@@ -72,14 +76,14 @@ const measure = async (
   const { heldOut } = await loadSystems();
   const { context, horizon } = heldOut;
   const forecaster = fromRoot(`forecasters/${name}`);
-  const threshold = await thresholdFor(system, forecaster);
+  const normalisation = await normalisationFor(system, forecaster);
   let hash = '';
   const reports = async ({ size, series, horizon: leads }: Asked, ensembles: readonly number[]) => {
     const folder = await mkdtemp(join(tmpdir(), 'mesocast-quality-'));
     try {
       const data = join(folder, 'series');
       simulate(system, { series, firstSeed, frames: context + leads, size }, data);
-      const scored = ['--context', context, '--horizon', leads, '--threshold', threshold];
+      const scored = ['--context', context, '--horizon', leads, ...normalisation];
       const all: ReportData[] = [];
       for (const members of ensembles) {
         note(

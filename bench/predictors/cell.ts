@@ -21,7 +21,12 @@ export interface CellTask {
   /** Keeps the checkpoint and what was spent. */
   readonly folder: string;
   /** Series to score on. */
-  readonly scored: { readonly data: string; readonly context: number; readonly horizon: number };
+  readonly scored: {
+    readonly data: string;
+    readonly range: readonly [number, number] | undefined;
+    readonly context: number;
+    readonly horizon: number;
+  };
 }
 
 export interface CellResult {
@@ -146,6 +151,7 @@ export const runCell = async (task: CellTask, signal: AbortSignal): Promise<Cell
   const { mean_skill, skill, ssim } = await evaluate({
     forecaster: out,
     data: [scored.data],
+    range: scored.range,
     context: scored.context,
     horizon: scored.horizon,
     stride: 1,
