@@ -25,7 +25,7 @@ const DIGITS = 5;
 export const writeRecord = async (file: string, record: unknown): Promise<void> => {
   const path = fromRoot(file);
   const text = JSON.stringify(record, (_, value: unknown) =>
-    typeof value === 'number' ? Number(value.toPrecision(DIGITS)) : value,
+    typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(DIGITS)) : value,
   );
   await writeFile(path, await format(text, { ...(await resolveConfig(path)), parser: 'json' }));
 };

@@ -42,12 +42,13 @@ export const writePredictorsPage = async ({ budget, cells }: PredictorsRecord): 
         (cell.skill[49] ?? 0).toFixed(2),
         cell.weights.toLocaleString('en'),
         String(cell.iterations),
+        cell.cpuSeconds.toFixed(0),
         cell.forecastMs.toFixed(0),
       ]);
   }
   await putIntoPage(
     'quality.md',
     'predictors',
-    `Each cell was trained for ${budget} CPU seconds on one thread.\n\n${markdown(head, rows)}`,
+    `The budget was ${budget} CPU seconds on one thread; CPU s is what each training took of it.\n\n${markdown(head, rows)}`,
   );
 };
