@@ -28,6 +28,7 @@ export const writePredictorsPage = async ({ budget, cells }: PredictorsRecord): 
     'at 50',
     'weights',
     'steps',
+    'CPU s',
     'CPU ms a forecast',
   ];
   const rows: string[][] = [];
