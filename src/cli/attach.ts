@@ -4,10 +4,10 @@ import type { AttachConfig } from '../pipeline/config/config.js';
 import { UsageError } from '../pipeline/errors.js';
 import { loadConfig } from '../pipeline/config/load-config.js';
 import { optionsOf } from '../pipeline/config/options.js';
-import { builtInNames } from '../pipeline/plugins/registry.js';
 import type { Args, Command } from './command.js';
 import { declareOptions, given, parseSetting, text, texts } from './command.js';
 import { follow, followedLines } from './follow.js';
+import { declareCodec, isCodec, namedCodecs, withCodecOption } from './part-options.js';
 
 type Sinks = AttachConfig['sinks'];
 
@@ -30,12 +30,12 @@ export const setSinkOption = (sinks: Sinks, setting: string): Sinks => {
   );
 };
 
-/** `--set vti.field=phi`: an option of a built-in codec. */
-const setOption = (config: AttachConfig, setting: string): AttachConfig => {
-  const { part, option, value } = parseSetting(setting);
-  if (!builtInNames('codec').includes(part))
-    return { ...config, sinks: setSinkOption(config.sinks, setting) };
-  return { ...config, codecs: { ...config.codecs, [part]: { ...config.codecs[part], [option]: value } } };
+/** `--set vti.field=phi`: an option of a codec. */
+const setOption = (config: AttachConfig, text: string): AttachConfig => {
+  const setting = parseSetting(text);
+  return isCodec(setting.part, config.codecs)
+    ? { ...config, codecs: withCodecOption(config.codecs, setting) }
+    : { ...config, sinks: setSinkOption(config.sinks, text) };
 };
 
 /** The sinks and codecs of a run with `--leads`, `--format` and `--set` applied. */
@@ -45,7 +45,8 @@ const withSinkFlags = (config: AttachConfig, args: Args): AttachConfig => {
     if (value === undefined) return [];
     return [`files.${option}=${option === 'leads' && value !== 'all' ? `[${value}]` : value}`];
   });
-  return [...shortcuts, ...texts(args, 'set')].reduce(setOption, config);
+  const named = { ...config, codecs: namedCodecs(args, config.codecs) };
+  return [...shortcuts, ...texts(args, 'set')].reduce(setOption, named);
 };
 
 /** The settings that a command line asks for. @throws UsageError */
@@ -58,9 +59,9 @@ export const attachConfig = async (args: Args): Promise<AttachConfig> => {
   return withSinkFlags(await loadConfig(flags, text(args, 'config')), args);
 };
 
-/** The flags that say where forecasts go. */
+/** The flags that say where forecasts go, and how frames are read. */
 export const declareSinks = (yargs: Argv): Argv =>
-  yargs
+  declareCodec(yargs)
     .option('sink', {
       type: 'array',
       string: true,

@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { attachSchema } from '../pipeline/config/config.js';
 import { optionsOf } from '../pipeline/config/options.js';
 import type { Command } from './command.js';
-import { declareOptions, given, parseFlags, texts } from './command.js';
-import { declareHeldOut, heldOutShape } from './evaluate.js';
+import { declareOptions, parseFlags } from './command.js';
+import { declareHeldOut, heldOutFlags, heldOutShape } from './evaluate.js';
 import type { Progress } from './ui.js';
 
 const schema = z.strictObject({ ...heldOutShape, ensemble: attachSchema.shape.ensemble });
@@ -24,8 +24,7 @@ export const calibrateCommand: Command = {
   ],
   declare: (yargs) => declareOptions(declareHeldOut(yargs), options),
   run: async (args, ui) => {
-    const flags = { ...given(args, options), forecaster: String(args.forecaster), data: texts(args, 'data') };
-    const settings = parseFlags(schema, flags, ['forecaster', 'data']);
+    const settings = parseFlags(schema, heldOutFlags(args, options), ['forecaster', 'data']);
     const { calibrate } = await import('../evaluation/calibrate.js');
     let progress: Progress | undefined;
     const { path, calibration } = await calibrate(

@@ -2,13 +2,15 @@ import { join, resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { z } from 'zod';
 import { attachSchema } from '../pipeline/config/config.js';
-import { optionsOf } from '../pipeline/config/options.js';
+import { optionsOf, type OptionInfo } from '../pipeline/config/options.js';
 import type { Evaluation } from '../evaluation/evaluate.js';
-import type { Command } from './command.js';
+import type { Args, Command } from './command.js';
 import { declareOptions, given, parseFlags, texts } from './command.js';
+import { declareCodecs, partOptions } from './part-options.js';
 import type { Progress } from './ui.js';
 
-const { context, horizon, stride, device, threads, range, ensemble } = attachSchema.shape;
+const { context, horizon, stride, device, threads, range, ensemble, include, ignore, codecs } =
+  attachSchema.shape;
 /** What commands that work on held-out series are told. */
 export const heldOutShape = {
   forecaster: z.string(),
@@ -18,6 +20,9 @@ export const heldOutShape = {
   stride,
   every: z.number().int().positive().default(10).describe('a window starts every so many frames'),
   range,
+  include,
+  ignore,
+  codecs,
   device,
   threads,
   ensemble,
@@ -51,7 +56,7 @@ const coverageLines = ({ uncertainty }: Evaluation): string[] =>
 
 /** The forecaster and the folders. */
 export const declareHeldOut = (yargs: Argv): Argv =>
-  yargs
+  declareCodecs(yargs)
     .positional('forecaster', {
       type: 'string',
       demandOption: true,
@@ -61,8 +66,16 @@ export const declareHeldOut = (yargs: Argv): Argv =>
       type: 'string',
       array: true,
       demandOption: true,
-      describe: 'folders of frames; each folder with frames, at any depth, is a series',
+      describe: 'folders of frames, or files of several; each folder with frames, at any depth, is a series',
     });
+
+/** Everything that was given on the command line, for `parseFlags`. */
+export const heldOutFlags = (args: Args, known: readonly OptionInfo[]): Record<string, unknown> => ({
+  ...given(args, known),
+  forecaster: String(args.forecaster),
+  data: texts(args, 'data'),
+  codecs: partOptions(args, []).codecs,
+});
 
 export const evaluateCommand: Command = {
   usage: 'evaluate <forecaster> <data..>',
@@ -76,8 +89,7 @@ export const evaluateCommand: Command = {
   ],
   declare: (yargs) => declareOptions(declareHeldOut(yargs), options),
   run: async (args, ui) => {
-    const flags = { ...given(args, options), forecaster: String(args.forecaster), data: texts(args, 'data') };
-    const settings = parseFlags(schema, flags, ['forecaster', 'data']);
+    const settings = parseFlags(schema, heldOutFlags(args, options), ['forecaster', 'data']);
     const { evaluate, evaluateInDetail } = await import('../evaluation/evaluate.js');
     let progress: Progress | undefined;
     const watch = (done: number, of: number): void => {

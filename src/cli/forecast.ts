@@ -13,6 +13,8 @@ const USED = new Set([
   'device',
   'threads',
   'range',
+  'include',
+  'ignore',
   'ensemble',
   'interval',
   'frameInterval',
@@ -25,13 +27,15 @@ const options = attachOptions.filter(({ name }) => USED.has(name));
 
 export const forecastCommand: Command = {
   usage: 'forecast <path>',
-  summary: 'Make one forecast from the newest frames of a folder, or from those up to a file, and stop',
+  summary:
+    'Make one forecast from the newest frames of a folder or file, or from those up to a file, and stop',
   examples: [
     ['mesocast forecast frames --out forecast', 'the 50 frames that should come next'],
     [
       'mesocast forecast frames/frame_000020.png --horizon 10 --format npy',
       'from frame 20 on, as NPY [horizon, H, W, C]',
     ],
+    ['mesocast forecast run.h5 --set hdf5.field=phi', 'from the last frames of a file that holds several'],
   ],
   declare: (yargs) =>
     declareOptions(
@@ -39,7 +43,7 @@ export const forecastCommand: Command = {
         yargs.positional('path', {
           type: 'string',
           demandOption: true,
-          describe: 'a folder of frames, or the last frame to use',
+          describe: 'a folder of frames, the last frame to use, or a file of several frames',
         }),
       ),
       options,

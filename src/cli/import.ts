@@ -7,7 +7,7 @@ import { ForecasterError, MesocastError, messageOf, UsageError } from '../pipeli
 import { explain, optionsOf } from '../pipeline/config/options.js';
 import type { Command } from './command.js';
 import { declareOptions, given, parseFlags } from './command.js';
-import { partOptions } from './train.js';
+import { partOptions } from './part-options.js';
 
 const loadSchema = async () => {
   const { settingsSchema } = await import('../forecaster/forecaster.js');
@@ -81,7 +81,7 @@ export const importCommand: Command = {
     const schema = await loadSchema();
     const flags = {
       ...given(args, optionsOf(schema)),
-      ...partOptions(args),
+      ...partOptions(args, ['encoder', 'predictor', 'decoder']).options,
       weights: String(args['weights']),
     };
     const { weights: path, out, map: mapPath, ...rest } = parseFlags(schema, flags, ['weights']);

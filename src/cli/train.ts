@@ -1,7 +1,8 @@
 import { UsageError } from '../pipeline/errors.js';
 import { optionsOf } from '../pipeline/config/options.js';
 import type { Args, Command } from './command.js';
-import { declareOptions, given, parseFlags, parseSetting, texts } from './command.js';
+import { declareOptions, given, parseFlags, texts } from './command.js';
+import { declareCodec, partOptions } from './part-options.js';
 import { abortOnStopSignal } from './signals.js';
 import type { Ui } from './ui.js';
 
@@ -17,20 +18,6 @@ const duration = (seconds: number): string => {
   return h > 0 ? `${h} h ${m} min` : m > 0 ? `${m} min ${s} s` : `${s} s`;
 };
 
-/** `--set encoder.channels=32` and the like, as the schema's encoderOptions, ... */
-export const partOptions = (args: Args): Record<string, Record<string, unknown>> => {
-  const all: Record<string, Record<string, unknown>> = {};
-  for (const setting of texts(args, 'set')) {
-    const { part, option, value } = parseSetting(setting);
-    if (!PARTS.includes(part))
-      throw new UsageError(`--set ${setting}: "${part}" has no options`, {
-        hint: `one of ${PARTS.join(', ')}`,
-      });
-    all[`${part}Options`] = { ...all[`${part}Options`], [option]: value };
-  }
-  return all;
-};
-
 const skillLine = (skill: readonly number[]): string =>
   [1, 10, 20, 50]
     .filter((lead) => lead <= skill.length)
@@ -41,9 +28,11 @@ const run = async (args: Args, ui: Ui): Promise<number> => {
   const { trainSchema, FROM_BRINGS } = await settings();
   const { train } = await training();
   const data = texts(args, 'data');
+  const { codecs, options: parts } = partOptions(args, PARTS);
   const flags = {
     ...given(args, optionsOf(trainSchema)),
-    ...partOptions(args),
+    ...parts,
+    codecs,
     ...(data.length > 0 && { data }),
   };
   const options = parseFlags(trainSchema, flags, ['data']);
@@ -101,17 +90,18 @@ export const trainCommand: Command = {
   ],
   declare: async (yargs) => {
     const { trainSchema } = await settings();
-    yargs
+    declareCodec(yargs)
       .positional('data', {
         type: 'string',
         array: true,
-        describe: 'folders of frames; each folder with frames, at any depth, is a series',
+        describe:
+          'folders of frames, or files of several; each folder with frames, at any depth, is a series',
       })
       .option('set', {
         type: 'array',
         string: true,
         requiresArg: true,
-        describe: `an option of a part: --set encoder.NAME=VALUE (${PARTS.join(', ')}); repeat for more`,
+        describe: `an option of a part (${PARTS.join(', ')}) or codec: --set encoder.width=16 --set vti.field=phi; repeat for more`,
       });
     return declareOptions(
       yargs,

@@ -1,6 +1,7 @@
 import { openEngine } from '../engine/index.js';
 import { gradientMagnitude, INTERFACE_GRADIENT } from '../metrics/gradient.js';
 import { UsageError } from '../pipeline/errors.js';
+import { sizeOf } from '../pipeline/frame.js';
 import { streamSeed, uniformNumbers } from '../pipeline/random.js';
 import { bandsUpTo, LEVELS, localOf, type Band, type Calibration } from '../uncertainty/calibration.js';
 import { createSampler, crossCoverage, fitClasses } from '../uncertainty/fit.js';
@@ -42,7 +43,7 @@ export const calibrate = async (
       `calibrated on ${names.length} series: the coverage of others will differ from them; ${ENOUGH_SERIES} or more are better`,
     );
   const windows = { context, horizon, every, latentStride: set.latentStride };
-  const values = series.map((one) => windowsOf(one, windows).length * (one.frames[0]?.length ?? 0));
+  const values = series.map((one) => windowsOf(one, windows).length * sizeOf(one.shape));
   const perLead = values.reduce((a, b) => a + b, 0);
   const bands = bandsUpTo(horizon, 'fine').map(({ from, to }, k) => {
     const available = perLead * (to - from + 1);
@@ -56,9 +57,9 @@ export const calibrate = async (
     const runner = set.run(engine);
     const of = series.flatMap((one) => windowsOf(one, windows)).length;
     for await (const batch of forecastWindows(runner, series, windows)) {
-      for (const { series: one, start, frames, spread } of batch) {
+      for (const { series: one, observed, frames, spread } of batch) {
         frames.forEach((predicted, l) => {
-          const truth = one.frames[start + context + l] as Float32Array;
+          const truth = observed[context + l] as Float32Array;
           const band = bands.find(({ to }) => l < to);
           const edges = gradientMagnitude(truth, one.shape, set.periodic);
           band?.sampler.add(

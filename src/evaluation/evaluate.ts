@@ -22,7 +22,6 @@ export interface EvaluateOptions extends HeldOutOptions {
   readonly ensemble?: number | undefined;
   /** Normalised value between two phases; default: 0.5. */
   readonly threshold?: number | undefined;
-  readonly notice?: ((message: string) => void) | undefined;
 }
 
 /** Scores over all windows of all series, on normalised frames. */
@@ -80,12 +79,12 @@ const MOST_EXAMPLES = 64;
 
 const exampleOf = (
   of: number,
-  { series, start, frames, spread }: WindowForecast,
+  { series, observed, frames, spread }: WindowForecast,
   context: number,
   set: ForecasterSet,
 ): Example => {
   const leads = pictureLeads(frames.length);
-  const at = (lead: number): Float32Array => series.frames[start + context - 1 + lead] as Float32Array;
+  const at = (lead: number): Float32Array => observed[context - 1 + lead] as Float32Array;
   const predicted = leads.map((lead) => frames[lead - 1] as Float32Array);
   const expected = leads.map((lead, k) => {
     const own = spread?.[lead - 1];

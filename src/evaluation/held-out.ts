@@ -1,11 +1,17 @@
 import { UsageError } from '../pipeline/errors.js';
 import type { KnownRanges } from '../pipeline/intake/normalisation.js';
-import { loadSeries, strided, type Series } from '../training/series.js';
+import type { CodecOptions } from '../pipeline/plugins/registry.js';
+import { describeLongest, loadSeries } from '../training/load-series.js';
+import { longestStretch, strided, type Series } from '../training/series.js';
 
 /** What of the series is forecast. */
 export interface HeldOutOptions extends KnownRanges {
-  /** Folders of frames; each folder with frames, at any depth, is a series. */
+  /** Folders of frames; each folder with frames, at any depth, is a series, and each file of several frames. */
   readonly data: readonly string[];
+  readonly include?: readonly string[] | undefined;
+  readonly ignore?: readonly string[] | undefined;
+  readonly codecs?: CodecOptions | undefined;
+  readonly notice?: ((message: string) => void) | undefined;
   readonly context: number;
   readonly horizon: number;
   /** Frames of the series per lead. */
@@ -22,16 +28,18 @@ export interface HeldOut {
   indexOf(series: Series): number;
 }
 
+/** Windows overlap: what was read for one is there for the next. */
+const MEMORY = 512 * 2 ** 20;
+
 /** @throws StartupError or CodecError for what cannot be loaded, UsageError when no series is long enough */
 export const loadHeldOut = async (options: HeldOutOptions, channels: number): Promise<HeldOut> => {
-  const { data, context, horizon, stride, range, usual } = options;
-  const all = await loadSeries(data, { channels, context, range, usual });
+  const { context, horizon, stride, notice = () => undefined } = options;
+  const all = await loadSeries({ ...options, channels, memoryBytes: MEMORY, notice });
   const needed = (context + horizon) * stride;
-  const long = all.filter(({ frames }) => frames.length >= needed);
+  const long = all.filter((series) => longestStretch(series) >= needed);
   if (long.length === 0) {
-    const longest = Math.max(...all.map(({ frames }) => frames.length));
     throw new UsageError(
-      `no series is long enough: context ${context} and horizon ${horizon} need ${needed} frames, the longest has ${longest}`,
+      `no series is long enough: context ${context} and horizon ${horizon} need ${needed} frames, the longest has ${describeLongest(all)}`,
       { hint: 'give a smaller --horizon' },
     );
   }

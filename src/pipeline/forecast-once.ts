@@ -1,6 +1,5 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
-import { createHash } from 'node:crypto';
-import { basename, dirname, extname, join, resolve } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { basename, dirname, resolve } from 'node:path';
 import { lastValueFrom, of } from 'rxjs';
 import { openEngine } from '../engine/index.js';
 import { decode } from '../stages/decode.js';
@@ -9,14 +8,19 @@ import { predict } from '../stages/predict.js';
 import { intervalOf, loadForecasterSet } from '../uncertainty/forecaster-set.js';
 import type { AttachConfig } from './config/config.js';
 import { closeSinks, deliverTo, openSinks } from './delivery/delivery.js';
-import { CodecError, codeOf, FrameError, messageOf, StartupError } from './errors.js';
+import { codeOf, FrameError, messageOf, StartupError, UsageError } from './errors.js';
 import type { Forecast } from './forecast.js';
-import { frameNumber } from './intake/frame-number.js';
 import { describeShape, sameShape, type Frame } from './frame.js';
-import { requireKnown } from './intake/gaps.js';
-import { openPreparation, type Preparation } from './intake/preparation.js';
-import { toChannels } from './intake/normalisation.js';
-import { codecExtensions, codecForExtension } from './plugins/registry.js';
+import { openCodecs, ownOutput, type Codecs } from './intake/input.js';
+import { openPreparation } from './intake/preparation.js';
+import {
+  listRecorded,
+  noFramesIn,
+  readRecorded,
+  type Recorded,
+  type RecordedOptions,
+} from './intake/recorded.js';
+import type { CodecOptions } from './plugins/registry.js';
 import { createSinks } from './delivery/sinks.js';
 
 export type ForecastOnceOptions = Pick<
@@ -29,105 +33,88 @@ export type ForecastOnceOptions = Pick<
       'ensemble' | 'interval' | 'frameInterval' | 'region' | 'downsample' | 'missingValue' | 'mask'
     >
   > & {
-    /** A folder of frames, or the last frame to use. */
+    /** A folder of frames, the last frame to use, or a file of several frames. */
     readonly path: string;
+    readonly include?: readonly string[] | undefined;
+    readonly ignore?: readonly string[] | undefined;
+    readonly codecs?: CodecOptions | undefined;
     /** Hears what people should know, a line each. */
     readonly notice?: ((message: string) => void) | undefined;
   };
 
-interface Numbered {
-  readonly path: string;
-  readonly index: number;
-  /** Place among the files, missing numbers counted, from 0. */
-  readonly position: number;
-}
-
-/** Places by number where the numbers count up evenly (a few may be missing), else by order. */
-const placed = (files: readonly { readonly path: string; readonly index: number }[]): Numbered[] => {
-  const first = files[0]?.index ?? 0;
-  const steps = files.slice(1).map(({ index }, k) => index - (files[k]?.index ?? 0));
-  const increment = Math.min(...steps);
-  const even = files.every(({ index }) => Number.isInteger((index - first) / increment));
-  return files.map((file, k) => ({ ...file, position: even ? (file.index - first) / increment : k }));
-};
-
-/** The last `count` frame files of a folder, or up to a file. */
-const chooseFiles = async (path: string, count: number): Promise<Numbered[]> => {
+/** The series that a path means: the folder's own, or the only one below it; a file's, up to that file. */
+const chosenSeries = async (
+  path: string,
+  codecs: Codecs,
+  { include, ignore, out, notice = () => undefined }: ForecastOnceOptions,
+): Promise<Recorded> => {
+  const list = (where: string, only: Partial<RecordedOptions> = {}): Promise<Recorded[]> =>
+    listRecorded(where, {
+      codecs,
+      include,
+      ignore: [...(ignore ?? []), ...ownOutput(where, [resolve(out)])],
+      notice,
+      ...only,
+    });
   const found = await stat(path).catch((cause: unknown) => {
     throw new StartupError(
       codeOf(cause) === 'ENOENT' ? `there is no ${path}` : `cannot read ${path}: ${messageOf(cause)}`,
       { cause },
     );
   });
-  const folder = found.isDirectory() ? path : dirname(path);
-  const extensions = await codecExtensions();
-  const files = (await readdir(folder))
-    .filter((name) => !name.startsWith('.') && extensions.includes(extname(name).toLowerCase()))
-    .flatMap((name) => {
-      const index = frameNumber(name);
-      return index === undefined ? [] : [{ name, index }];
-    })
-    .sort((a, b) => a.index - b.index);
-  const last = found.isDirectory()
-    ? files.length - 1
-    : files.findIndex(({ name }) => name === basename(path));
-  if (files.length > 0 && last < 0)
-    throw new StartupError(`${path} is not a numbered PNG, TIFF or NPY file`, {
-      hint: `one of the frames beside it, such as ${files[0]?.name ?? ''}`,
+  if (found.isDirectory()) {
+    const all = await list(path);
+    const [only, ...others] = all;
+    const own = all.find(({ name }) => name === basename(path)) ?? (others.length === 0 ? only : undefined);
+    if (own !== undefined) return own;
+    if (only === undefined) throw noFramesIn(path);
+    throw new UsageError(`${path} holds ${all.length} series: ${all.map(({ name }) => name).join(', ')}`, {
+      hint: 'name the folder or the file of one of them',
     });
-  if (files.length === 0)
-    throw new StartupError(`there are no frames in ${folder}`, {
-      hint: 'frames are numbered files like frame_0001.png, .tif or .npy',
+  }
+  const [alone] = await list(path, { include: undefined, ignore: undefined });
+  if (alone === undefined)
+    throw new StartupError(
+      `${path} is not a numbered file of a format that is read, nor one of several frames`,
+      {
+        hint: 'formats are in docs/formats.md',
+      },
+    );
+  if (alone.frames.some(({ item }) => item !== undefined)) return alone;
+  const folder = (await list(dirname(path))).find(({ name }) => name === alone.name);
+  const last = folder?.frames.findIndex((frame) => frame.path === path) ?? -1;
+  if (folder === undefined || last < 0)
+    throw new StartupError(`${path} is not among the frames of its folder`, {
+      hint: 'see --include and --ignore',
     });
-  const chosen = files.slice(Math.max(0, last + 1 - count), last + 1);
+  return { ...folder, frames: folder.frames.slice(0, last + 1) };
+};
+
+/** The last frames of a series, at places from 0 on. */
+const lastFrames = async (
+  { name, frames }: Recorded,
+  path: string,
+  count: number,
+  codecs: Codecs,
+): Promise<Frame[]> => {
+  const chosen = frames.slice(-count);
   if (chosen.length < count)
     throw new StartupError(
       `a forecast stands on ${count} frames, but ${path} has only ${chosen.length} up to the last one`,
       { hint: 'wait for more, or give a smaller --context' },
     );
-  const twice = chosen.findIndex(({ index }, k) => index === chosen[k - 1]?.index);
-  if (twice > 0)
-    throw new StartupError(
-      `${chosen[twice - 1]?.name ?? ''} and ${chosen[twice]?.name ?? ''} both have number ${chosen[twice]?.index ?? ''}`,
-      { hint: 'keep frames of one series in a folder of their own' },
-    );
-  return placed(chosen.map(({ name, index }) => ({ path: join(folder, name), index })));
-};
-
-const loadFrames = async (
-  files: readonly Numbered[],
-  series: string,
-  channels: number,
-  prepare: Preparation['apply'],
-): Promise<Frame[]> => {
-  const frames: Frame[] = [];
-  for (const { path, index, position } of files) {
-    const codec = await codecForExtension(extname(path));
-    const bytes = await readFile(path);
-    let field;
-    try {
-      field = toChannels(prepare(await codec.decode(bytes)), channels);
-      requireKnown(field);
-    } catch (cause) {
-      throw new CodecError(`${path}: ${messageOf(cause)}`, { cause });
-    }
-    const first = frames[0];
-    if (first !== undefined && !sameShape(first.shape, field.shape)) {
+  const origin = chosen[0]?.place ?? 0;
+  const read: Frame[] = [];
+  for (const { place, ...source } of chosen) {
+    const { field, contentHash } = await readRecorded(source, codecs);
+    const first = read[0];
+    if (first !== undefined && !sameShape(first.shape, field.shape))
       throw new FrameError(
-        `${path} is ${describeShape(field.shape)}, the frames before it are ${describeShape(first.shape)}`,
+        `${source.path} is ${describeShape(field.shape)}, the frames before it are ${describeShape(first.shape)}`,
       );
-    }
-    const entry = { series, index, path, revision: { size: bytes.length, mtimeNs: '0' } };
-    frames.push({
-      ...field,
-      series,
-      index,
-      position,
-      contentHash: createHash('sha256').update(bytes).digest('hex'),
-      source: entry,
-    });
+    read.push({ ...field, series: name, index: source.index, position: place - origin, contentHash, source });
   }
-  return frames;
+  return read;
 };
 
 /** What `encode` needs to know of a series that is all in memory. */
@@ -157,10 +144,10 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
   const { context, stride, horizon, range } = options;
   const forecaster = await loadForecasterSet(options.forecaster, options);
   const path = resolve(options.path);
-  const files = await chooseFiles(path, context * stride);
   const { apply, view } = await openPreparation(options);
-  const name = basename(dirname((files[0] as Numbered).path));
-  const frames = await loadFrames(files, name, forecaster.channels, apply);
+  const codecs = await openCodecs(forecaster.channels, options.codecs, apply);
+  const series = await chosenSeries(path, codecs, options);
+  const frames = await lastFrames(series, path, context * stride, codecs);
   const { notice: log = () => undefined } = options;
   const abort = new AbortController();
   const sinks = await createSinks(options.sinks, resolve(options.out), log);

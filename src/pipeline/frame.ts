@@ -65,6 +65,17 @@ export interface Frame extends Field {
 export const entryKey = ({ path, item }: Pick<Entry, 'path' | 'item'>): string =>
   item === undefined ? path : `${path}#${item}`;
 
+/** Entries by the series that they belong to, in the order in which they come. */
+export const bySeries = (entries: readonly Entry[]): ReadonlyMap<string, readonly Entry[]> => {
+  const groups = new Map<string, Entry[]>();
+  for (const entry of entries) {
+    const group = groups.get(entry.series);
+    if (group === undefined) groups.set(entry.series, [entry]);
+    else group.push(entry);
+  }
+  return groups;
+};
+
 /** Number of values in a frame of this shape. */
 export const sizeOf = (shape: FrameShape): number => shape[0] * shape[1] * shape[2];
 

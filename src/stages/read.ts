@@ -1,19 +1,15 @@
-import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
-import { extname } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { OperatorFunction } from 'rxjs';
 import { Observable } from 'rxjs';
 import type { Credits } from '../pipeline/intake/credits.js';
 import { FrameError, MesocastError, codeOf, messageOf } from '../pipeline/errors.js';
-import type { Entry, Field, Frame, Revision } from '../pipeline/frame.js';
-import { describeShape, sameRevision, sameShape, sizeOf } from '../pipeline/frame.js';
+import type { Entry, Field, Frame } from '../pipeline/frame.js';
+import { describeShape, sameShape, sizeOf } from '../pipeline/frame.js';
 import type { Ledger } from '../pipeline/ledger/ledger.js';
 import type { Codec } from '../pipeline/plugins/plugin.js';
+import { readFrame } from '../pipeline/intake/read-frame.js';
 import type { Ready, RunContext } from '../pipeline/run.js';
 import { requireKnown } from '../pipeline/intake/gaps.js';
 import type { FrameTimes } from '../pipeline/intake/frame-times.js';
-import { readItem } from '../pipeline/intake/stacks.js';
 
 export interface ReadOptions {
   /** Files that are read and decoded at once. */
@@ -35,9 +31,6 @@ export interface Admitted {
   readonly release: () => void;
 }
 
-/** A file that is being rewritten under our hands, or cannot be read, gets so many tries, so many milliseconds apart. */
-const TRIES = 4;
-const BETWEEN_TRIES = 250;
 const BYTES_PER_VALUE = 4;
 
 /**
@@ -67,7 +60,7 @@ export const read =
         const credit = await context.credits.take(estimate, signal).catch(() => undefined);
         if (credit === undefined) return undefined;
         try {
-          const loaded = await load(entry, context.codecFor(entry.path));
+          const loaded = await readFrame(entry, context.codecFor(entry.path));
           const { time: own, ...values } = loaded.field;
           const time =
             context.timeOf === undefined ? own : await context.timeOf(entry, position, loaded.field);
@@ -143,55 +136,6 @@ export const read =
 const reasonOf = (error: unknown): string => {
   if (!(error instanceof MesocastError)) return `it cannot be read: ${messageOf(error).split(',')[0] ?? ''}`;
   return error.hint === undefined ? error.message : `${error.message}: ${error.hint}`;
-};
-
-interface Loaded {
-  readonly field: Field;
-  readonly contentHash: string;
-  readonly revision: Revision;
-}
-
-/** Reads and decodes. Where the file changed since it was found whole, two looks must agree again first. */
-const load = async (entry: Entry, codec: Codec | undefined): Promise<Loaded> => {
-  if (codec === undefined) throw new FrameError(`no codec reads ${extname(entry.path)} files`);
-  if (entry.item !== undefined) {
-    const { field, contentHash } = await readItem(entry.path, entry.item, codec);
-    requireKnown(field);
-    return { field, contentHash, revision: entry.revision };
-  }
-  let expected = entry.revision;
-  for (let attempt = 0; attempt < TRIES; attempt++) {
-    if (attempt > 0) await delay(BETWEEN_TRIES);
-    const found = await readWhole(entry.path).catch((error: unknown) => {
-      if (codeOf(error) === 'ENOENT' || attempt === TRIES - 1) throw error;
-      return undefined; // a network file system that hiccups, too many open files: it may pass
-    });
-    if (found === undefined) continue;
-    const { bytes, before, after } = found;
-    if (sameRevision(before, expected) && sameRevision(after, expected)) {
-      const field = await codec.decode(bytes);
-      requireKnown(field);
-      const contentHash = createHash('sha256').update(bytes).digest('hex');
-      return { field, contentHash, revision: expected };
-    }
-    expected = after;
-  }
-  throw new FrameError('it was found whole, but keeps changing');
-};
-
-const readWhole = async (path: string): Promise<{ bytes: Buffer; before: Revision; after: Revision }> => {
-  const file = await open(path, 'r');
-  try {
-    const revision = async (): Promise<Revision> => {
-      const { size, mtimeNs } = await file.stat({ bigint: true });
-      return { size: Number(size), mtimeNs: String(mtimeNs) };
-    };
-    const before = await revision();
-    const bytes = await file.readFile();
-    return { bytes, before, after: await revision() };
-  } finally {
-    await file.close();
-  }
 };
 
 /**

@@ -1,6 +1,7 @@
 import { Observable, from, lastValueFrom, mergeMap, toArray } from 'rxjs';
 import { messageOf } from '../pipeline/errors.js';
 import type { Entry } from '../pipeline/frame.js';
+import { bySeries } from '../pipeline/frame.js';
 import type { Ledger } from '../pipeline/ledger/ledger.js';
 import type { Incomplete, Source } from '../pipeline/plugins/plugin.js';
 import type { Ready, RunContext } from '../pipeline/run.js';
@@ -166,13 +167,3 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
       hints.unsubscribe();
     };
   });
-
-const bySeries = (entries: readonly Entry[]): ReadonlyMap<string, readonly Entry[]> => {
-  const groups = new Map<string, Entry[]>();
-  for (const entry of entries) {
-    const group = groups.get(entry.series);
-    if (group === undefined) groups.set(entry.series, [entry]);
-    else group.push(entry);
-  }
-  return groups;
-};

@@ -2,7 +2,7 @@ import type { HostTensor } from '../engine/types.js';
 import { normalNumbers, streamSeed, uniformNumbers } from '../pipeline/random.js';
 import type { TrainOptions } from './options.js';
 import { leadsAt, truthShareAt } from './schedule.js';
-import type { Series } from './series.js';
+import { framesFrom, longestStretch, startsIn, type Series } from './series.js';
 import { truthMasks, type ClipShape } from './train-step.js';
 
 /**
@@ -44,25 +44,36 @@ export interface Clip {
   readonly inputs: Readonly<Record<string, HostTensor>>;
 }
 
+/** What is drawn for one of the sequences of a clip. */
+interface Draw {
+  readonly of: Series;
+  /** Place of its first frame. */
+  readonly start: number;
+  readonly symmetry: Symmetry;
+}
+
 /**
  * The clip of an iteration: random windows of random series of one size, each under a random symmetry. A function of
  * the options and the iteration alone, so that a resumed training sees what an uninterrupted one would have seen.
  */
-export const sampleClip = (series: readonly Series[], options: TrainOptions, iteration: number): Clip => {
+export const sampleClip = async (
+  series: readonly Series[],
+  options: TrainOptions,
+  iteration: number,
+): Promise<Clip> => {
   const { batch, context, boundary, noise, sampling, seed } = options;
   const random = uniformNumbers(streamSeed(seed, iteration));
   const pick = (n: number): number => Math.floor(random() * n);
   const leads = leadsAt(iteration, options);
   const length = context + leads;
-  const long = series.filter(({ frames }) => frames.length >= length);
+  const long = series.filter((one) => longestStretch(one) >= length);
   const first = long[pick(long.length)] as Series;
   const same = long.filter(({ shape }) => shape.join() === first.shape.join());
   const [h, w, c] = first.shape;
-  const size = h * w * c;
-  const data = new Float32Array(length * batch * size);
-  for (let n = 0; n < batch; n++) {
-    const { frames } = n === 0 ? first : (same[pick(same.length)] as Series);
-    const start = pick(frames.length - length + 1);
+  const draws = Array.from({ length: batch }, (_, n): Draw => {
+    const of = n === 0 ? first : (same[pick(same.length)] as Series);
+    const starts = startsIn(of, length);
+    const start = starts.at(pick(starts.count));
     const symmetry = {
       transpose: h === w && random() < 0.5,
       flipRows: random() < 0.5,
@@ -70,11 +81,8 @@ export const sampleClip = (series: readonly Series[], options: TrainOptions, ite
       down: boundary === 'periodic' ? pick(h) : 0,
       right: boundary === 'periodic' ? pick(w) : 0,
     };
-    for (let t = 0; t < length; t++) {
-      const frame = frames[start + t] as Float32Array;
-      place(frame, data, (t * batch + n) * size, first.shape, symmetry);
-    }
-  }
+    return { of, start, symmetry };
+  });
   const shape: ClipShape = { batch, context, leads, frame: first.shape, sampling, noisy: noise > 0 };
   const normal = normalNumbers(random);
   const share = truthShareAt(iteration, options);
@@ -83,14 +91,37 @@ export const sampleClip = (series: readonly Series[], options: TrainOptions, ite
     dtype: 'float32',
     data: Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, fill),
   });
+  const noises = noise > 0 && { noise: tensor([context, batch, h, w, c], () => noise * normal()) };
+  const masks = sampling !== 'free' && { truth: tensor(truthMasks(shape), () => (random() < share ? 1 : 0)) };
+  const size = h * w * c;
+  const data = new Float32Array(length * batch * size);
+  const fill = async ({ of, start, symmetry }: Draw, n: number): Promise<void> => {
+    const frames = await framesFrom(of, start, length);
+    frames.forEach((frame, t) => place(frame, data, (t * batch + n) * size, first.shape, symmetry));
+  };
+  await Promise.all(draws.map(fill));
   return {
     shape,
-    inputs: {
-      clip: { shape: [length, batch, h, w, c], dtype: 'float32', data },
-      ...(noise > 0 && { noise: tensor([context, batch, h, w, c], () => noise * normal()) }),
-      ...(sampling !== 'free' && {
-        truth: tensor(truthMasks(shape), () => (random() < share ? 1 : 0)),
-      }),
-    },
+    inputs: { clip: { shape: [length, batch, h, w, c], dtype: 'float32', data }, ...noises, ...masks },
   };
+};
+
+/** The clips of an iteration and all later ones; while one is trained on, the next is read. */
+export const clipsFrom = async function* (
+  series: readonly Series[],
+  options: TrainOptions,
+  first: number,
+): AsyncGenerator<Clip> {
+  const begin = (iteration: number): Promise<Clip> | undefined => {
+    if (iteration >= options.iterations) return undefined;
+    const clip = sampleClip(series, options, iteration);
+    clip.catch(() => undefined); // whoever takes it hears of it
+    return clip;
+  };
+  let next = begin(first);
+  for (let iteration = first; next !== undefined; iteration++) {
+    const clip = await next;
+    next = begin(iteration + 1);
+    yield clip;
+  }
 };

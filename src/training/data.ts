@@ -1,24 +1,20 @@
 import { UsageError } from '../pipeline/errors.js';
-import { fit, fittedShape } from '../pipeline/fit.js';
+import { describeLongest, loadSeries, simulateSeries } from './load-series.js';
 import type { TrainOptions } from './options.js';
-import { loadSeries, simulateSeries, strided, type Series } from './series.js';
+import { fitted, longestStretch, strided, type Series } from './series.js';
 
-/** All series that the options name, loaded or simulated. @throws what loading and simulating throw */
+/** All series that the options name, on disk or simulated. @throws what loading and simulating throw */
 export const gather = async (options: TrainOptions, notice: (message: string) => void): Promise<Series[]> => {
-  const { simulation, channels, context, range, data } = options;
+  const { simulation, data } = options;
   if ((simulation === undefined) === (data.length === 0)) {
     throw new UsageError('give folders of frames, or a simulation by name, to train on');
   }
-  if (simulation === undefined) return loadSeries(data, { channels, context, range });
+  if (simulation === undefined) return loadSeries({ ...options, notice });
   const seeds = Array.from({ length: options.series + options.validation }, (_, k) => options.firstSeed + k);
   notice(
     `simulating ${seeds.length} series of ${options.frames} frames (${simulation}, seeds ${seeds[0]} to ${seeds.at(-1)})`,
   );
-  return simulateSeries(simulation, options.simulationOptions, seeds, options.frames, {
-    channels,
-    context,
-    range,
-  });
+  return simulateSeries(simulation, options.simulationOptions, seeds, options.frames, options);
 };
 
 /**
@@ -38,19 +34,15 @@ export const divide = (
   }
   const training = all.slice(0, -validation).flatMap((series) => strided(series, stride));
   const needed = context + leads;
-  if (!training.some(({ frames }) => frames.length >= needed)) {
+  if (!training.some((series) => longestStretch(series) >= needed)) {
     const why = `--context ${context} and --leads ${leads} need`;
     throw new UsageError(
-      `no series has the ${stride === 1 ? '' : `${stride} times `}${needed} frames that ${why}`,
+      `no series has the ${stride === 1 ? '' : `${stride} times `}${needed} frames that ${why}: the longest has ${describeLongest(all)}`,
       { hint: 'lower --leads' },
     );
   }
   return {
-    training: training.map((series) => ({
-      ...series,
-      shape: fittedShape(series.shape, latentStride),
-      frames: series.frames.map((frame) => fit(frame, series.shape, latentStride)),
-    })),
+    training: training.map((series) => fitted(series, latentStride)),
     validation: all.slice(-validation).flatMap((series) => strided(series, stride)),
   };
 };

@@ -2,10 +2,9 @@ import type { Engine, Handle, Named, Program } from '../engine/index.js';
 import { assemble, type Forecaster, type Settings } from '../forecaster/forecaster.js';
 import type { Network } from '../forecaster/network-functions.js';
 import type { Weight } from '../forecaster/safetensors.js';
-import { sampleClip } from './clips.js';
+import type { Clip } from './clips.js';
 import type { TrainOptions } from './options.js';
 import { decayAt, rateAt } from './schedule.js';
-import type { Series } from './series.js';
 import { debiases, slotName, SLOTS, trainSpecs, trainStep, type ClipShape } from './train-step.js';
 
 /** All slots on the device, and the programs of the current number of leads, one for each size of frames. */
@@ -47,8 +46,7 @@ export const optimiser = (engine: Engine, network: Network, options: TrainOption
     });
     return Object.fromEntries(await Promise.all(entries));
   };
-  const step = async (series: readonly Series[], iteration: number): Promise<number> => {
-    const { shape, inputs } = sampleClip(series, options, iteration);
+  const step = async ({ shape, inputs }: Clip, iteration: number): Promise<number> => {
     const { debias1, debias2 } = debiases(iteration + 1);
     const program = await compiled(shape);
     const { loss, gradient, ...next } = await program.run({

@@ -1,14 +1,24 @@
 import { z } from 'zod';
 import { settingsSchema, type Settings } from '../forecaster/forecaster.js';
+import { attachSchema } from '../pipeline/config/config.js';
 
 const count = z.number().int().positive();
+const { include, ignore, codecs } = attachSchema.shape;
 
 /** What `mesocast train` can be told, with its defaults. */
 export const trainSchema = z.strictObject({
   data: z
     .array(z.string())
     .default([])
-    .describe('folders of frames; each folder with frames, at any depth, is a series'),
+    .describe(
+      'folders of frames, or files of several; each folder with frames, at any depth, is a series, and each such file',
+    ),
+  include,
+  ignore,
+  codecs,
+  memoryBytes: count
+    .default(2 * 2 ** 30)
+    .describe('most bytes of frames to keep in memory; what does not fit is read as it is needed'),
   simulation: z.string().optional().describe('train on this simulation instead of folders'),
   simulationOptions: z.record(z.string(), z.unknown()).default({}).describe('options of the simulation'),
   series: count.default(64).describe('series to simulate'),
@@ -164,5 +174,12 @@ export const identityOf = ({
   threads: _t,
   validateEvery: _v,
   horizon: _h,
+  memoryBytes: _m,
   ...rest
 }: TrainOptions): string => JSON.stringify(rest);
+
+/** Settings of a checkpoint as this version writes them: options that it did not know have their defaults. */
+export const identityAgain = (settings: string): string => {
+  const known = trainSchema.safeParse({ ...(JSON.parse(settings) as object), out: '' });
+  return known.success ? identityOf(known.data) : settings;
+};

@@ -18,15 +18,14 @@ export interface LeadSums {
 }
 
 /** A window's forecast at one lead (0 is lead 1), with what came and what it was made from. Normalised frames. */
-export const atLead = ({ series, start, frames }: WindowForecast, context: number, l: number) => {
-  const at = start + context - 1;
-  const frame = (k: number): Float32Array => series.frames[k] as Float32Array;
-  const last = frame(at);
+export const atLead = ({ observed, frames }: WindowForecast, context: number, l: number) => {
+  const frame = (k: number): Float32Array => observed[k] as Float32Array;
+  const last = frame(context - 1);
   return {
     predicted: frames[l] as Float32Array,
-    truth: frame(at + 1 + l),
+    truth: frame(context + l),
     last,
-    linear: linearExtrapolation(last, frame(at - 1), l + 1),
+    linear: linearExtrapolation(last, frame(context - 2), l + 1),
   };
 };
 
@@ -60,7 +59,7 @@ export const leadSums = (horizon: number) => {
 
 /**
  * Forecasts every window of the series and compares with what came, on normalised frames, per lead.
- * A series shorter than context + horizon has no windows.
+ * A series with no stretch of context + horizon frames has no windows.
  */
 export const scoreSeries = async (
   runner: Runner,

@@ -8,9 +8,11 @@ import type { Network } from '../forecaster/network-functions.js';
 import type { Weight } from '../forecaster/safetensors.js';
 import { messageOf, StartupError, UsageError } from '../pipeline/errors.js';
 import { loadCheckpoint, saveCheckpoint, type Checkpoint, type Progress } from './checkpoint.js';
+import { clipsFrom } from './clips.js';
 import { divide, gather } from './data.js';
 import { averaged, initialSlots, optimiser } from './optimiser.js';
 import {
+  identityAgain,
   identityOf,
   settingsOf,
   withBase,
@@ -20,6 +22,7 @@ import {
 } from './options.js';
 import { leadsAt } from './schedule.js';
 import { scoreSeries, skills } from './score-series.js';
+import { longestStretch } from './series.js';
 
 /** The validation curve: a line of JSON for each validation, skill per lead and its mean. */
 const CURVE = 'validation.jsonl';
@@ -41,7 +44,7 @@ const takeUp = async (
     new UsageError(`${out} has a checkpoint of a training with ${why}`, {
       hint: 'give the same options to go on with it, --fresh to begin anew, or another --out',
     });
-  if (checkpoint.settings !== identity) throw other('other options');
+  if (identityAgain(checkpoint.settings) !== identity) throw other('other options');
   const shapesOf = (tensors: Named<Weight>): string =>
     JSON.stringify(
       Object.entries(tensors)
@@ -94,7 +97,7 @@ export const train = async (
     );
 
     const needed = options.context + options.horizon;
-    if (validation.every(({ frames }) => frames.length < needed)) {
+    if (validation.every((series) => longestStretch(series) < needed)) {
       notice(
         `the series kept apart have fewer than the ${needed} frames of context and horizon: there will be no validation (a smaller --horizon gives one)`,
       );
@@ -133,8 +136,9 @@ export const train = async (
     };
 
     let iteration = first;
-    while (iteration < options.iterations && !signal.aborted && !isSpent()) {
-      const loss = await work.step(training, iteration);
+    for await (const clip of clipsFrom(training, options, first)) {
+      if (signal.aborted || isSpent()) break;
+      const loss = await work.step(clip, iteration);
       iteration++;
       const stepsPerSecond = (iteration - first) / seconds();
       const secondsLeft = (options.iterations - iteration) / stepsPerSecond;

@@ -2,7 +2,7 @@ import type { Runner, SeriesInput, StateHandles } from '../forecaster/programs.j
 import { crop, fit, fittedShape } from '../pipeline/fit.js';
 import { sizeOf } from '../pipeline/frame.js';
 import { rolledOut } from '../uncertainty/ensemble.js';
-import type { Series } from './series.js';
+import { framesFrom, type Series } from './series.js';
 
 /** Which windows of a series are forecast. */
 export interface Windows {
@@ -14,7 +14,7 @@ export interface Windows {
   readonly latentStride: number;
 }
 
-/** A stretch of a series: `context` frames from `start` on that are given, then `horizon` that are forecast. */
+/** A part of a series: `context` frames from the place `start` on that are given, then `horizon` that are forecast. */
 export interface Window {
   readonly series: Series;
   readonly start: number;
@@ -23,16 +23,19 @@ export interface Window {
 /** Normalised frames [H, W, C] at leads 1..horizon. */
 export interface WindowForecast extends Window {
   readonly frames: readonly Float32Array[];
+  /** What is there: the frames that are given, and those that came. */
+  readonly observed: readonly Float32Array[];
   /** Standard deviation over the members of an ensemble. */
   readonly spread?: readonly Float32Array[];
 }
 
-/** The windows of a series; none when it is shorter than context + horizon. */
-export const windowsOf = (series: Series, { context, horizon, every }: Windows): Window[] => {
-  const last = series.frames.length - context - horizon;
-  const starts = last < 0 ? [] : Array.from({ length: Math.floor(last / every) + 1 }, (_, k) => k * every);
-  return starts.map((start) => ({ series, start }));
-};
+/** The windows of a series: `every` frames apart in each stretch that is long enough. */
+export const windowsOf = (series: Series, { context, horizon, every }: Windows): Window[] =>
+  series.stretches.flatMap(({ from, to }) => {
+    const room = to - from - context - horizon;
+    const count = room < 0 ? 0 : Math.floor(room / every) + 1;
+    return Array.from({ length: count }, (_, k) => ({ series, start: from + k * every }));
+  });
 
 /** Windows of one shape that go through the network as one batch. */
 const inBatches = (windows: readonly Window[], size: number): Window[][] => {
@@ -56,13 +59,15 @@ const forecastBatch = async (
 ): Promise<WindowForecast[]> => {
   const own = (batch[0] as Window).series.shape;
   const shape = fittedShape(own, latentStride);
-  const taken = (series: Series, at: number): Float32Array =>
-    fit(series.frames[at] as Float32Array, own, latentStride);
+  const all = await Promise.all(
+    batch.map(({ series, start }) => framesFrom(series, start, context + horizon)),
+  );
+  const given = all.map((frames) => frames.slice(0, context).map((frame) => fit(frame, own, latentStride)));
   let states: (StateHandles | undefined)[] = batch.map(() => undefined);
   const inputs = (t: number): SeriesInput[] =>
-    batch.map(({ series, start }, k) => ({
-      frame: taken(series, start + t),
-      previous: taken(series, start + Math.max(t - 1, 0)),
+    given.map((frames, k) => ({
+      frame: frames[t] as Float32Array,
+      previous: frames[Math.max(t - 1, 0)] as Float32Array,
       state: states[k],
     }));
   const release = (old: readonly (StateHandles | undefined)[]): void =>
@@ -83,7 +88,8 @@ const forecastBatch = async (
     );
   return batch.map((window, k) => {
     const { frames, spread } = rolledOut(rolled, data, k);
-    return { ...window, frames: byLead(frames), ...(spread && { spread: byLead(spread) }) };
+    const observed = all[k] as Float32Array[];
+    return { ...window, observed, frames: byLead(frames), ...(spread && { spread: byLead(spread) }) };
   });
 };
 

@@ -1,12 +1,14 @@
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { writeAtomically } from '../../src/pipeline/atomic.js';
 import { forecastOnce } from '../../src/pipeline/forecast-once.js';
 import type { Forecast } from '../../src/pipeline/forecast.js';
+import { codecForExtension } from '../../src/pipeline/plugins/registry.js';
 import { difference, forecastLines, record, smallRun } from '../support/runs.js';
-import { frameBytes, framePath, putFrames, readNpy, saveTiny } from '../support/tiny.js';
+import { frameBytes, framePath, movingField, putFrames, readNpy, saveTiny } from '../support/tiny.js';
 
 const RANGE: [number, number] = [0, 65535];
 let home: string;
@@ -81,6 +83,26 @@ test('up to a file, delivered to the sinks, whatever comes after it', async () =
   await writeFile(framePath(frames, 0), '');
   expect(differ((await once(framePath(frames, 6))).frames, forecast.frames)).toBe(0);
   expect(existsSync(join(out, 'state'))).toBe(false);
+});
+
+test('a file of several frames, and a folder with nothing but one, are forecast from like frames', async () => {
+  await putFrames(frames, 0, 6, { extension: '.npy', sampleType: 'float32' });
+  const range: [number, number] = [0, 1];
+  const forecast = await once(frames, { range });
+  const movie = join(home, String(runs), 'movies', 'movie.npy');
+  const all = Array.from({ length: 6 }, (_, t) => [...movingField(t, [16, 16, 1])]).flat();
+  const npy = await codecForExtension('.npy');
+  await writeAtomically(movie, await npy.encodeStack!([6, 16, 16], Float32Array.from(all)));
+  const codecs = { npy: { axes: 'NHW' } };
+  for (const path of [movie, dirname(movie)]) {
+    const same = await once(path, { range, codecs });
+    expect(same).toMatchObject({ series: 'movies/movie.npy', index: 5 });
+    expect(same.frames).toEqual(forecast.frames);
+  }
+  await putFrames(join(dirname(movie), 'others'), 0, 6);
+  await expect(once(dirname(movie), { codecs })).rejects.toThrow(
+    'holds 2 series: movies/movie.npy, movies/others',
+  );
 });
 
 test('what cannot be forecast from is refused in words', async () => {

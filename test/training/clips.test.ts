@@ -1,18 +1,17 @@
 import { expect, test } from '@jest/globals';
 import { sampleClip } from '../../src/training/clips.js';
 import { trainSchema, type TrainOptions } from '../../src/training/options.js';
-import type { Series } from '../../src/training/series.js';
+import { inMemory, strided } from '../../src/training/series.js';
+import { windowsOf } from '../../src/training/window-forecasts.js';
 
 const [H, W] = [4, 6];
 /** Frame t has t in every pixel but one: 100 + t at row 1, column 2. */
-const series: Series = {
-  name: 'marked',
-  shape: [H, W, 1],
-  normalisation: { low: 0, high: 1 },
-  frames: Array.from({ length: 9 }, (_, t) =>
+const series = inMemory(
+  { name: 'marked', shape: [H, W, 1], normalisation: { low: 0, high: 1 } },
+  Array.from({ length: 9 }, (_, t) =>
     Float32Array.from({ length: H * W }, (_value, k) => (k === W + 2 ? 100 + t : t)),
   ),
-};
+);
 const options = (more: Partial<TrainOptions> = {}): TrainOptions =>
   trainSchema.parse({ out: 'nowhere', context: 2, leads: 3, batch: 3, iterations: 100, ...more });
 const LATE = 90; // all leads, past the sampling part
@@ -24,10 +23,10 @@ const marks = (clip: Float32Array, n: number, batch: number, t: number): { at: n
   return { at, frame: (frame[at] ?? 0) - 100 };
 };
 
-test('a clip is consecutive frames under one symmetry, another for each iteration', () => {
+test('a clip is consecutive frames under one symmetry, another for each iteration', async () => {
   const places = new Set<number>();
   for (let iteration = 50; iteration < 90; iteration++) {
-    const { inputs, shape } = sampleClip([series], options(), iteration);
+    const { inputs, shape } = await sampleClip([series], options(), iteration);
     expect(shape).toMatchObject({ leads: 3, frame: [H, W, 1] });
     const data = inputs['clip']?.data as Float32Array;
     for (let n = 0; n < 3; n++) {
@@ -41,17 +40,17 @@ test('a clip is consecutive frames under one symmetry, another for each iteratio
   expect([...places].sort((a, b) => a - b)).toEqual([8, 9, 14, 15]);
 });
 
-test('where edges are periodic, clips are shifted around them', () => {
+test('where edges are periodic, clips are shifted around them', async () => {
   const places = new Set<number>();
   for (let iteration = 0; iteration < 100; iteration++) {
-    const { inputs } = sampleClip([series], options({ boundary: 'periodic' }), iteration);
+    const { inputs } = await sampleClip([series], options({ boundary: 'periodic' }), iteration);
     for (let n = 0; n < 3; n++) places.add(marks(inputs['clip']?.data as Float32Array, n, 3, 0).at);
   }
   expect(places.size).toBe(H * W);
 });
 
-test('noise has the asked-for size, and the shape of the context', () => {
-  const { inputs } = sampleClip([series], options({ noise: 0.2, batch: 40 }), LATE);
+test('noise has the asked-for size, and the shape of the context', async () => {
+  const { inputs } = await sampleClip([series], options({ noise: 0.2, batch: 40 }), LATE);
   const noise = inputs['noise'];
   expect(noise?.shape).toEqual([2, 40, H, W, 1]);
   const values = [...(noise?.data ?? [])];
@@ -60,16 +59,46 @@ test('noise has the asked-for size, and the shape of the context', () => {
   expect(std).toBeLessThan(0.22);
 });
 
-test('the truth is shown less and less often after the context, or more and more often inside it', () => {
-  const share = (sampling: TrainOptions['sampling'], iteration: number): number => {
-    const { inputs } = sampleClip([series], options({ sampling, batch: 200, leads: 3 }), iteration);
+test('the truth is shown less and less often after the context, or more and more often inside it', async () => {
+  const share = async (sampling: TrainOptions['sampling'], iteration: number): Promise<number> => {
+    const { inputs } = await sampleClip([series], options({ sampling, batch: 200, leads: 3 }), iteration);
     const { data, shape } = inputs['truth'] ?? { data: [], shape: [] };
     expect(shape.slice(1)).toEqual([200, 1, 1, 1]);
     return [...data].reduce((a, b) => a + b, 0) / data.length;
   };
-  expect(share('scheduled', 45)).toBeLessThan(0.2);
-  expect(share('scheduled', LATE)).toBe(0);
-  expect(share('reverse', 1)).toBeLessThan(0.65);
-  expect(share('reverse', LATE)).toBe(1);
-  expect(sampleClip([series], options(), LATE).inputs['truth']).toBeUndefined();
+  expect(await share('scheduled', 45)).toBeLessThan(0.2);
+  expect(await share('scheduled', LATE)).toBe(0);
+  expect(await share('reverse', 1)).toBeLessThan(0.65);
+  expect(await share('reverse', LATE)).toBe(1);
+  expect((await sampleClip([series], options(), LATE)).inputs['truth']).toBeUndefined();
+});
+
+test('no clip reaches over a gap, and windows begin anew behind it', async () => {
+  // Frames 0 to 4 and 6 to 11: number 5 is missing.
+  const broken = {
+    ...series,
+    stretches: [
+      { from: 0, to: 5 },
+      { from: 6, to: 12 },
+    ],
+  };
+  const frame = (place: number): Promise<Float32Array> =>
+    Promise.resolve(Float32Array.from({ length: H * W }, (_, k) => (k === W + 2 ? 100 + place : place)));
+  const starts = new Set<number>();
+  for (let iteration = 50; iteration < 100; iteration++) {
+    const { inputs } = await sampleClip([{ ...broken, frame }], options(), iteration);
+    for (let n = 0; n < 3; n++) starts.add(marks(inputs['clip']?.data as Float32Array, n, 3, 0).frame);
+  }
+  expect([...starts].sort((a, b) => a - b)).toEqual([0, 6, 7]);
+  const windows = windowsOf({ ...broken, frame }, { context: 2, horizon: 1, every: 2, latentStride: 1 });
+  expect(windows.map(({ start }) => start)).toEqual([0, 2, 6, 8]);
+  const halves = strided({ ...broken, frame }, 2);
+  expect(halves.map(({ stretches }) => stretches)).toEqual([
+    [{ from: 0, to: 6 }], // 0 2 4 6 8 10
+    [
+      { from: 0, to: 2 },
+      { from: 3, to: 6 },
+    ], // 1 3, 7 9 11
+  ]);
+  expect((await halves[1]!.frame(3))[0]).toBe(7);
 });

@@ -100,6 +100,40 @@ test.each([1, 3, 4])(
   },
 );
 
+test('with a bound on memory far below the size of the data the weights are the same', async () => {
+  await run(settings('roomy'));
+  const frame = 16 * 16 * 4;
+  for (const memoryBytes of [5 * frame, 1]) {
+    const { events } = await run(settings('tight', { memoryBytes, fresh: true }));
+    expect(events[0]).toMatchObject({ message: expect.stringMatching(/read as they are needed/) });
+    await expectEqualWeights('tight', 'roomy');
+  }
+  // A frame that cannot be read is told when it is met; what was done by then is kept.
+  const damaged = join(home, 'damaged');
+  for (const seed of [0, 1, 2])
+    await putFrames(join(damaged, `run${seed}`), 0, 12, { seed, extension: '.npy', sampleType: 'float32' });
+  await writeFile(framePath(join(damaged, 'run0'), 9, '.npy'), 'no frame');
+  await expect(run(settings('met', { data: [damaged], memoryBytes: 1, iterations: 50 }))).rejects.toThrow(
+    /run0.frame_0009\.npy: /,
+  );
+  await expect(
+    run(settings('too-much', { data: [], simulation: 'dendrite', memoryBytes: 10 ** 6 })),
+  ).rejects.toThrow(/more than --memory-bytes allows/);
+});
+
+test('a number that is missing in a series is a gap: only what lies between gaps is trained on', async () => {
+  const gappy = join(home, 'gappy');
+  for (const seed of [0, 1]) {
+    await putFrames(join(gappy, `run${seed}`), 0, 12, { seed, extension: '.npy', sampleType: 'float32' });
+    await rm(framePath(join(gappy, `run${seed}`), 6, '.npy'));
+  }
+  const { losses } = await run(settings('gappy-out', { data: [gappy], leads: 3, horizon: 3 }));
+  expect(losses.every(Number.isFinite)).toBe(true);
+  await expect(run(settings('gappy-far', { data: [gappy] }))).rejects.toThrow(
+    'no series has the 7 frames that --context 3 and --leads 4 need: the longest has 6 without a gap',
+  );
+});
+
 test('it learns: the loss of the last steps is below that of the first ones', async () => {
   const { losses } = await run(
     settings('longer', { iterations: 60, leads: 1, validateEvery: 60, rate: 0.02 }),
@@ -134,10 +168,10 @@ test('frames whose size the network does not divide, and data that cannot be use
   expect(result.skill).toHaveLength(5);
 
   const refusals: [more: Partial<TrainOptions>, says: RegExp][] = [
-    [{ data: [join(home, 'nowhere')] }, /nowhere cannot be read: ENOENT/],
+    [{ data: [join(home, 'nowhere')] }, /there is no .*nowhere/],
     [{ data: [] }, /give folders of frames, or a simulation by name/],
     [{ data: [join(data, 'run0')] }, /1 series are too few to keep 1 apart/],
-    [{ leads: 40 }, /no series has the 43 frames that --context 3 and --leads 40 need/],
+    [{ leads: 40 }, /no series has the 43 frames that --context 3 and --leads 40 need: the longest has 12/],
     [{ out: framePath(join(odd, 'run0'), 0) }, /cannot write to .*frame_0000\.png/],
     [{ encoder: 'nosuch' }, /there is no encoder "nosuch"/],
     [{ encoderOptions: { widht: 3 } }, /widht is not known: did you mean "width"/],

@@ -20,12 +20,15 @@ export const requireDirectory = async (directory: string): Promise<void> => {
   if (!found.isDirectory()) throw new StartupError(`${directory} is not a directory`);
 };
 
+/** A glob that matches this path and no other. */
+export const globOf = (path: string): string => path.replace(/[\\*?[\]{}()!+@]/g, '\\$&');
+
 /** Our own output must not be taken for frames when it lies inside the directory. */
 export const ownOutput = (directory: string, folders: readonly string[]): string[] =>
   folders
     .map((folder) => relative(directory, folder))
     .filter((path) => path !== '' && !path.startsWith('..') && !isAbsolute(path))
-    .map((path) => path.replace(/[\\*?[\]{}()!+@]/g, '\\$&'))
+    .map(globOf)
     .flatMap((path) => [path, `${path}/**`]);
 
 /** The codecs of a run. */

@@ -5,6 +5,7 @@ import type { Entry } from '../frame.js';
 import { entryKey, sameRevision } from '../frame.js';
 import type { SeriesRecord } from '../ledger/records.js';
 import type { Ledger } from '../ledger/ledger.js';
+import { misfit, NUMBERING_FRAMES, numberingOf, placeOf } from './numbering.js';
 import type { Incomplete } from '../plugins/plugin.js';
 import type { Ready, RunContext } from '../run.js';
 
@@ -36,8 +37,6 @@ export interface SeriesTracker {
   unsettled(now: number): boolean;
 }
 
-/** Numbers of a new series that are waited for to learn their increment; the first frame is held until then. */
-const NUMBERING_FRAMES = 3;
 /** Gaps of one series that are told one by one. */
 const GAPS_TOLD = 5;
 /** Files that are validated at once. */
@@ -123,10 +122,7 @@ export const trackSeries = (
     if (record?.last !== undefined && index <= record.last)
       return `late: it came after number ${record.last}`;
     if (record === undefined || record.increment === 0) return undefined;
-    const { first, increment } = record;
-    if ((index - first) % increment === 0) return undefined;
-    const example = [0, 1, 2].map((n) => first + n * increment).join(', ');
-    return `number ${index} does not fit the numbering of its series: ${example}, ...`;
+    return placeOf(index, record) === undefined ? misfit(index, record) : undefined;
   };
 
   const keep = (change: Partial<SeriesRecord> & Pick<SeriesRecord, 'first' | 'increment'>): void => {
@@ -147,15 +143,13 @@ export const trackSeries = (
     if (fresh.some((candidate) => !candidate.whole && candidate.entry.index < next.entry.index)) return false;
     // A number tells the numbering even when its file is not whole yet, or never will be.
     const given = [...ledger.frames(series, next.entry.index), ...fresh.map(({ entry }) => entry)];
-    const numbers = [
-      ...new Set([...(record === undefined ? [] : [record.first]), ...given.map(({ index }) => index)]),
-    ]
-      .sort((a, b) => a - b)
-      .slice(0, NUMBERING_FRAMES);
+    const numbers = new Set([
+      ...(record === undefined ? [] : [record.first]),
+      ...given.map(({ index }) => index),
+    ]);
     const quiet = whole.every(({ changedAt }) => now - changedAt >= options.patience);
-    if (numbers.length < NUMBERING_FRAMES && !quiet) return false;
-    const steps = numbers.slice(1).map((number, i) => number - (numbers[i] ?? 0));
-    keep({ first: numbers[0] ?? 0, increment: steps.length > 0 ? Math.min(...steps) : 0 });
+    if (numbers.size < NUMBERING_FRAMES && !quiet) return false;
+    keep(numberingOf([...numbers]));
     return true;
   };
 

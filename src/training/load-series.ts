@@ -1,0 +1,169 @@
+import { CodecError, UsageError } from '../pipeline/errors.js';
+import { describeShape, sameShape, sizeOf, type Field } from '../pipeline/frame.js';
+import { openCodecs, type Codecs } from '../pipeline/intake/input.js';
+import {
+  fixNormalisation,
+  normalise,
+  toChannels,
+  type KnownRanges,
+} from '../pipeline/intake/normalisation.js';
+import {
+  listRecorded,
+  noFramesIn,
+  readRecorded,
+  type Recorded,
+  type RecordedFrame,
+} from '../pipeline/intake/recorded.js';
+import { createPlugin, type CodecOptions } from '../pipeline/plugins/registry.js';
+import { frameCache, type FrameCache } from './frame-cache.js';
+import { inMemory, longestStretch, stretchesOf, type Series } from './series.js';
+
+export interface SeriesOptions extends KnownRanges {
+  /** Channels that the network takes; frames of colour become grey for 1. */
+  readonly channels: number;
+  /** Frames that fix the normalisation. */
+  readonly context: number;
+  /** Most bytes of frames to keep in memory. */
+  readonly memoryBytes: number;
+}
+
+/** Series on disk: which, and how they are read. */
+export interface DataOptions extends SeriesOptions {
+  /** Folders, with what lies below them, and files of several frames. */
+  readonly data: readonly string[];
+  readonly include?: readonly string[] | undefined;
+  readonly ignore?: readonly string[] | undefined;
+  readonly codecs?: CodecOptions | undefined;
+  readonly notice: (message: string) => void;
+}
+
+const BYTES_PER_VALUE = 4;
+const bytesOf = (series: readonly Series[]): number =>
+  series.reduce(
+    (sum, { shape, stretches }) =>
+      sum + stretches.reduce((n, { from, to }) => n + to - from, 0) * sizeOf(shape) * BYTES_PER_VALUE,
+    0,
+  );
+
+const shapeError = (path: string, field: Field, first: Field): CodecError =>
+  new CodecError(
+    `${path} is ${describeShape(field.shape)}, the frames before it are ${describeShape(first.shape)}`,
+  );
+
+/** A series of which the first `context` frames are read, to know their range. */
+const open = async (
+  { name, frames }: Recorded,
+  codecs: Codecs,
+  cache: FrameCache,
+  { context, range, usual }: SeriesOptions,
+  number: number,
+): Promise<Series> => {
+  const fields: Field[] = [];
+  for (const entry of frames.slice(0, context)) {
+    const { field } = await readRecorded(entry, codecs);
+    const [first = field] = fields;
+    if (!sameShape(first.shape, field.shape)) throw shapeError(entry.path, field, first);
+    fields.push(field);
+  }
+  const [first] = fields as [Field];
+  const normalisation = fixNormalisation(
+    fields.map(({ data }) => data),
+    { range, usual },
+  );
+  const load = async (entry: RecordedFrame): Promise<Float32Array> => {
+    const { field } = await readRecorded(entry, codecs);
+    if (!sameShape(first.shape, field.shape)) throw shapeError(entry.path, field, first);
+    return normalise(field.data, normalisation);
+  };
+  const byPlace = new Map(frames.map((entry) => [entry.place, entry]));
+  return {
+    name,
+    shape: first.shape,
+    normalisation,
+    stretches: stretchesOf(frames.map(({ place }) => place)),
+    frame: (place) => {
+      const entry = byPlace.get(place);
+      if (entry === undefined) throw new RangeError(`${name} has no frame at place ${place}`);
+      return cache.frame(`${number}:${place}`, () => load(entry));
+    },
+  };
+};
+
+/** Reads everything once: what cannot be read is told before any time is spent, and nothing waits for the disk later. */
+const readAll = async (series: readonly Series[]): Promise<void> => {
+  for (const one of series)
+    for (const { from, to } of one.stretches)
+      for (let place = from; place < to; place++) await one.frame(place);
+};
+
+/**
+ * Series from folders of frames and files of several. Where all fit into `memoryBytes` they are read at once, else as
+ * they are needed.
+ * @throws StartupError for what does not exist or holds no frames, CodecError for a frame that cannot be read
+ */
+export const loadSeries = async (options: DataOptions): Promise<Series[]> => {
+  const { data, channels, memoryBytes, notice } = options;
+  const codecs = await openCodecs(channels, options.codecs);
+  const cache = frameCache(memoryBytes);
+  const all: Series[] = [];
+  for (const where of data) {
+    const found = await listRecorded(where, { ...options, codecs });
+    if (found.length === 0) throw noFramesIn(where);
+    for (const recorded of found) all.push(await open(recorded, codecs, cache, options, all.length));
+  }
+  const bytes = bytesOf(all);
+  if (bytes <= memoryBytes) await readAll(all);
+  else
+    notice(
+      `${Math.ceil(bytes / 2 ** 20)} MiB of frames are read as they are needed: ${Math.floor(memoryBytes / 2 ** 20)} MiB of them stay in memory`,
+    );
+  return all;
+};
+
+/** How long the longest stretch is, and whether frames are missing around it: for messages. */
+export const describeLongest = (all: readonly Series[]): string => {
+  const longest = Math.max(0, ...all.map(longestStretch));
+  const gaps = all.some(({ stretches }) => stretches.length > 1);
+  return gaps ? `${longest} without a gap` : String(longest);
+};
+
+/**
+ * Series from a simulation by name, one for each seed, all in memory.
+ * @throws PluginError for an unknown simulation or option, UsageError for more frames than memory is to hold
+ */
+export const simulateSeries = async (
+  name: string,
+  simulation: Readonly<Record<string, unknown>>,
+  seeds: readonly number[],
+  frames: number,
+  { channels, context, memoryBytes, ...ranges }: SeriesOptions,
+): Promise<Series[]> => {
+  if (frames < 2) throw new UsageError('a series needs at least 2 frames');
+  const all: Series[] = [];
+  for (const seed of seeds) {
+    const run = await createPlugin('simulation', name, { ...simulation, seed }, undefined);
+    const bytes = seeds.length * frames * sizeOf(run.shape) * BYTES_PER_VALUE;
+    if (bytes > memoryBytes)
+      throw new UsageError(
+        `${seeds.length} simulated series of ${frames} frames take ${Math.ceil(bytes / 2 ** 20)} MiB, more than --memory-bytes allows`,
+        {
+          hint: 'write them with `mesocast simulate` and train on the folder: frames on disk are read as needed',
+        },
+      );
+    const fields = Array.from({ length: frames }, () =>
+      toChannels({ shape: run.shape, data: run.next(), sampleType: 'float32' }, channels),
+    );
+    const normalisation = fixNormalisation(
+      fields.slice(0, context).map(({ data }) => data),
+      ranges,
+    );
+    all.push(
+      inMemory(
+        { name: `${name}-${seed}`, shape: (fields[0] as Field).shape, normalisation },
+        fields.map(({ data }) => normalise(data, normalisation)),
+      ),
+    );
+    await new Promise((resume) => setImmediate(resume)); // long simulations must not keep signals waiting
+  }
+  return all;
+};
