@@ -9,6 +9,7 @@ import { benchMemory } from './memory.js';
 import { benchPredictors } from './predictors.js';
 import { benchQuality } from './quality.js';
 import { benchRollOut } from './roll-out.js';
+import { benchStreaming } from './streaming.js';
 import { formatTable, type BenchOptions, type Result } from './table.js';
 
 type Bench = (options: BenchOptions) => Promise<Result>;
@@ -27,6 +28,7 @@ const benches: Record<string, Bench> = {
   quality: benchQuality,
   predictors: benchPredictors,
   faults: benchFaults,
+  streaming: benchStreaming,
 };
 
 const USAGE = `npm run bench -- [${Object.keys(benches).join('|')}] [--device cpu] [--json] [--system NAME] [--first-seed N] [--budget SECONDS] [--quick] [--part NAME]`;

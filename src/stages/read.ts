@@ -8,7 +8,6 @@ import type { Ledger } from '../pipeline/ledger/ledger.js';
 import type { Codec } from '../pipeline/plugins/plugin.js';
 import { readFrame } from '../pipeline/intake/read-frame.js';
 import type { Ready, RunContext } from '../pipeline/run.js';
-import { requireKnown } from '../pipeline/intake/gaps.js';
 import type { FrameTimes } from '../pipeline/intake/frame-times.js';
 
 export interface ReadOptions {
