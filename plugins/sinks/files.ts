@@ -4,7 +4,7 @@ import sharp from 'sharp';
 import { z } from 'zod';
 import { temporaryName, writeAtomically } from '../../src/pipeline/atomic.js';
 import { codeOf, SinkError } from '../../src/pipeline/errors.js';
-import type { Forecast, Normalisation } from '../../src/pipeline/forecast.js';
+import { rangeOf, type Forecast, type Normalisation, type ValueRange } from '../../src/pipeline/forecast.js';
 import { chosenLeads, frameOf, framesOf, timeOfLead } from '../../src/pipeline/delivery/forecast-message.js';
 import type { Field } from '../../src/pipeline/frame.js';
 import { KEEP_PATTERN, keptForecasts, parseKeep } from '../../src/pipeline/delivery/kept-forecasts.js';
@@ -130,14 +130,19 @@ const layersOf = ({ frames, uncertainty }: Forecast): [LayerName, Float32Array][
 };
 
 /** A spread is a difference of values: it is shown from 0 on, to the same scale. */
-const shownRange = ({ normalisation: { low, high } }: Forecast, name: LayerName): Normalisation =>
-  name === 'spread' ? { low: 0, high: high - low } : { low, high };
+const shownRange = ({ normalisation }: Forecast, name: LayerName): Normalisation => {
+  if (name !== 'spread') return normalisation;
+  const width = ({ low, high }: ValueRange): ValueRange => ({ low: 0, high: high - low });
+  const { channels } = normalisation;
+  return { ...width(normalisation), ...(channels && { channels: channels.map(width) }) };
+};
 
 /** The values as an 8-bit display shows them: the normalisation's range becomes 0..255. */
-const displayed = (values: Float32Array, { normalisation: { low, high } }: Forecast): Float32Array => {
-  const scale = high > low ? 255 / (high - low) : 0;
-  return values.map((value) => (value - low) * scale);
-};
+const displayed = (values: Float32Array, { normalisation, shape }: Forecast): Float32Array =>
+  values.map((value, i) => {
+    const { low, high } = rangeOf(normalisation, i % shape[2]);
+    return high > low ? (255 * (value - low)) / (high - low) : 0;
+  });
 
 const imageOf = (forecast: Forecast, at: number): Field => {
   const { shape, sampleType } = forecast;

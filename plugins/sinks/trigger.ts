@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { z } from 'zod';
 import { messageOf, SinkError } from '../../src/pipeline/errors.js';
 import { frameOf, jsonMessage, leadsToSend } from '../../src/pipeline/delivery/forecast-message.js';
-import type { Forecast } from '../../src/pipeline/forecast.js';
+import { rangeOf, type Forecast } from '../../src/pipeline/forecast.js';
 import { defineSink } from '../../src/pipeline/plugins/plugin.js';
 import { postJson } from '../../src/pipeline/delivery/post-json.js';
 import { secretFrom } from '../../src/pipeline/delivery/secret.js';
@@ -109,7 +109,7 @@ const measured = (forecast: Forecast, condition: Condition): number | undefined 
   const channels = forecast.shape[2];
   const source = measure === 'spread' ? forecast.uncertainty?.spread : forecast.frames;
   if (lead > forecast.horizon || channel >= channels || source === undefined) return undefined;
-  const { low, high } = forecast.normalisation;
+  const { low, high } = rangeOf(forecast.normalisation, channel);
   const [offset, unit] = scale === 'physical' ? [0, 1] : [measure === 'spread' ? 0 : low, high - low];
   const frame = frameOf({ frames: source, shape: forecast.shape }, lead);
   let [min, max, sum, above, count] = [Infinity, -Infinity, 0, 0, 0];

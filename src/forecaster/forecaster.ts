@@ -24,9 +24,15 @@ export const settingsSchema = z.strictObject({
   feedback: z.enum(['frame', 'latent']).default('frame'),
   context: z.number().int().min(2).default(10).describe('frames that it was trained to stand on'),
   range: z
-    .tuple([z.number(), z.number()])
+    .tuple([z.number(), z.number()], z.number())
     .optional()
-    .describe('values that were 0 and 1 in training; without it, each series has its own'),
+    .describe(
+      'values that were 0 and 1 in training, of all channels or of each; without it, each series has its own',
+    ),
+  channelRanges: z
+    .literal('each')
+    .optional()
+    .describe('each channel is normalised by a range of its own; without it they share one'),
   training: z.record(z.string(), z.unknown()).default({}).describe('how it was made; for people'),
 });
 export type Settings = z.output<typeof settingsSchema>;

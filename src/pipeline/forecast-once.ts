@@ -5,7 +5,7 @@ import { openEngine } from '../engine/index.js';
 import { decode } from '../stages/decode.js';
 import { encode, type SeriesMemory } from '../stages/encode.js';
 import { predict } from '../stages/predict.js';
-import { intervalOf, loadForecasterSet } from '../uncertainty/forecaster-set.js';
+import { intervalOf, loadForecasterSet, rangesFor } from '../uncertainty/forecaster-set.js';
 import type { AttachConfig } from './config/config.js';
 import { closeSinks, deliverTo, openSinks } from './delivery/delivery.js';
 import { codeOf, FrameError, messageOf, StartupError, UsageError } from './errors.js';
@@ -141,7 +141,7 @@ const memoryOf = (frames: readonly Frame[], notice: (message: string) => void): 
  * @throws StartupError, ForecasterError, CodecError, FrameError, SinkError
  */
 export const forecastOnce = async (options: ForecastOnceOptions): Promise<Forecast> => {
-  const { context, stride, horizon, range } = options;
+  const { context, stride, horizon } = options;
   const forecaster = await loadForecasterSet(options.forecaster, options);
   const path = resolve(options.path);
   const { apply, view } = await openPreparation(options);
@@ -166,8 +166,7 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
           stride,
           forecastEvery: 1,
           policy: 'every',
-          range,
-          usual: forecaster.range,
+          ...rangesFor(forecaster, options.range),
           stateBytes: Infinity,
         }),
         predict({ runner, horizon, latentStride }),

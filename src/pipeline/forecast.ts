@@ -1,10 +1,20 @@
 import type { FrameShape, PhysicalTime, SampleType, View } from './frame.js';
 
-/** The linear map from a series' physical values to the normalised range 0..1 that networks and metrics use. */
-export interface Normalisation {
+/** Physical values that normalise to 0 and 1. */
+export interface ValueRange {
   readonly low: number;
   readonly high: number;
 }
+
+/** The linear map from a series' physical values to the normalised range 0..1 that networks and metrics use. */
+export interface Normalisation extends ValueRange {
+  /** Of each channel, where they have ranges of their own; `low` and `high` are then the least and greatest of all. */
+  readonly channels?: readonly ValueRange[];
+}
+
+/** The range of one channel. */
+export const rangeOf = (normalisation: Normalisation, channel: number): ValueRange =>
+  normalisation.channels?.[channel] ?? normalisation;
 
 /** Which forecaster made a forecast. */
 export interface ForecasterId {

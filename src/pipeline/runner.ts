@@ -22,7 +22,7 @@ import { predict } from '../stages/predict.js';
 import { read, type Admitted } from '../stages/read.js';
 import { verify } from '../stages/verify.js';
 import { watch } from '../stages/watch.js';
-import { intervalOf, loadForecasterSet } from '../uncertainty/forecaster-set.js';
+import { intervalOf, loadForecasterSet, rangesFor } from '../uncertainty/forecaster-set.js';
 import { cleanup } from './cleanup.js';
 import type { AttachConfig } from './config/config.js';
 import { createCredits } from './intake/credits.js';
@@ -89,6 +89,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
   }
   try {
     const forecaster = await loadForecasterSet(config.forecaster, config);
+    const ranges = rangesFor(forecaster, config.range);
     const preparation = await openPreparation(config);
     const codecs = await openCodecs(forecaster.channels, config.codecs, preparation.apply);
     const codecFor = codecs.for;
@@ -219,8 +220,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
               stride,
               forecastEvery: config.forecastEvery,
               policy: config.policy,
-              range: config.range,
-              usual: forecaster.range,
+              ...ranges,
               stateBytes: config.stateBytes,
             }),
             predict({ runner, horizon, latentStride }),

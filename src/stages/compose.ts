@@ -1,6 +1,6 @@
 import { concatMap, type MonoTypeOperatorFunction } from 'rxjs';
 import type { Judge } from '../learning/judging/judge.js';
-import type { Forecast, LeadOutlook } from '../pipeline/forecast.js';
+import { rangeOf, type Forecast, type LeadOutlook } from '../pipeline/forecast.js';
 import { sizeOf } from '../pipeline/frame.js';
 import type { Observation } from '../pipeline/run.js';
 
@@ -42,8 +42,8 @@ const composed = (
     const at = l * size;
     if (madeBy === 'persistence') result.set(last, at);
     if (madeBy !== 'linear') return;
-    const { low, high } = normalisation;
     for (let i = 0; i < size; i++) {
+      const { low, high } = rangeOf(normalisation, i % shape[2]);
       const value = last[i]! + (l + 1) * (last[i]! - previous[i]!);
       result[at + i] = Math.min(high, Math.max(low, value));
     }

@@ -11,7 +11,7 @@ import type {
 } from '../pipeline/forecast.js';
 import { sizeOf, type Frame, type FrameShape, type View } from '../pipeline/frame.js';
 import { withGapsOf } from '../pipeline/intake/gaps.js';
-import { denormalise } from '../pipeline/intake/normalisation.js';
+import { denormalise, denormaliseDifferences } from '../pipeline/intake/normalisation.js';
 import type { Observation } from '../pipeline/run.js';
 import type { Predicted } from '../pipeline/in-flight.js';
 import type { SeriesClock } from '../pipeline/state/series-clock.js';
@@ -67,7 +67,6 @@ const uncertaintyOf = (
   normalisation: Normalisation,
 ): Uncertainty | undefined => {
   if (spread === undefined && interval === undefined) return undefined;
-  const scale = normalisation.high - normalisation.low;
   const halves =
     interval &&
     predicted.map((frame, l) => {
@@ -85,7 +84,7 @@ const uncertaintyOf = (
     );
   return {
     members,
-    ...(spread && { spread: stacked(spread).map((value) => value * scale) }),
+    ...(spread && { spread: denormaliseDifferences(stacked(spread), normalisation) }),
     ...(interval &&
       halves && { interval: { level: interval.level, lower: end(-1, halves), upper: end(1, halves) } }),
   };

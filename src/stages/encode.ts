@@ -14,7 +14,7 @@ import {
   type Step,
 } from '../pipeline/state/lanes.js';
 import { filled, patched } from '../pipeline/intake/gaps.js';
-import { fixNormalisation, normalise, type KnownRanges } from '../pipeline/intake/normalisation.js';
+import { declared, fixNormalisation, normalise, type KnownRanges } from '../pipeline/intake/normalisation.js';
 import { segmentOf, segmentsAt } from '../pipeline/state/segments.js';
 import type { Batched, Encoded } from '../pipeline/in-flight.js';
 
@@ -49,6 +49,10 @@ export interface EncodeOptions extends KnownRanges {
   readonly stateBytes: number;
 }
 
+/** "0 .. 1", or that of each channel. */
+const describeRange = (normalisation: Normalisation): string =>
+  (normalisation.channels ?? [normalisation]).map(({ low, high }) => `${low} .. ${high}`).join(', ');
+
 /** Steps after which a new stretch of the state begins: about as long as sequences in training. */
 const SEGMENT = 20;
 /** Normalised values beyond these are clipped in roll-outs. */
@@ -75,11 +79,11 @@ export const encode = (
     told.add(series);
   };
   /** Where the network clips: a series that goes there cannot be forecast well. */
-  const checkRange = ({ series, index }: Frame, data: Float32Array, { low, high }: Normalisation): void => {
+  const checkRange = ({ series, index }: Frame, data: Float32Array, normalisation: Normalisation): void => {
     if (told.has(series) || data.every((value) => value >= WIDEST[0] && value <= WIDEST[1])) return;
     tellOnce(
       series,
-      `frame ${index} has values far outside of ${low} .. ${high}, ${options.range === undefined ? 'the range of the first frames' : 'the range that was given'}: forecasts will be poor; give a wider --range, and another state folder`,
+      `frame ${index} has values far outside of ${describeRange(normalisation)}, ${options.range === undefined ? 'the range of the first frames' : 'the range that was given'}: forecasts will be poor; give a wider --range, and another state folder`,
     );
   };
   const toNetwork = (frame: Frame, normalisation: Normalisation): Float32Array =>
@@ -217,10 +221,10 @@ export const encode = (
     const known = memory.normalisation(series, position);
     if (known !== undefined) {
       const { range } = options;
-      if (range !== undefined && (known.low !== range[0] || known.high !== range[1]))
+      if (range !== undefined && describeRange(declared(range)) !== describeRange(known))
         tellOnce(
           series,
-          `its values stay normalised from ${known.low} .. ${known.high}, as they were when it began; begin anew with another state folder to have ${range[0]} .. ${range[1]}`,
+          `its values stay normalised from ${describeRange(known)}, as they were when it began; begin anew with another state folder to have ${describeRange(declared(range))}`,
         );
       return { normalisation: known };
     }

@@ -10,6 +10,7 @@ import type { LeadSlice } from '../pipeline/delivery/forecast-file.js';
 import type { Contestant, LeadOutlook, LeadScore, Normalisation, Score } from '../pipeline/forecast.js';
 import type { Frame, FrameShape } from '../pipeline/frame.js';
 import { sameShape } from '../pipeline/frame.js';
+import { normalise } from '../pipeline/intake/normalisation.js';
 import type { ForecastRecord, Outstanding } from '../pipeline/state/outstanding.js';
 import { scoreOf } from '../pipeline/state/outstanding.js';
 import type { Observation } from '../pipeline/run.js';
@@ -128,14 +129,6 @@ const missingLeads = (leads: readonly LeadScore[], horizon: number): string => {
   return `${text.includes('-') || text.includes(',') ? 'leads' : 'lead'} ${text}`;
 };
 
-/** Physical values to 0..1 as the forecast's normalisation says; values outside its range fall outside 0..1. */
-const normalised = (values: Float32Array, { low, high }: Normalisation): Float32Array => {
-  const scale = high > low ? 1 / (high - low) : 1;
-  const result = new Float32Array(values.length);
-  for (let i = 0; i < values.length; i++) result[i] = (values[i]! - low) * scale;
-  return result;
-};
-
 /** The errors of one lead, over the values that are known of it, of its truth and of the frames before. */
 const errorsOf = (
   frames: Readonly<Record<Contestant, Float32Array>>,
@@ -175,10 +168,10 @@ export const scoreLead = (
   },
 ): LeadScore | undefined => {
   const [seen, last, previous, predicted] = [
-    normalised(truth, normalisation),
-    normalised(slice.last, normalisation),
-    normalised(slice.previous, normalisation),
-    normalised(slice.predicted, normalisation),
+    normalise(truth, normalisation),
+    normalise(slice.last, normalisation),
+    normalise(slice.previous, normalisation),
+    normalise(slice.predicted, normalisation),
   ];
   const { madeBy = 'forecaster', rmseBound } = outlook?.[lead - 1] ?? {};
   const frames = {

@@ -1,6 +1,7 @@
 import { UsageError } from '../pipeline/errors.js';
+import { requireRange } from '../pipeline/intake/normalisation.js';
 import { describeLongest, loadSeries, simulateSeries } from './load-series.js';
-import type { TrainOptions } from './options.js';
+import { ownRanges, type TrainOptions } from './options.js';
 import { fitted, longestStretch, strided, type Series } from './series.js';
 
 /** All series that the options name, on disk or simulated. @throws what loading and simulating throw */
@@ -9,12 +10,16 @@ export const gather = async (options: TrainOptions, notice: (message: string) =>
   if ((simulation === undefined) === (data.length === 0)) {
     throw new UsageError('give folders of frames, or a simulation by name, to train on');
   }
-  if (simulation === undefined) return loadSeries({ ...options, notice });
+  requireRange(options.range, options.channels, ownRanges(options));
+  if (simulation === undefined) return loadSeries({ ...options, ownRanges: ownRanges(options), notice });
   const seeds = Array.from({ length: options.series + options.validation }, (_, k) => options.firstSeed + k);
   notice(
     `simulating ${seeds.length} series of ${options.frames} frames (${simulation}, seeds ${seeds[0]} to ${seeds.at(-1)})`,
   );
-  return simulateSeries(simulation, options.simulationOptions, seeds, options.frames, options);
+  return simulateSeries(simulation, options.simulationOptions, seeds, options.frames, {
+    ...options,
+    ownRanges: ownRanges(options),
+  });
 };
 
 /**

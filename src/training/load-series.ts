@@ -55,7 +55,7 @@ const open = async (
   { name, frames }: Recorded,
   codecs: Codecs,
   cache: FrameCache,
-  { context, range, usual }: SeriesOptions,
+  { context, ...ranges }: SeriesOptions,
   number: number,
 ): Promise<Series> => {
   const fields: Field[] = [];
@@ -68,7 +68,7 @@ const open = async (
   const [first] = fields as [Field];
   const normalisation = fixNormalisation(
     fields.map(({ data }) => data),
-    { range, usual },
+    ranges,
   );
   const load = async (entry: RecordedFrame): Promise<Float32Array> => {
     const { field } = await readRecorded(entry, codecs);

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { settingsSchema, type Settings } from '../forecaster/forecaster.js';
-import { attachSchema } from '../pipeline/config/config.js';
+import { attachSchema, rangeSchema } from '../pipeline/config/config.js';
 
 const count = z.number().int().positive();
 const { include, ignore, codecs } = attachSchema.shape;
@@ -43,10 +43,15 @@ export const trainSchema = z.strictObject({
     .enum(['periodic', 'replicate', 'zero'])
     .default('replicate')
     .describe('what lies beyond the edge of a frame'),
-  range: z
-    .tuple([z.number(), z.number()])
+  channelRanges: z
+    .enum(['each', 'shared'])
+    .default('each')
+    .describe('whether each of several channels is normalised by a range of its own, or all by one'),
+  range: rangeSchema
     .optional()
-    .describe('values that normalise to 0 and 1, also when it forecasts; default: measured for each series'),
+    .describe(
+      'values that normalise to 0 and 1, or such a pair for each channel, also when it forecasts; default: measured for each series',
+    ),
   context: z.number().int().min(2).default(10).describe('frames a forecast stands on'),
   stride: count.default(1).describe('frames per step of the network: it learns from every n-th frame'),
   leads: count.default(20).describe('leads that the last part of training rolls out to'),
@@ -129,6 +134,7 @@ export const FROM_BRINGS = [
   'predictorOptions',
   'decoderOptions',
   'channels',
+  'channelRanges',
   'boundary',
   'context',
 ] as const satisfies readonly (keyof TrainOptions)[];
@@ -136,7 +142,7 @@ export const FROM_BRINGS = [
 /** The options with what `base`, the forecaster that is gone on from, brings. */
 export const withBase = (
   options: TrainOptions,
-  { encoder, predictor, decoder, channels, boundary, context, range }: Settings,
+  { encoder, predictor, decoder, channels, channelRanges, boundary, context, range }: Settings,
 ): TrainOptions => ({
   ...options,
   encoder: encoder.name,
@@ -146,10 +152,15 @@ export const withBase = (
   decoder: decoder.name,
   decoderOptions: decoder.options,
   channels,
+  channelRanges: channelRanges ?? 'shared',
   boundary,
   context,
   range: options.range ?? range,
 });
+
+/** Channels, where each is normalised by a range of its own. */
+export const ownRanges = ({ channels, channelRanges }: TrainOptions): number | undefined =>
+  channels > 1 && channelRanges === 'each' ? channels : undefined;
 
 /** forecaster.json of what these options make. `training` is for people. */
 export const settingsOf = (options: TrainOptions, training: Record<string, unknown>): Settings =>
@@ -162,6 +173,7 @@ export const settingsOf = (options: TrainOptions, training: Record<string, unkno
     channels: options.channels,
     boundary: options.boundary,
     context: options.context,
+    ...(ownRanges(options) !== undefined && { channelRanges: 'each' }),
     ...(options.range !== undefined && { range: options.range }),
     training,
   });
@@ -180,6 +192,8 @@ export const identityOf = ({
 
 /** Settings of a checkpoint as this version writes them: options that it did not know have their defaults. */
 export const identityAgain = (settings: string): string => {
-  const known = trainSchema.safeParse({ ...(JSON.parse(settings) as object), out: '' });
+  const before = JSON.parse(settings) as Record<string, unknown>;
+  const shared = before['channels'] !== 1 && { channelRanges: 'shared' }; // as it was before there was a choice
+  const known = trainSchema.safeParse({ ...shared, ...before, out: '' });
   return known.success ? identityOf(known.data) : settings;
 };

@@ -9,6 +9,7 @@ import type { Runner } from '../forecaster/programs.js';
 import { writeAtomically } from '../pipeline/atomic.js';
 import { codeOf, ForecasterError, messageOf, UsageError } from '../pipeline/errors.js';
 import type { ForecasterId } from '../pipeline/forecast.js';
+import { requireRange, type GivenRange, type KnownRanges } from '../pipeline/intake/normalisation.js';
 import { explain } from '../pipeline/config/options.js';
 import { calibrationSchema, LEVELS, type Calibration } from './calibration.js';
 import { createEnsembleRunner } from './ensemble.js';
@@ -75,7 +76,9 @@ export interface ForecasterSet {
   /** True when all of them were trained on periodic frames. */
   readonly periodic: boolean;
   /** Values that were 0 and 1 when all of them were trained, if that was declared. */
-  readonly range: readonly [low: number, high: number] | undefined;
+  readonly range: GivenRange | undefined;
+  /** Channels, where each is normalised by a range of its own. */
+  readonly ownRanges: number | undefined;
   /** Frame pixels per latent pixel: frames are enlarged to multiples of it. */
   readonly latentStride: number;
   run(engine: Engine): Runner;
@@ -99,6 +102,11 @@ const loadAll = async (where: string) => {
     throw new ForecasterError(
       `forecaster folder ${folder}: its forecasters take ${[...channels].join(' and ')} channels`,
       { hint: 'those of one ensemble take the same frames' },
+    );
+  if (new Set(forecasters.map(({ settings }) => settings.channelRanges)).size > 1)
+    throw new ForecasterError(
+      `forecaster folder ${folder}: some of its forecasters have a range for each channel, others share one`,
+      { hint: 'train them with the same --channel-ranges' },
     );
   return { folder, name: ensemble.name, forecasters };
 };
@@ -154,11 +162,21 @@ export const loadForecasterSet = async (
     channels: first.network.shape.channels,
     periodic: forecasters.every(({ network }) => network.shape.boundary === 'periodic'),
     range: ranges.size === 1 ? first.settings.range : undefined,
+    ownRanges: first.settings.channelRanges === 'each' ? first.settings.channels : undefined,
     latentStride: forecasters
       .map(({ network }) => network.encoder.stride)
       .reduce((a, b) => (a * b) / gcd(a, b)),
     run: (engine) => createEnsembleRunner(forecasters, engine, members),
   };
+};
+
+/** How its frames are normalised. @throws UsageError for a declared range that does not fit its channels */
+export const rangesFor = (
+  { channels, range: usual, ownRanges }: ForecasterSet,
+  range: GivenRange | undefined,
+): KnownRanges => {
+  requireRange(range, channels, ownRanges);
+  return { range, usual, ownRanges };
 };
 
 /** The intervals that `decode` is to give forecasts, if a level was asked for. */

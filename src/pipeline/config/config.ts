@@ -52,6 +52,15 @@ const sinkDefaults = (name: string) => ({
 const seconds = z.number().nonnegative();
 const count = z.number().int().positive();
 
+/** Low and high, of all channels or of each: 0 1 300 400. */
+export const rangeSchema = z
+  .tuple([z.number(), z.number()], z.number())
+  .refine(({ length }) => length % 2 === 0, 'a low and a high for each channel')
+  .refine(
+    (range) => range.every((high, k) => k % 2 === 0 || high > range[k - 1]!),
+    'the second must be larger',
+  );
+
 /** Everything `mesocast attach` can be told, with its defaults. The config file has these keys; flags are their kebab-case. */
 export const attachSchema = z.strictObject({
   directory: z
@@ -95,12 +104,10 @@ export const attachSchema = z.strictObject({
     .enum(['every', 'latest'])
     .default('every')
     .describe('every: forecast from each frame; latest: observe all, forecast from the newest'),
-  range: z
-    .tuple([z.number(), z.number()])
-    .refine(([a, b]) => b > a, 'the second must be larger')
+  range: rangeSchema
     .optional()
     .describe(
-      'values that normalise to 0 and 1; default: those the forecaster was trained with where the first context frames fit them, else the least and greatest of these frames',
+      'values that normalise to 0 and 1, or such a pair for each channel, one after the other; default: those the forecaster was trained with where the first context frames fit them, else the least and greatest of these frames',
     ),
   region: z
     .string()

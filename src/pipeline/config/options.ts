@@ -60,7 +60,7 @@ const describe = (schema: JsonSchema): string => {
       return schema.format === 'uri' ? 'a URL' : 'text';
     case 'array': {
       if (schema.prefixItems)
-        return `a list of ${schema.prefixItems.length}: ${schema.prefixItems.filter(isSchema).map(describe).join(', ')}`;
+        return `a list of ${schema.prefixItems.length}${isSchema(schema.items) ? ' or more' : ''}: ${schema.prefixItems.filter(isSchema).map(describe).join(', ')}`;
       return isSchema(schema.items) ? `a list, each ${describe(schema.items)}` : 'a list';
     }
     case 'object': {

@@ -3,7 +3,7 @@ import { writeAtomically } from '../atomic.js';
 import { drawText, GLYPH_HEIGHT, textWidth } from './bitmap-font.js';
 import type { ColourMapName } from './colours.js';
 import { COLOUR_MAPS } from './colours.js';
-import type { Normalisation } from '../forecast.js';
+import { rangeOf, type Normalisation } from '../forecast.js';
 import type { FrameShape } from '../frame.js';
 import { sizeOf } from '../frame.js';
 
@@ -114,11 +114,11 @@ const tilePixels = (
   scale: number,
 ): ((x: number, y: number) => Rgb) => {
   const [height, width, channels] = picture.shape;
-  const { low, high } = picture.normalisation;
   const colourMap = COLOUR_MAPS[picture.colours ?? 'viridis'];
   const block = scale < 0 ? -scale : 1;
   const at = (pixel: number): number => (scale < 0 ? pixel * block : Math.floor(pixel / scale));
   const value = (x: number, y: number, channel: number): number => {
+    const { low, high } = rangeOf(picture.normalisation, channel);
     let sum = 0;
     let count = 0;
     for (let row = at(y); row < Math.min(height, at(y) + block); row++)

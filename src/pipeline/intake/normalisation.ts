@@ -1,22 +1,29 @@
-import { FrameError } from '../errors.js';
-import type { Normalisation } from '../forecast.js';
+import { FrameError, UsageError } from '../errors.js';
+import type { Normalisation, ValueRange } from '../forecast.js';
 import type { Field } from '../frame.js';
 
-/** Ranges of values that are known before there are any frames. */
+/** Low and high of the values, or of each channel's, one pair after the other. */
+export type GivenRange = readonly [low: number, high: number, ...others: number[]];
+
+/** What is known of the values' ranges before there are any frames. */
 export interface KnownRanges {
   /** What the user says: taken as it is. */
-  readonly range?: readonly [low: number, high: number] | undefined;
+  readonly range?: GivenRange | undefined;
   /** What the forecaster was trained with: taken where the frames fit it. */
-  readonly usual?: readonly [low: number, high: number] | undefined;
+  readonly usual?: GivenRange | undefined;
+  /** Channels, where each has a range of its own; without it they share one. */
+  readonly ownRanges?: number | undefined;
 }
 
 /** Values fit a range when they leave it by no more than this share of it, and fill at least that share. */
 const [MOST_BEYOND, LEAST_FILLED] = [0.05, 0.3];
 
-const measured = (frames: readonly Float32Array[]): Normalisation => {
+/** Of every `step`-th value, from the first-th on. */
+const measured = (frames: readonly Float32Array[], first: number, step: number): ValueRange => {
   let [low, high] = [Infinity, -Infinity];
   for (const frame of frames) {
-    for (const value of frame) {
+    for (let k = first; k < frame.length; k += step) {
+      const value = frame[k]!;
       if (value < low) low = value;
       if (value > high) high = value;
     }
@@ -24,34 +31,90 @@ const measured = (frames: readonly Float32Array[]): Normalisation => {
   return { low, high };
 };
 
-/**
- * What becomes 0..1: the user's range; else the forecaster's, if these frames fit it; else the range of these frames.
- * A flat field keeps a unit range, so that what appears in it is seen.
- */
-export const fixNormalisation = (
-  frames: readonly Float32Array[],
-  { range, usual }: KnownRanges = {},
-): Normalisation => {
-  if (range !== undefined) return { low: range[0], high: range[1] };
-  const { low, high } = measured(frames);
+/** A flat field keeps a unit range, so that what appears in it is seen. */
+const fitting = ({ low, high }: ValueRange, usual: ValueRange | undefined): ValueRange => {
   if (usual !== undefined) {
-    const width = usual[1] - usual[0];
-    const beyond = Math.max(usual[0] - low, high - usual[1]);
-    if (beyond <= MOST_BEYOND * width && high - low >= LEAST_FILLED * width)
-      return { low: usual[0], high: usual[1] };
+    const width = usual.high - usual.low;
+    const beyond = Math.max(usual.low - low, high - usual.high);
+    if (beyond <= MOST_BEYOND * width && high - low >= LEAST_FILLED * width) return usual;
   }
   return high > low ? { low, high } : { low, high: low + 1 };
 };
 
-/** Physical values to 0..1. */
-export const normalise = (data: Float32Array, { low, high }: Normalisation): Float32Array => {
-  const scale = 1 / (high - low);
-  return data.map((value) => (value - low) * scale);
+/** The k-th channel's pair, or the one that all share. */
+const pairOf = (range: GivenRange, k: number): ValueRange => {
+  const at = range.length > 2 ? 2 * k : 0;
+  return { low: range[at] as number, high: range[at + 1] as number };
 };
 
+const ofChannels = (channels: readonly ValueRange[]): Normalisation => ({
+  low: Math.min(...channels.map(({ low }) => low)),
+  high: Math.max(...channels.map(({ high }) => high)),
+  channels,
+});
+
+/** @throws UsageError for a range of another number of channels, or of each where they share one */
+export const requireRange = (
+  range: GivenRange | undefined,
+  channels: number,
+  ownRanges: number | undefined,
+): void => {
+  if (range === undefined || range.length === 2) return;
+  if (ownRanges === undefined)
+    throw new UsageError(`range has ${range.length} numbers, but the forecaster's channels share one range`, {
+      hint: 'give a low and a high value',
+    });
+  if (range.length !== 2 * channels)
+    throw new UsageError(`range has ${range.length} numbers, there are ${channels} channels`, {
+      hint: 'give a low and a high value for each, or one pair for all',
+    });
+};
+
+/** The normalisation that a range says. */
+export const declared = (range: GivenRange): Normalisation =>
+  range.length === 2
+    ? pairOf(range, 0)
+    : ofChannels(Array.from({ length: range.length / 2 }, (_, k) => pairOf(range, k)));
+
+/** What becomes 0..1: the user's range; else the forecaster's, if these frames fit it; else the range of these frames. */
+export const fixNormalisation = (
+  frames: readonly Float32Array[],
+  { range, usual, ownRanges = 1 }: KnownRanges = {},
+): Normalisation => {
+  if (range !== undefined) return declared(range);
+  const channels = Array.from({ length: ownRanges }, (_, k) =>
+    fitting(measured(frames, k, ownRanges), usual && pairOf(usual, k)),
+  );
+  return ownRanges === 1 ? (channels[0] as ValueRange) : ofChannels(channels);
+};
+
+/** Each value with what its channel's range makes of it. */
+const mapped = (
+  data: Float32Array,
+  normalisation: Normalisation,
+  make: (value: number, low: number, width: number) => number,
+): Float32Array => {
+  const ranges = normalisation.channels ?? [normalisation];
+  const widths = ranges.map(({ low, high }) => (high > low ? high - low : 1));
+  const result = new Float32Array(data.length);
+  for (let k = 0; k < data.length; k++) {
+    const channel = k % ranges.length;
+    result[k] = make(data[k]!, ranges[channel]!.low, widths[channel]!);
+  }
+  return result;
+};
+
+/** Physical values [..., C] to 0..1. */
+export const normalise = (data: Float32Array, normalisation: Normalisation): Float32Array =>
+  mapped(data, normalisation, (value, low, width) => (value - low) * (1 / width));
+
 /** Back to physical values. */
-export const denormalise = (data: Float32Array, { low, high }: Normalisation): Float32Array =>
-  data.map((value) => low + value * (high - low));
+export const denormalise = (data: Float32Array, normalisation: Normalisation): Float32Array =>
+  mapped(data, normalisation, (value, low, width) => low + value * width);
+
+/** Differences of normalised values [..., C] as differences of physical ones. */
+export const denormaliseDifferences = (data: Float32Array, normalisation: Normalisation): Float32Array =>
+  mapped(data, normalisation, (value, _low, width) => value * width);
 
 /** Luma weights of ITU-R BT.601. */
 const LUMA = [0.299, 0.587, 0.114] as const;
