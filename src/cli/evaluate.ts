@@ -9,8 +9,20 @@ import { declareOptions, given, parseFlags, texts } from './command.js';
 import { declareCodecs, partOptions } from './part-options.js';
 import type { Progress } from './ui.js';
 
-const { context, horizon, stride, device, threads, range, ensemble, include, ignore, codecs } =
-  attachSchema.shape;
+const {
+  context,
+  horizon,
+  stride,
+  device,
+  threads,
+  range,
+  ensemble,
+  include,
+  ignore,
+  codecs,
+  region,
+  downsample,
+} = attachSchema.shape;
 /** What commands that work on held-out series are told. */
 export const heldOutShape = {
   forecaster: z.string(),
@@ -23,6 +35,8 @@ export const heldOutShape = {
   include,
   ignore,
   codecs,
+  region,
+  downsample,
   device,
   threads,
   ensemble,

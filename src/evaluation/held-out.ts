@@ -1,3 +1,4 @@
+import type { Region } from '../pipeline/frame.js';
 import { UsageError } from '../pipeline/errors.js';
 import type { KnownRanges } from '../pipeline/intake/normalisation.js';
 import type { CodecOptions } from '../pipeline/plugins/registry.js';
@@ -11,6 +12,8 @@ export interface HeldOutOptions extends KnownRanges {
   readonly include?: readonly string[] | undefined;
   readonly ignore?: readonly string[] | undefined;
   readonly codecs?: CodecOptions | undefined;
+  readonly region?: Region | undefined;
+  readonly downsample?: number | undefined;
   readonly notice?: ((message: string) => void) | undefined;
   readonly context: number;
   readonly horizon: number;

@@ -12,7 +12,7 @@ import { codeOf, FrameError, messageOf, StartupError, UsageError } from './error
 import type { Forecast } from './forecast.js';
 import { describeShape, sameShape, type Frame } from './frame.js';
 import { openCodecs, ownOutput, type Codecs } from './intake/input.js';
-import { openPreparation } from './intake/preparation.js';
+import { openPreparation, type PreparationOptions } from './intake/preparation.js';
 import {
   listRecorded,
   noFramesIn,
@@ -27,12 +27,8 @@ export type ForecastOnceOptions = Pick<
   AttachConfig,
   'forecaster' | 'out' | 'horizon' | 'context' | 'stride' | 'device' | 'threads' | 'range' | 'sinks'
 > &
-  Partial<
-    Pick<
-      AttachConfig,
-      'ensemble' | 'interval' | 'frameInterval' | 'region' | 'downsample' | 'missingValue' | 'mask'
-    >
-  > & {
+  Partial<Pick<AttachConfig, 'ensemble' | 'interval' | 'frameInterval'>> &
+  PreparationOptions & {
     /** A folder of frames, the last frame to use, or a file of several frames. */
     readonly path: string;
     readonly include?: readonly string[] | undefined;

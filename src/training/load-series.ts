@@ -1,6 +1,8 @@
 import { CodecError, UsageError } from '../pipeline/errors.js';
-import { describeShape, sameShape, sizeOf, type Field } from '../pipeline/frame.js';
+import { describeShape, sameShape, sizeOf, type Field, type Region } from '../pipeline/frame.js';
+import { hasGaps } from '../pipeline/intake/gaps.js';
 import { openCodecs, type Codecs } from '../pipeline/intake/input.js';
+import { openPreparation } from '../pipeline/intake/preparation.js';
 import {
   fixNormalisation,
   normalise,
@@ -34,6 +36,9 @@ export interface DataOptions extends SeriesOptions {
   readonly include?: readonly string[] | undefined;
   readonly ignore?: readonly string[] | undefined;
   readonly codecs?: CodecOptions | undefined;
+  /** The part of the frames that counts, and how many pixels are averaged into one, as `attach` has it. */
+  readonly region?: Region | undefined;
+  readonly downsample?: number | undefined;
   readonly notice: (message: string) => void;
 }
 
@@ -50,6 +55,16 @@ const shapeError = (path: string, field: Field, first: Field): CodecError =>
     `${path} is ${describeShape(field.shape)}, the frames before it are ${describeShape(first.shape)}`,
   );
 
+/** A frame all of which is known. @throws CodecError naming the file */
+const readWhole = async (entry: RecordedFrame, codecs: Codecs): Promise<Field> => {
+  const { field } = await readRecorded(entry, codecs);
+  if (hasGaps(field.data))
+    throw new CodecError(`${entry.path} has values that are not known (NaN)`, {
+      hint: 'give --region a part of the frames that is known, or leave such files out with --ignore',
+    });
+  return field;
+};
+
 /** A series of which the first `context` frames are read, to know their range. */
 const open = async (
   { name, frames }: Recorded,
@@ -60,7 +75,7 @@ const open = async (
 ): Promise<Series> => {
   const fields: Field[] = [];
   for (const entry of frames.slice(0, context)) {
-    const { field } = await readRecorded(entry, codecs);
+    const field = await readWhole(entry, codecs);
     const [first = field] = fields;
     if (!sameShape(first.shape, field.shape)) throw shapeError(entry.path, field, first);
     fields.push(field);
@@ -71,7 +86,7 @@ const open = async (
     ranges,
   );
   const load = async (entry: RecordedFrame): Promise<Float32Array> => {
-    const { field } = await readRecorded(entry, codecs);
+    const field = await readWhole(entry, codecs);
     if (!sameShape(first.shape, field.shape)) throw shapeError(entry.path, field, first);
     return normalise(field.data, normalisation);
   };
@@ -103,7 +118,8 @@ const readAll = async (series: readonly Series[]): Promise<void> => {
  */
 export const loadSeries = async (options: DataOptions): Promise<Series[]> => {
   const { data, channels, memoryBytes, notice } = options;
-  const codecs = await openCodecs(channels, options.codecs);
+  const { apply } = await openPreparation(options);
+  const codecs = await openCodecs(channels, options.codecs, apply);
   const cache = frameCache(memoryBytes);
   const all: Series[] = [];
   for (const where of data) {

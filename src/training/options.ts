@@ -3,7 +3,7 @@ import { settingsSchema, type Settings } from '../forecaster/forecaster.js';
 import { attachSchema, rangeSchema } from '../pipeline/config/config.js';
 
 const count = z.number().int().positive();
-const { include, ignore, codecs } = attachSchema.shape;
+const { include, ignore, codecs, region, downsample } = attachSchema.shape;
 
 /** What `mesocast train` can be told, with its defaults. */
 export const trainSchema = z.strictObject({
@@ -16,6 +16,8 @@ export const trainSchema = z.strictObject({
   include,
   ignore,
   codecs,
+  region,
+  downsample,
   memoryBytes: count
     .default(2 * 2 ** 30)
     .describe('most bytes of frames to keep in memory; what does not fit is read as it is needed'),
