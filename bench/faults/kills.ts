@@ -18,7 +18,7 @@ const EXTENSIONS = { a: '.npy', b: '.png', c: '.npy' } as const;
 /** Frames of a series that are there before the first of them was seen: the feeder waits for the daemon. */
 const AHEAD = 24;
 /** Milliseconds between frames, and after the start of work within which kills fall. */
-const [PAUSE, WORK] = [60, 2000];
+const [PAUSE, WORK] = [60, 3000];
 
 /** Writes three series, each no further than a little ahead of `seen`. */
 const feed = (directory: string, truth: Truth, seen: (series: string) => number, random: () => number) => {
@@ -57,7 +57,9 @@ export const kills: Fault = {
   run: async ({ folder, forecaster, quick, note }) => {
     const [directory, out] = [join(folder, 'frames'), join(folder, 'out')];
     const random = uniformNumbers(5);
+    let moody = true;
     const receiver = await openReceiver(() => {
+      if (!moody) return 'takes';
       const draw = random();
       return draw < 0.02 ? 'refuses' : draw < 0.04 ? 'hangs up' : 'takes';
     });
@@ -95,10 +97,14 @@ export const kills: Fault = {
     for (let kill = 0; kill < total; kill++) {
       const [began, before] = [performance.now(), receiver.messages.length];
       const life = daemon(['--config', config]);
-      if (kill === 0) {
-        await patiently('the first delivery', () => !life.running || receiver.messages.length > 0);
-        start = performance.now() - began;
-      } else await sleep(random() * (start + WORK));
+      const works = (): boolean => !life.running || receiver.messages.length > before;
+      // Every third is killed while it starts, the others while they work.
+      if (kill % 3 === 1) await sleep(random() * start);
+      else {
+        await patiently('a delivery', works);
+        if (kill === 0) start = performance.now() - began;
+        await sleep(random() * WORK);
+      }
       if (receiver.messages.length > before) working++;
       life.kill('SIGKILL');
       const { code, stderr } = await life.exited;
@@ -106,6 +112,7 @@ export const kills: Fault = {
       if (kill % 20 === 19) note(`  ${kill + 1} kills, ${receiver.messages.length} deliveries`);
     }
     await feeder.stop();
+    moody = false;
     const end = await daemon(['--config', config, '--until-idle', '3']).exited;
     await receiver.close();
     wrong.push(...unless(end.code === 0, `the last life ended with ${end.code}: ${end.stderr}`));

@@ -178,24 +178,20 @@ const frameLedger = (store: Store, { update }: Counting): FrameLedger => {
   return {
     frame: (series, index) => frames.get([series, index]),
     putFrame: (record) => {
-      store.atomically(() => {
-        tally(frames.get([record.series, record.index])?.outcome, record.outcome);
-        put(record);
-      });
+      tally(frames.get([record.series, record.index])?.outcome, record.outcome);
+      put(record);
     },
     finish: (entry, outcome, details = {}) => {
       const { series, index, path, item, revision } = entry;
       const known = frames.get([series, index]);
       const isDuplicate = known !== undefined && known.path !== path;
       const before = isDuplicate ? duplicates.get([series, path]) : known;
-      store.atomically(() => {
-        tally(before?.outcome, outcome);
-        const { reason: _, ...kept } = before ?? {};
-        const own = { series, index, path, ...(item !== undefined && { item }), revision };
-        const record = { ...kept, ...own, outcome, ...details };
-        if (isDuplicate) duplicates.put([series, path], record);
-        else put(record);
-      });
+      tally(before?.outcome, outcome);
+      const { reason: _, ...kept } = before ?? {};
+      const own = { series, index, path, ...(item !== undefined && { item }), revision };
+      const record = { ...kept, ...own, outcome, ...details };
+      if (isDuplicate) duplicates.put([series, path], record);
+      else put(record);
     },
     duplicate: (series, path) => duplicates.get([series, path]),
     frames: (series, from = 0, to = Number.MAX_SAFE_INTEGER) => frames.range([series, from], [series, to]),
@@ -209,10 +205,8 @@ const frameLedger = (store: Store, { update }: Counting): FrameLedger => {
     revise: ({ series, index, path, revision }) => {
       const record = frames.get([series, index]);
       if (record?.outcome === undefined) return;
-      store.atomically(() => {
-        frames.put([series, index], { ...record, path, revision });
-        update((counts) => ({ ...counts, revised: counts.revised + 1 }));
-      });
+      frames.put([series, index], { ...record, path, revision });
+      update((counts) => ({ ...counts, revised: counts.revised + 1 }));
     },
     series: (name) => seriesRecords.get(name),
     allSeries: () => [...seriesRecords.values()],
@@ -230,25 +224,21 @@ const forecastStore = (store: Store, { update }: Counting): ForecastStore => {
     outstanding: () => records.all(),
     isFinished: (id) => finished.get([id]) !== undefined,
     put: (changed) => {
-      store.atomically(() => {
-        for (const record of changed) records.put([record.id], record);
-      });
+      for (const record of changed) records.put([record.id], record);
       return store.durable();
     },
     finish: (ids) => {
-      store.atomically(() => {
-        for (const id of ids) {
-          const record = records.get([id]);
-          if (record === undefined) continue;
-          const status = record.ended?.status ?? 'expired';
-          records.remove([id]);
-          finished.put([id], status);
-          update((counts) => ({
-            ...counts,
-            scores: { ...counts.scores, [status]: counts.scores[status] + 1 },
-          }));
-        }
-      });
+      for (const id of ids) {
+        const record = records.get([id]);
+        if (record === undefined) continue;
+        const status = record.ended?.status ?? 'expired';
+        records.remove([id]);
+        finished.put([id], status);
+        update((counts) => ({
+          ...counts,
+          scores: { ...counts.scores, [status]: counts.scores[status] + 1 },
+        }));
+      }
       return store.durable();
     },
   };

@@ -26,13 +26,12 @@ export interface Table<V> {
   range(from: StoreKey, to: StoreKey, options?: { readonly reverse?: boolean }): Iterable<V>;
 }
 
+/**
+ * Writes reach the disk in order: those of one turn of the event loop, up to its next `await`, together or not at all. After
+ * one that could not be made there are no more: each throws what `durable` does.
+ */
 export interface Store {
   table<V>(name: TableName): Table<V>;
-  /**
-   * All writes made in `work` reach the disk together or not at all. After a write that could not be made there are no
-   * more: each throws what `durable` does.
-   */
-  atomically(work: () => void): void;
   /**
    * Resolves when all writes so far are on disk.
    * @throws StateError when one of them could not be made
@@ -40,6 +39,12 @@ export interface Store {
   durable(): Promise<void>;
   /** Idempotent. Never rejects: whether writes were made, `durable` says. */
   close(): Promise<void>;
+}
+
+/** One write that waits for its turn. */
+interface Write {
+  readonly put: () => Promise<boolean>;
+  readonly confirm: () => void;
 }
 
 /** A write that the database has not confirmed; no value means removal. */
@@ -53,25 +58,38 @@ export const openStore = (path: string): Store => {
   // Batches are ours. Those that lmdb makes of each turn of the event loop have promises that nobody can catch.
   const own = { noSubdir: true, maxDbs: TABLES.length, eventTurnBatching: false };
   const root = open<unknown, (string | number)[]>({ path, ...own });
-  let confirmed: Promise<unknown> = Promise.resolve();
+  /** What is to be written next, in order. */
+  let queue: Write[] = [];
+  let writing: Promise<void> | undefined;
   let failure: StateError | undefined;
   let closing: Promise<void> | undefined;
-  /** What to do once the batch that is being put together is on disk. */
-  let batch: (() => void)[] | undefined;
 
-  const watchOver = (written: Promise<unknown>, confirmations: readonly (() => void)[]): void => {
-    const succeed = (): void => {
-      root.resetReadTxn(); // reads may still look at a snapshot from before the commit
-      for (const confirm of confirmations) confirm();
-    };
-    const outcome = written.then(succeed, async (error: unknown) => {
-      const cause = await commitErrorOf(error);
-      failure ??= new StateError(`cannot write the ledger ${path}: ${messageOf(cause)}`, {
-        cause,
-        hint: 'check that the disk of the state folder has room and can be written, then start again',
-      });
-    });
-    confirmed = Promise.all([confirmed, outcome]);
+  /**
+   * One commit at a time, each of all that was queued meanwhile: after one that failed nothing later may reach the disk.
+   */
+  const writeQueue = async (): Promise<void> => {
+    while (queue.length > 0 && failure === undefined) {
+      const some = queue;
+      queue = [];
+      try {
+        await root.batch(() => {
+          // The promise of a single write says nothing: it resolves before the commit. The batch's reports what fails.
+          for (const { put } of some) put().catch(() => undefined);
+        });
+        root.resetReadTxn(); // reads may still look at a snapshot from before the commit
+        for (const { confirm } of some) confirm();
+      } catch (error) {
+        const cause = await commitErrorOf(error);
+        failure = new StateError(`cannot write the ledger ${path}: ${messageOf(cause)}`, {
+          cause,
+          hint: 'check that the disk of the state folder has room and can be written, then start again',
+        });
+      }
+    }
+    writing = undefined;
+  };
+  const written = async (): Promise<void> => {
+    while (writing !== undefined) await writing;
   };
 
   const table = <V>(name: TableName): Table<V> => {
@@ -82,16 +100,14 @@ export const openStore = (path: string): Store => {
       const id = JSON.stringify(key);
       const entry = { key, value };
       pending.set(id, entry);
-      const written = value === undefined ? database.remove([...key]) : database.put([...key], value);
-      const confirm = (): void => {
-        if (pending.get(id) === entry) pending.delete(id);
-      };
-      // Inside a batch the promise of a single write says nothing: it resolves before the commit.
-      if (batch === undefined) watchOver(written, [confirm]);
-      else {
-        batch.push(confirm);
-        written.catch(() => undefined); // the batch's promise reports it
-      }
+      queue.push({
+        put: () => (value === undefined ? database.remove([...key]) : database.put([...key], value)),
+        confirm: () => {
+          if (pending.get(id) === entry) pending.delete(id);
+        },
+      });
+      // Not before this turn's work is done: what it writes belongs together.
+      writing ??= Promise.resolve().then(writeQueue);
     };
     return {
       get: (key) => {
@@ -117,26 +133,13 @@ export const openStore = (path: string): Store => {
 
   return {
     table,
-    atomically: (work) => {
-      if (failure !== undefined) throw failure;
-      const confirmations: (() => void)[] = [];
-      const written = root.batch(() => {
-        batch = confirmations;
-        try {
-          work();
-        } finally {
-          batch = undefined;
-        }
-      });
-      watchOver(written, confirmations);
-    },
     durable: async () => {
-      await confirmed;
+      await written();
       if (failure !== undefined) throw failure;
     },
     close: () => {
       // After a commit that failed lmdb's own close waits for ever; the process is about to end.
-      closing ??= confirmed.then(() => (failure === undefined ? root.close() : undefined));
+      closing ??= written().then(() => (failure === undefined ? root.close() : undefined));
       return closing;
     },
   };
