@@ -11,6 +11,7 @@ import { benchQuality } from './quality.js';
 import { benchRollOut } from './roll-out.js';
 import { benchStreaming } from './streaming.js';
 import { formatTable, type BenchOptions, type Result } from './table.js';
+import { benchTraining } from './training.js';
 
 type Bench = (options: BenchOptions) => Promise<Result>;
 /** What is run when nothing is named. */
@@ -29,6 +30,7 @@ const benches: Record<string, Bench> = {
   predictors: benchPredictors,
   faults: benchFaults,
   streaming: benchStreaming,
+  training: benchTraining,
 };
 
 const USAGE = `npm run bench -- [${Object.keys(benches).join('|')}] [--device cpu] [--json] [--system NAME] [--first-seed N] [--budget SECONDS] [--quick] [--part NAME]`;

@@ -1,6 +1,6 @@
 // A predictor of your own: a learned partial differential equation, stepped explicitly.
 //   mesocast train RUNS --out my-forecaster --predictor ./examples/my-predictor.mjs --encoder patch --decoder patch
-// The forecaster's folder keeps the path: to use it from another folder, give an absolute one, or make it an npm package.
+// The forecaster's folder keeps the whole path of this file; as an npm package it can be named from every machine.
 import * as tf from '@tensorflow/tfjs-core';
 import { definePredictor, z } from 'mesocast';
 import { activate, biasSpec, convolve, filterSpec, weight } from 'mesocast/networks';

@@ -132,8 +132,6 @@ export const demoCommand: Command = {
       const config = attachSchema.parse({
         directory: frames,
         out,
-        forecaster: 'dendrite',
-        learn: 'off',
         horizon: HORIZON,
         frames: FRAMES,
         untilIdle: 20,

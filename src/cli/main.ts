@@ -14,7 +14,6 @@ import { evaluateCommand } from './evaluate.js';
 import { exportCommand } from './export.js';
 import { forecastCommand } from './forecast.js';
 import { importCommand } from './import.js';
-import { learnCommand } from './learn.js';
 import { pluginsCommand } from './plugins.js';
 import { replayCommand } from './replay.js';
 import { simulateCommand } from './simulate.js';
@@ -33,7 +32,6 @@ const commands: readonly Command[] = [
   importCommand,
   doctorCommand,
   replayCommand,
-  learnCommand,
   pluginsCommand,
   demoCommand,
 ];

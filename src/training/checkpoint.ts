@@ -38,6 +38,7 @@ export const saveCheckpoint = async (
       settings,
       progress: JSON.stringify(progress),
     }),
+    { durable: true },
   );
 };
 

@@ -1,6 +1,8 @@
+import { resolve } from 'node:path';
 import { z } from 'zod';
 import { settingsSchema, type Settings } from '../forecaster/forecaster.js';
 import { attachSchema, rangeSchema } from '../pipeline/config/config.js';
+import { isPath } from '../pipeline/plugins/registry.js';
 
 const count = z.number().int().positive();
 const { include, ignore, codecs, region, downsample } = attachSchema.shape;
@@ -163,6 +165,13 @@ export const withBase = (
 /** Channels, where each is normalised by a range of its own. */
 export const ownRanges = ({ channels, channelRanges }: TrainOptions): number | undefined =>
   channels > 1 && channelRanges === 'each' ? channels : undefined;
+
+/** Stages that are files by their whole path, so that the forecaster works from every folder. */
+export const anchored = (options: TrainOptions): TrainOptions => {
+  const whole = (name: string): string => (isPath(name) && !name.startsWith('file:') ? resolve(name) : name);
+  const { encoder, predictor, decoder } = options;
+  return { ...options, encoder: whole(encoder), predictor: whole(predictor), decoder: whole(decoder) };
+};
 
 /** forecaster.json of what these options make. `training` is for people. */
 export const settingsOf = (options: TrainOptions, training: Record<string, unknown>): Settings =>

@@ -1,4 +1,4 @@
-import { appendFile, mkdir, rm } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openEngine, type Named } from '../engine/index.js';
 import { buildNetwork, initialWeights, sealedStages } from '../forecaster/forecaster.js';
@@ -6,12 +6,14 @@ import { loadForecaster, saveForecaster } from '../forecaster/folder.js';
 import { createRunner } from '../forecaster/programs.js';
 import type { Network } from '../forecaster/network-functions.js';
 import type { Weight } from '../forecaster/safetensors.js';
+import { isTemporary, writeAtomically } from '../pipeline/atomic.js';
 import { messageOf, StartupError, UsageError } from '../pipeline/errors.js';
 import { loadCheckpoint, saveCheckpoint, type Checkpoint, type Progress } from './checkpoint.js';
 import { clipsFrom } from './clips.js';
 import { divide, gather } from './data.js';
 import { averaged, initialSlots, optimiser } from './optimiser.js';
 import {
+  anchored,
   identityAgain,
   identityOf,
   settingsOf,
@@ -27,6 +29,19 @@ import { longestStretch } from './series.js';
 /** The validation curve: a line of JSON for each validation, skill per lead and its mean. */
 const CURVE = 'validation.jsonl';
 
+/** Takes away what a kill may have left in OUT: halves of files, and validations that will be made again. */
+const tidy = async (out: string, iteration: number): Promise<void> => {
+  for (const name of await readdir(out)) if (isTemporary(name)) await rm(join(out, name), { force: true });
+  const curve = join(out, CURVE);
+  const text = iteration === 0 ? '' : await readFile(curve, 'utf8').catch(() => '');
+  const known = text.split('\n').filter((line) => {
+    const at = Number(/^\{"iteration":(\d+),.*\}$/.exec(line)?.[1]);
+    return at <= iteration; // not so for half a line
+  });
+  if (known.length === 0) await rm(curve, { force: true });
+  else await writeAtomically(curve, Buffer.from(known.map((line) => `${line}\n`).join('')));
+};
+
 /** OUT's checkpoint, if this training can go on from it. Makes OUT. */
 const takeUp = async (
   options: TrainOptions,
@@ -38,7 +53,7 @@ const takeUp = async (
     throw new StartupError(`cannot write to ${out}: ${messageOf(cause)}`, { cause });
   });
   const checkpoint = fresh ? undefined : await loadCheckpoint(out);
-  if (checkpoint === undefined) await rm(join(out, CURVE), { force: true });
+  await tidy(out, checkpoint?.iteration ?? 0);
   if (checkpoint === undefined) return undefined;
   const other = (why: string): UsageError =>
     new UsageError(`${out} has a checkpoint of a training with ${why}`, {
@@ -77,7 +92,7 @@ export const train = async (
   const notice = (message: string): void => emit({ type: 'notice', message });
   // What can be wrong with the options is found before time is spent on the data.
   const base = chosen.from === undefined ? undefined : await loadForecaster(chosen.from);
-  const options = base === undefined ? chosen : withBase(chosen, base.settings);
+  const options = anchored(base === undefined ? chosen : withBase(chosen, base.settings));
   const network = await buildNetwork(settingsOf(options, {}));
   if (sealedStages(network).length > 0)
     throw new UsageError('a stage that is an .onnx file cannot be trained', {
@@ -109,6 +124,9 @@ export const train = async (
     let progress: Progress = checkpoint?.progress ?? { best: null, since: 0 };
     const isSpent = (): boolean => options.patience !== undefined && progress.since >= options.patience;
     const judge = async (iteration: number): Promise<void> => {
+      // Where training happens to be stopped, nothing is found that a training that goes through would not find.
+      const counts =
+        iteration > first && (iteration % options.validateEvery === 0 || iteration === options.iterations);
       const tensors = await work.read();
       const runner = createRunner(await averaged(tensors, settingsOf(options, {})), engine);
       const sums = await scoreSeries(runner, validation, {
@@ -122,17 +140,22 @@ export const train = async (
         const skill = skills(sums);
         judged = { skill, meanSkill: skill.reduce((a, b) => a + b, 0) / skill.length };
         emit({ type: 'validation', iteration, ...judged });
-        await appendFile(join(options.out, CURVE), `${JSON.stringify({ iteration, ...judged })}\n`);
-        progress = judgedBy(progress, skill);
+        if (counts) {
+          await appendFile(join(options.out, CURVE), `${JSON.stringify({ iteration, ...judged })}\n`);
+          progress = judgedBy(progress, skill);
+        }
       }
+      const isBest = counts ? progress.since === 0 : progress.best === null;
+      if (options.patience === undefined || isBest) {
+        const record = {
+          iterations: iteration,
+          options: JSON.parse(identity) as unknown,
+          ...(sums.windows > 0 && { validation: { meanSkill: judged.meanSkill, skill: judged.skill } }),
+        };
+        await saveForecaster(options.out, await averaged(tensors, settingsOf(options, record)));
+      }
+      // The checkpoint comes last: whatever a kill leaves undone before it is done again from the one before.
       await saveCheckpoint(options.out, { iteration, settings: identity, progress, tensors });
-      if (options.patience !== undefined && progress.since > 0) return; // the best stays
-      const record = {
-        iterations: iteration,
-        options: JSON.parse(identity) as unknown,
-        ...(sums.windows > 0 && { validation: { meanSkill: judged.meanSkill, skill: judged.skill } }),
-      };
-      await saveForecaster(options.out, await averaged(tensors, settingsOf(options, record)));
     };
 
     let iteration = first;

@@ -67,7 +67,6 @@ export const smallRun = (settings: Partial<Record<keyof AttachConfig, unknown>>)
     context: 4,
     horizon: 5,
     madeBy: 'forecaster',
-    learn: 'off',
     threads: 1,
     device: 'cpu',
     pollInterval: 0.05,
@@ -121,14 +120,13 @@ export interface Daemon {
   readonly running: boolean;
 }
 
-/** `mesocast attach` in a process of its own; it learns only when it is told to. */
+/** `mesocast attach` in a process of its own. */
 export const daemon = (
   args: readonly string[],
   options: { readonly uid?: number; readonly gid?: number; readonly env?: NodeJS.ProcessEnv } = {},
 ): Daemon => {
   const main = join(process.cwd(), 'dist/src/cli/main.js');
-  const learn = args.includes('--learn') ? [] : ['--learn', 'off'];
-  const child = spawn(process.execPath, [main, 'attach', ...args, ...learn], {
+  const child = spawn(process.execPath, [main, 'attach', ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     ...options,
   });
