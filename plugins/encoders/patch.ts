@@ -1,6 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { z } from 'zod';
-import { biasSpec, convolve, filterSpec, logOdds, pixelsToChannels, weight } from '../../src/forecaster/layers.js';
+import {
+  biasSpec,
+  convolve,
+  filterSpec,
+  logOdds,
+  pixelsToChannels,
+  weight,
+} from '../../src/forecaster/layers.js';
 import { defineEncoder } from '../../src/pipeline/plugins/plugin.js';
 
 /**

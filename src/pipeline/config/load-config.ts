@@ -70,7 +70,8 @@ const anchorPaths = (values: Mapping, base: string): Mapping => {
     isMapping(value) ? { ...value, name: anchoredIfPath(value.name) } : anchoredIfPath(value);
   return Object.fromEntries(
     Object.entries(values).map(([key, value]) => {
-      if (key === 'directory' || key === 'out' || key === 'state' || key === 'mask') return [key, anchored(value)];
+      if (key === 'directory' || key === 'out' || key === 'state' || key === 'mask')
+        return [key, anchored(value)];
       if (key === 'forecaster') return [key, anchoredIfPath(value)];
       if (key === 'sinks' && Array.isArray(value)) return [key, value.map(sink)];
       return [key, value];
