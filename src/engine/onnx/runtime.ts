@@ -30,7 +30,12 @@ const programs = programCache();
 /** Tensors in the memory of the CPU; a GPU provider copies what a run takes and gives. */
 const onCpu: OnnxRuntime = {
   // The passes and the writing take longer than the tracing: they are done here, off the event loop.
-  create: ({ graph, options, cache }) => programs.open({ bytes: writeOnnx(optimise(graph)), options, cache }),
+  create: ({ graph, options, cache }) =>
+    programs.open({
+      bytes: writeOnnx(optimise(graph, { onCpu: options.executionProviders?.[0] === 'cpu' })),
+      options,
+      cache,
+    }),
   run: (session, inputs, wanted) => session.run(inputs, wanted),
   release: (session) => programs.release(session),
   toTensor,

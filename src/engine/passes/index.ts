@@ -8,12 +8,18 @@ import { mergePadding } from './merge-padding.js';
 import { removeDead } from './remove-dead.js';
 import { simplify } from './simplify.js';
 import { sinkTransposes } from './sink-transposes.js';
+import { tileConvolutions } from './tile-convolutions.js';
 
-const passes = [
+const passes = (onCpu: boolean) => [
   ...[removeDead, simplify],
-  ...[mergeBoundary, mergePadding, mergeFilterGradients, lowerConvolutions],
-  ...[mergeEqual, sinkTransposes, mergeEqual, collapseTransposes, removeDead],
+  ...[mergeBoundary, mergePadding, mergeFilterGradients],
+  ...(onCpu ? [tileConvolutions] : []),
+  ...[lowerConvolutions, mergeEqual, sinkTransposes, mergeEqual, collapseTransposes, removeDead],
 ];
 
-/** From a graph as traced to one of ONNX operations alone, faster and with the same results. */
-export const optimise = (graph: Graph): Graph => passes.reduce((g, pass) => pass(g), graph);
+/**
+ * From a graph as traced to one of ONNX operations alone, faster and with the same results; `onCpu` where that is what
+ * runs it, for what is faster there alone.
+ */
+export const optimise = (graph: Graph, { onCpu = false } = {}): Graph =>
+  passes(onCpu).reduce((g, pass) => pass(g), graph);
