@@ -132,6 +132,8 @@ export const demoCommand: Command = {
       const config = attachSchema.parse({
         directory: frames,
         out,
+        forecaster: 'dendrite',
+        learn: 'off',
         horizon: HORIZON,
         frames: FRAMES,
         untilIdle: 20,

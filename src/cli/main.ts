@@ -14,6 +14,7 @@ import { evaluateCommand } from './evaluate.js';
 import { exportCommand } from './export.js';
 import { forecastCommand } from './forecast.js';
 import { importCommand } from './import.js';
+import { learnCommand } from './learn.js';
 import { pluginsCommand } from './plugins.js';
 import { replayCommand } from './replay.js';
 import { simulateCommand } from './simulate.js';
@@ -32,6 +33,7 @@ const commands: readonly Command[] = [
   importCommand,
   doctorCommand,
   replayCommand,
+  learnCommand,
   pluginsCommand,
   demoCommand,
 ];

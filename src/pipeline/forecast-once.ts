@@ -38,6 +38,9 @@ export type ForecastOnceOptions = Pick<
     readonly notice?: ((message: string) => void) | undefined;
   };
 
+/** A single forecast has nothing to choose by. */
+const DEFAULT_FORECASTER = 'dendrite';
+
 /** The series that a path means: the folder's own, or the only one below it; a file's, up to that file. */
 const chosenSeries = async (
   path: string,
@@ -138,7 +141,7 @@ const memoryOf = (frames: readonly Frame[], notice: (message: string) => void): 
  */
 export const forecastOnce = async (options: ForecastOnceOptions): Promise<Forecast> => {
   const { context, stride, horizon } = options;
-  const forecaster = await loadForecasterSet(options.forecaster, options);
+  const forecaster = await loadForecasterSet(options.forecaster ?? DEFAULT_FORECASTER, options);
   const path = resolve(options.path);
   const { apply, view } = await openPreparation(options);
   const codecs = await openCodecs(forecaster.channels, options.codecs, apply);

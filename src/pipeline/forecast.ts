@@ -23,6 +23,9 @@ export interface ForecasterId {
   readonly hash: string;
 }
 
+/** The forecaster of a run that has none yet: all that it says is that nothing changes. */
+export const NO_FORECASTER: ForecasterId = { name: 'none', hash: 'none' };
+
 /** Who can make a lead of a forecast: the network, or one of the two that need none (src/metrics/baselines.ts). */
 export type Contestant = 'forecaster' | 'persistence' | 'linear';
 

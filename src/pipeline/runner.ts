@@ -12,7 +12,9 @@ import {
   type Observable,
 } from 'rxjs';
 import { openEngine } from '../engine/index.js';
+import { byChampion } from '../learning/champion/by-champion.js';
 import { createJudge } from '../learning/judging/judge.js';
+import { firstForecaster, openLive } from '../learning/live.js';
 import { batch } from '../stages/batch.js';
 import { compose } from '../stages/compose.js';
 import { decode } from '../stages/decode.js';
@@ -22,7 +24,7 @@ import { predict } from '../stages/predict.js';
 import { read, type Admitted } from '../stages/read.js';
 import { verify } from '../stages/verify.js';
 import { watch } from '../stages/watch.js';
-import { intervalOf, loadForecasterSet, rangesFor } from '../uncertainty/forecaster-set.js';
+import { intervalOf, rangesFor } from '../uncertainty/forecaster-set.js';
 import { cleanup } from './cleanup.js';
 import type { AttachConfig } from './config/config.js';
 import { createCredits } from './intake/credits.js';
@@ -88,7 +90,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     });
   }
   try {
-    const forecaster = await loadForecasterSet(config.forecaster, config);
+    const forecaster = await firstForecaster(config);
     const ranges = rangesFor(forecaster, config.range);
     const preparation = await openPreparation(config);
     const codecs = await openCodecs(forecaster.channels, config.codecs, preparation.apply);
@@ -107,8 +109,6 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
       quotaBytes: config.outstandingBytes,
       store: ledger.forecasts,
     });
-    const runner = forecaster.run(engine);
-    undo.add(() => runner.dispose());
     await recordSinks(state.path, out, config.sinks);
     await openSinks(sinks, hard.signal, notice);
     undo.add(() => closeSinks(sinks, notice));
@@ -128,9 +128,19 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
 
     const { counts, summary } = counting(ledger, queues);
     const credits = createCredits({ items: config.memoryFrames, bytes: config.memoryBytes });
-    const { latentStride } = forecaster;
     const { context, horizon, stride } = config;
     const judge = createJudge({ ...config, store: ledger.verified });
+    const live = await openLive({
+      config,
+      state: state.path,
+      ledger,
+      engine,
+      judge,
+      first: forecaster,
+      notice,
+      now: () => new Date(),
+    });
+    undo.add(() => live.close());
 
     const end = (entry: Entry, outcome: Outcome, reason?: string): void => {
       counts.frames[outcome]++;
@@ -180,11 +190,9 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
         events.next({ type: 'score', score });
       }
     };
-    const acknowledge = async (
-      { frame, outcome, forecast }: Observation,
-      scores: readonly Score[],
-    ): Promise<void> => {
+    const acknowledge = async (observation: Observation, scores: readonly Score[]): Promise<void> => {
       await settle(scores);
+      const { frame, outcome, forecast } = observation;
       const { contentHash, position, time } = frame;
       ledger.finish(frame.source, outcome, { contentHash, position, ...(time && { time: time.value }) });
       held.get(keyOf(frame))?.();
@@ -193,6 +201,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
         counts.forecasts++;
         events.next({ type: 'forecast', forecast });
       }
+      live.observed(observation);
       end(frame.source, outcome);
     };
 
@@ -207,36 +216,41 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
           size: config.batchSize,
           delay: config.batchDelay * 1000,
           seriesOf: (frame) => frame.series,
-          shapeOf: networkShape,
+          shapeOf: (frame) => `${networkShape(frame)} ${live.reignOf(frame)}`,
           signal: intake.signal,
         },
-        (batches$) =>
-          batches$.pipe(
-            encode({
-              runner,
-              memory,
-              latentStride,
-              context,
-              stride,
-              forecastEvery: config.forecastEvery,
-              policy: config.policy,
-              ...ranges,
-              stateBytes: config.stateBytes,
-            }),
-            predict({ runner, horizon, latentStride }),
-            decode({
-              engine,
-              horizon,
-              stride,
-              latentStride,
-              forecaster: forecaster.id,
-              members: forecaster.members,
-              ...intervalOf(forecaster, config.interval),
-              now: stageContext.now,
-              clock,
-              view: preparation.view,
-            }),
-          ),
+        byChampion({
+          championOf: (frames) => live.championOf(frames.map(({ item }) => item)),
+          stages:
+            ({ set, runner }) =>
+            (batches$) =>
+              batches$.pipe(
+                encode({
+                  runner,
+                  memory,
+                  latentStride: set.latentStride,
+                  context,
+                  stride,
+                  forecastEvery: config.forecastEvery,
+                  policy: config.policy,
+                  ...ranges,
+                  stateBytes: config.stateBytes,
+                }),
+                predict({ runner, horizon, latentStride: set.latentStride }),
+                decode({
+                  engine,
+                  horizon,
+                  stride,
+                  latentStride: set.latentStride,
+                  forecaster: set.id,
+                  members: set.members,
+                  ...intervalOf(set, config.interval),
+                  now: stageContext.now,
+                  clock,
+                  view: preparation.view,
+                }),
+              ),
+        }),
       ),
       compose({ judge }),
     );
@@ -246,7 +260,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
           shared$.pipe(
             deliver(({ forecast }) => (forecast === undefined ? [] : [{ type: 'forecast', forecast }])),
           ),
-          shared$.pipe(verify({ outstanding, judge, notice }), deliverScores),
+          shared$.pipe(verify({ outstanding, judge, changed: live.changed, notice }), deliverScores),
         ),
       ),
       concatMap(([observation, scores]) => acknowledge(observation, scores)),
@@ -260,12 +274,6 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
         unheard = undefined;
         early.forEach(notice);
         if (ledger.notice !== undefined) notice(ledger.notice);
-        const before = ledger.note('forecaster');
-        if (before !== undefined && before !== forecaster.id.hash)
-          notice(
-            `the forecaster is not the one that this state began with: forecasts from now on are those of ${forecaster.id.name}`,
-          );
-        ledger.putNote('forecaster', forecaster.id.hash);
         await lastValueFrom(acknowledged$, { defaultValue: undefined });
         // The series is over (idle, or the frames that were asked for): what still waits for its truth will not get it.
         if (!stopping) {

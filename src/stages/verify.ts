@@ -18,6 +18,8 @@ import type { Observation } from '../pipeline/run.js';
 export interface VerifyOptions {
   readonly outstanding: Outstanding;
   readonly judge: Judge;
+  /** Told when the alarm is raised. */
+  readonly changed?: () => void;
   readonly notice: (message: string) => void;
 }
 
@@ -34,7 +36,7 @@ const AT_ONCE = 8;
  * same id, in the first array after it.
  */
 export const verify =
-  ({ outstanding, judge, notice }: VerifyOptions) =>
+  ({ outstanding, judge, changed: runChanged, notice }: VerifyOptions) =>
   (source$: Observable<Observation>): Observable<readonly Score[]> => {
     let unsettled = outstanding.unsettled();
 
@@ -69,6 +71,7 @@ export const verify =
     const learn = ({ series, index, position }: Frame, completed: readonly Completed[]): void => {
       const alarm = judge.learn(series, position, completed);
       if (alarm === undefined) return;
+      runChanged?.();
       const { lead, times } = alarm;
       notice(
         `${series}: at frame ${index} the forecast ${lead === 1 ? 'for it' : `of ${lead} leads before`} was off ${times.toFixed(1)} times as far as usual: the run has changed, or something is wrong with it`,

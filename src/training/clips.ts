@@ -60,11 +60,11 @@ export const sampleClip = async (
   series: readonly Series[],
   options: TrainOptions,
   iteration: number,
+  leads = leadsAt(iteration, options),
 ): Promise<Clip> => {
   const { batch, context, boundary, noise, sampling, seed } = options;
   const random = uniformNumbers(streamSeed(seed, iteration));
   const pick = (n: number): number => Math.floor(random() * n);
-  const leads = leadsAt(iteration, options);
   const length = context + leads;
   const long = series.filter((one) => longestStretch(one) >= length);
   const first = long[pick(long.length)] as Series;

@@ -46,12 +46,16 @@ export const optimiser = (engine: Engine, network: Network, options: TrainOption
     });
     return Object.fromEntries(await Promise.all(entries));
   };
-  const step = async ({ shape, inputs }: Clip, iteration: number): Promise<number> => {
+  const step = async (
+    { shape, inputs }: Clip,
+    iteration: number,
+    rate = rateAt(iteration, options),
+  ): Promise<number> => {
     const { debias1, debias2 } = debiases(iteration + 1);
     const program = await compiled(shape);
     const { loss, gradient, ...next } = await program.run({
       ...inputs,
-      rate: scalar(rateAt(iteration, options)),
+      rate: scalar(rate),
       debias1: scalar(debias1),
       debias2: scalar(debias2),
       decay: scalar(decayAt(iteration)),

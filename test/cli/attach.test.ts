@@ -17,7 +17,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-const line = ['attach', 'frames', '--horizon', '3', '--poll-interval', '0.1', '--json'];
+const line = [
+  ...['attach', 'frames', '--forecaster', 'dendrite', '--learn', 'off'],
+  ...['--horizon', '3', '--poll-interval', '0.1', '--json'],
+];
 
 test('attach --until-idle ends by itself, with the summary and the pooled skill as one JSON object', async () => {
   const { code, stdout } = await mesocast(

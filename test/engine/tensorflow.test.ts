@@ -121,7 +121,19 @@ describeOnTensorflow('the real tfjs-node', () => {
         ['tensorflow', 'cpu'].map(async (device) => {
           const { code, stdout, stderr } = await mesocast(
             [
-              ...['attach', 'frames', '--forecaster', 'tiny', '--device', device, '--out', device, '--json'],
+              ...[
+                'attach',
+                'frames',
+                '--forecaster',
+                'tiny',
+                '--learn',
+                'off',
+                '--device',
+                device,
+                '--out',
+                device,
+                '--json',
+              ],
               ...[
                 '--context',
                 '4',

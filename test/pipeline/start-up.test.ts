@@ -145,6 +145,8 @@ test('a run writes into its output folder and nowhere else', async () => {
     'frames',
     '--forecaster',
     'tiny',
+    '--learn',
+    'off',
     '--out',
     'own',
     '--context',

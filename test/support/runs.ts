@@ -67,6 +67,7 @@ export const smallRun = (settings: Partial<Record<keyof AttachConfig, unknown>>)
     context: 4,
     horizon: 5,
     madeBy: 'forecaster',
+    learn: 'off',
     threads: 1,
     device: 'cpu',
     pollInterval: 0.05,
@@ -120,13 +121,14 @@ export interface Daemon {
   readonly running: boolean;
 }
 
-/** `mesocast attach` in a process of its own. */
+/** `mesocast attach` in a process of its own; it learns only when it is told to. */
 export const daemon = (
   args: readonly string[],
   options: { readonly uid?: number; readonly gid?: number; readonly env?: NodeJS.ProcessEnv } = {},
 ): Daemon => {
   const main = join(process.cwd(), 'dist/src/cli/main.js');
-  const child = spawn(process.execPath, [main, 'attach', ...args], {
+  const learn = args.includes('--learn') ? [] : ['--learn', 'off'];
+  const child = spawn(process.execPath, [main, 'attach', ...args, ...learn], {
     stdio: ['ignore', 'pipe', 'pipe'],
     ...options,
   });

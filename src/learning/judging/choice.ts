@@ -1,5 +1,4 @@
-import type { Contestant } from '../../pipeline/forecast.js';
-import { bandsUpTo } from '../../uncertainty/calibration.js';
+import { NO_FORECASTER, type Contestant } from '../../pipeline/forecast.js';
 import { likelyAbove, meanOf } from './noise.js';
 import type { Verified } from '../../pipeline/ledger/verified-store.js';
 import { errorOf, type ByLead } from './standings.js';
@@ -10,7 +9,7 @@ const WINDOW = 20;
 const LEAST = 3;
 
 /**
- * By how much `b` erred more than `a` in a band of leads, a value for each of the last forecasts, oldest first. Relative to
+ * By how much `b` erred more than `a` at some leads, a value for each of the last forecasts, oldest first. Relative to
  * what both erred, so that a run whose errors grow is not judged by its last frames alone.
  */
 const differences = (scores: readonly Verified[], a: Contestant, b: Contestant): number[] => {
@@ -30,23 +29,40 @@ const differences = (scores: readonly Verified[], a: Contestant, b: Contestant):
 const better = (scores: readonly Verified[], incumbent: Contestant, other: Contestant): Contestant =>
   likelyAbove(differences(scores, other, incumbent)) ? other : incumbent;
 
+/** Leads that are judged together with a lead: errors a tenth of the way around it do not differ much. */
+const around = (lead: number): number[] => {
+  const reach = Math.round(lead / 10);
+  return Array.from({ length: 2 * reach + 1 }, (_, k) => lead - reach + k);
+};
+
 /**
- * Who makes each of the leads 1..horizon: band by band, whoever erred least in the last verified forecasts by more than
- * noise. The forecaster is judged by forecasts of its own (`hash`); in bands where it has none yet it is taken to do as in
- * the nearest band below, and where nothing is known at all it makes the forecast: it was chosen for that.
+ * Who makes each of the leads 1..horizon: whoever erred least at it, and a little around it, in the last verified
+ * forecasts, by more than noise. The forecaster (`hash`) is judged by forecasts of its own; where it has none yet by those
+ * of the forecasters before it; where there are none either it is taken to do as at the lead below; and where nothing is
+ * known at all it makes the forecast: it was chosen for that. `vouched`: scores on frames that it had not learned from, as
+ * if they were its first.
  */
-export const chooseMakers = (verified: ByLead, hash: string, horizon: number): readonly Contestant[] => {
+export const chooseMakers = (
+  verified: ByLead,
+  hash: string,
+  horizon: number,
+  vouched: readonly Verified[] = [],
+): readonly Contestant[] => {
+  const isNone = hash === NO_FORECASTER.hash;
   let trivial: Contestant = 'persistence';
-  let byForecaster = true;
-  return bandsUpTo(horizon, 'fine').flatMap(({ from, to }) => {
-    const leads = Array.from({ length: to - from + 1 }, (_, k) => from + k);
-    const inBand = leads.flatMap((lead) => verified(lead).slice(-WINDOW));
-    if (inBand.length >= LEAST) {
-      trivial = better(inBand, 'persistence', 'linear');
-      const own = inBand.filter(({ forecaster }) => forecaster === hash);
-      if (own.length >= LEAST) byForecaster = better(own, 'forecaster', trivial) === 'forecaster';
-    }
-    const maker = byForecaster ? 'forecaster' : trivial;
-    return leads.map(() => maker);
+  let byForecaster = !isNone;
+  return Array.from({ length: horizon }, (_, k) => {
+    const leads = around(k + 1);
+    const near = leads.flatMap((lead) => verified(lead).slice(-WINDOW));
+    if (near.length >= LEAST) trivial = better(near, 'persistence', 'linear');
+    const own = [
+      ...vouched.filter(({ lead }) => leads.includes(lead)),
+      ...near.filter(({ forecaster }) => forecaster === hash),
+    ];
+    const before = near.filter(({ forecaster }) => forecaster !== NO_FORECASTER.hash);
+    const known = own.length >= LEAST ? own : before;
+    if (!isNone && known.length >= LEAST)
+      byForecaster = better(known, 'forecaster', trivial) === 'forecaster';
+    return byForecaster ? 'forecaster' : trivial;
   });
 };

@@ -70,8 +70,21 @@ export const attachSchema = z.strictObject({
   state: z.string().optional().describe('where the ledger lives; default: OUT/state'),
   forecaster: z
     .string()
-    .default('dendrite')
-    .describe('a forecaster folder, or the name of one that ships with mesocast'),
+    .optional()
+    .describe(
+      'a forecaster folder, or the name of one that ships with mesocast; default: the one that ships and does best on the first frames, if one is better than persistence and linear extrapolation',
+    ),
+  learn: z
+    .enum(['off', 'adapt', 'scratch'])
+    .default('adapt')
+    .describe(
+      'learn from the frames as they come, in a process of its own; adapt: beginning with the forecaster, scratch: with a new one; off: never',
+    ),
+  learnBudget: z
+    .string()
+    .regex(/^(100|[1-9]?\d(\.\d+)?)%$/, 'a share of the cores, such as 50%')
+    .default('50%')
+    .describe('share of the cores that learning may take'),
   device: z
     .string()
     .default('auto')

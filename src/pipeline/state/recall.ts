@@ -8,7 +8,7 @@ import type { Codec } from '../plugins/plugin.js';
 import { readItem } from '../intake/stacks.js';
 
 /** The hash by which a frame is known, and its values. */
-const readAgain = async (
+export const readAgain = async (
   { path, item }: Pick<FrameRecord, 'path' | 'item'>,
   codec: Codec,
 ): Promise<{ hash: string; decode: () => Promise<Field> }> => {

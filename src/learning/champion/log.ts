@@ -1,0 +1,53 @@
+import { appendFile, mkdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { codeOf } from '../../pipeline/errors.js';
+
+/** One line of learning/log.jsonl: a forecaster that began to make the forecasts, and why. */
+const changeSchema = z.object({
+  at: z.string().describe('ISO 8601'),
+  name: z.string(),
+  hash: z.string(),
+  /** Where it is; absent for none at all. */
+  folder: z.string().optional(),
+  why: z.string(),
+  /** Errors on frames that it had not learned from, when it was judged. */
+  evidence: z
+    .object({
+      windows: z.number(),
+      leads: z.number(),
+      rmse: z.number(),
+      /** Of the one before. */
+      champion: z.number().optional(),
+      persistence: z.number(),
+      linear: z.number(),
+    })
+    .optional(),
+});
+export type Change = z.output<typeof changeSchema>;
+export type Evidence = NonNullable<Change['evidence']>;
+
+/** Where learning keeps its things, below a state folder. */
+export const learningFolder = (state: string): string => join(state, 'learning');
+const fileOf = (state: string): string => join(learningFolder(state), 'log.jsonl');
+
+/** Every change so far, oldest first; a line that a crash cut short is left out. */
+export const readChanges = async (state: string): Promise<Change[]> => {
+  const text = await readFile(fileOf(state), 'utf8').catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return '';
+    throw error;
+  });
+  return text.split('\n').flatMap((line) => {
+    try {
+      return [changeSchema.parse(JSON.parse(line))];
+    } catch {
+      return [];
+    }
+  });
+};
+
+export const appendChange = async (state: string, change: Change): Promise<void> => {
+  const file = fileOf(state);
+  await mkdir(dirname(file), { recursive: true });
+  await appendFile(file, `${JSON.stringify(change)}\n`);
+};

@@ -1,0 +1,65 @@
+import type { Ledger } from '../../pipeline/ledger/ledger.js';
+
+/** From which frame of a series on a forecaster makes its forecasts. */
+interface Reign {
+  readonly from: number;
+  readonly hash: string;
+}
+
+/** Reigns of a series that are kept: frames that come again after a crash are of the last few. */
+const KEPT = 20;
+const CHAMPION = 'champion';
+
+/**
+ * Which forecaster makes the forecast of which frame: decided once for each frame and kept in the ledger, so that a frame
+ * that comes again after a crash is forecast by the one that it was forecast by first.
+ */
+export interface Reigns {
+  /** Hash of the forecaster of a frame. Frames of a series are asked for in order. */
+  of(series: string, position: number): string;
+  /** Another forecaster from the next frame of each series on. Durable when it resolves. */
+  begin(hash: string): Promise<void>;
+  /** The forecaster of frames to come. */
+  readonly champion: string;
+}
+
+/** @param first the forecaster of a state folder that has none yet */
+export const openReigns = (
+  ledger: Pick<Ledger, 'note' | 'putNote' | 'durable' | 'allSeries' | 'unfinished'>,
+  first: string,
+): Reigns => {
+  let champion = typeof ledger.note(CHAMPION) === 'string' ? String(ledger.note(CHAMPION)) : first;
+  const keyOf = (series: string): string => `reigns:${series}`;
+  const reignsOf = (series: string): readonly Reign[] =>
+    (ledger.note(keyOf(series)) as readonly Reign[] | undefined) ?? [];
+  /** Highest place that was asked for. */
+  const decided = new Map<string, number>();
+  const add = (series: string, from: number): void => {
+    const earlier = reignsOf(series).filter((reign) => reign.from < from);
+    if (earlier.at(-1)?.hash === champion) return;
+    ledger.putNote(keyOf(series), [...earlier, { from, hash: champion }].slice(-KEPT));
+  };
+  const lastDecided = (series: string): number =>
+    decided.get(series) ??
+    Math.max(-1, ...ledger.unfinished(series).flatMap(({ position }) => position ?? []));
+
+  return {
+    of: (series, position) => {
+      decided.set(series, Math.max(position, decided.get(series) ?? -1));
+      const last = reignsOf(series).at(-1);
+      if (last === undefined || (position >= last.from && last.hash !== champion)) add(series, position);
+      const known = reignsOf(series);
+      return (known.findLast(({ from }) => from <= position) ?? known[0])?.hash ?? champion;
+    },
+    begin: async (hash) => {
+      champion = hash;
+      ledger.putNote(CHAMPION, hash);
+      for (const { series } of ledger.allSeries())
+        if (reignsOf(series).length > 0) add(series, lastDecided(series) + 1);
+      await ledger.durable();
+    },
+    get champion() {
+      return champion;
+    },
+  };
+};

@@ -1,0 +1,17 @@
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeAtomically } from '../../pipeline/atomic.js';
+import { learningFolder } from './log.js';
+
+const fileOf = (state: string): string => join(learningFolder(state), 'rollback');
+
+/** Leaves word for a daemon, running or to be started, to go back to a forecaster. */
+export const requestRollback = (state: string, hash: string): Promise<void> =>
+  writeAtomically(fileOf(state), Buffer.from(`${hash}\n`));
+
+/** The hash that was asked for, once. */
+export const takeRollback = async (state: string): Promise<string | undefined> => {
+  const text = await readFile(fileOf(state), 'utf8').catch(() => undefined);
+  if (text !== undefined) await rm(fileOf(state), { force: true });
+  return text?.trim();
+};

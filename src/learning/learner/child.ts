@@ -1,0 +1,100 @@
+import { availableParallelism, setPriority } from 'node:os';
+import { setTimeout as pause } from 'node:timers/promises';
+import { openEngine } from '../../engine/index.js';
+import { messageOf } from '../../pipeline/errors.js';
+import { openCodecs } from '../../pipeline/intake/input.js';
+import { normalise } from '../../pipeline/intake/normalisation.js';
+import { openPreparation } from '../../pipeline/intake/preparation.js';
+import { readAgain } from '../../pipeline/state/recall.js';
+import { createLearner } from './learner.js';
+import type { FromLearner, LearnerSetup, ToLearner } from './messages.js';
+import { createReplay } from './replay.js';
+
+/** The process that learns: it may die of native code and take nothing along; its parent starts another. */
+
+const LOWEST_PRIORITY = 19;
+/** Milliseconds between looks for something to do, when there was nothing. */
+const IDLE = 250;
+
+const tell = (message: FromLearner): void => {
+  process.send?.(message);
+};
+const isFor = (message: unknown): message is ToLearner =>
+  typeof message === 'object' && message !== null && 'type' in message;
+
+/** Threads, and the share of the time that they work, for a share of the machine's cores. */
+export const shareOf = (budget: number, cores: number): { threads: number; busy: number } => {
+  const share = Math.max(0.01, Math.min(1, budget)) * cores;
+  const threads = Math.max(1, Math.floor(share));
+  return { threads, busy: Math.min(1, share / threads) };
+};
+
+const waiting: ToLearner[] = [];
+let wake = (): void => undefined;
+process.on('message', (message) => {
+  if (!isFor(message)) return;
+  waiting.push(message);
+  wake();
+});
+process.on('disconnect', () => process.exit(0));
+// Ctrl-C goes to the whole group: the parent says when to end.
+process.on('SIGINT', () => undefined);
+
+const first = async (): Promise<LearnerSetup> => {
+  for (;;) {
+    const message = waiting.shift();
+    if (message?.type === 'setup') return message.setup;
+    if (message === undefined) await new Promise<void>((resolve) => (wake = resolve));
+  }
+};
+
+const run = async (): Promise<void> => {
+  setPriority(LOWEST_PRIORITY);
+  const setup = await first();
+  const { threads, busy } = shareOf(setup.budget, availableParallelism());
+  const engine = await openEngine('cpu', threads, () => undefined);
+  const { apply } = await openPreparation(setup.preparation);
+  const codecs = await openCodecs(setup.channels, setup.codecs, apply);
+  const replay = createReplay(setup);
+  const learner = await createLearner({ setup, engine, replay, tell });
+
+  const take = async (message: ToLearner): Promise<void> => {
+    if (message.type === 'champion') await learner.setChampion(message.folder);
+    if (message.type === 'changed') learner.wake();
+    if (message.type !== 'frames') return;
+    for (const { position, path, item, contentHash } of message.frames) {
+      const codec = codecs.for(path);
+      if (codec === undefined) continue;
+      try {
+        const { hash, decode } = await readAgain({ path, ...(item !== undefined && { item }) }, codec);
+        if (contentHash !== undefined && hash !== contentHash) continue;
+        const { shape, data } = await decode();
+        if (!data.every(Number.isFinite)) continue; // where something is not known there is nothing to compare with
+        replay.add(
+          message.series,
+          position,
+          shape,
+          message.normalisation,
+          normalise(data, message.normalisation),
+        );
+      } catch {
+        // A frame that went away is one less to learn from; the daemon says what is wrong with frames.
+      }
+    }
+  };
+
+  for (;;) {
+    for (let message = waiting.shift(); message !== undefined; message = waiting.shift()) await take(message);
+    const started = performance.now();
+    const worked = await learner.turn();
+    const spent = performance.now() - started;
+    if (worked) await pause(Math.min(10_000, (spent * (1 - busy)) / busy));
+    else await Promise.race([new Promise<void>((resolve) => (wake = resolve)), pause(IDLE)]);
+  }
+};
+
+run().catch((error: unknown) => {
+  tell({ type: 'notice', message: `learning stopped: ${messageOf(error)}` });
+  process.exitCode = 1;
+  process.disconnect();
+});

@@ -1,0 +1,107 @@
+import type { Runner } from '../../forecaster/programs.js';
+import { rmse } from '../../metrics/rmse.js';
+import { atLead } from '../../training/score-series.js';
+import { inMemory } from '../../training/series.js';
+import { forecastWindows } from '../../training/window-forecasts.js';
+import { likelyAbove, meanOf } from '../judging/noise.js';
+import type { HeldOutScore } from './messages.js';
+import type { Recording } from './replay.js';
+
+/** Windows of a comparison, in all: judging must not take the time of learning. */
+const MOST_WINDOWS = 12;
+/** By how much a challenger's errors must be smaller, besides being so by more than noise. */
+const LEAST_GAIN = 0.02;
+
+/** The windows that a comparison looks at: the same for all who are compared. */
+export interface Windows {
+  readonly series: readonly Recording[];
+  /** Frames that are given in each window. */
+  readonly context: number;
+  readonly leads: number;
+  /** Frames between the starts of windows. */
+  readonly every: number;
+}
+
+/** Windows over series whose last `unseen` frames are to be forecast: half as many leads, so that there are several windows. */
+export const windowsOver = (
+  parts: readonly { readonly series: Recording; readonly unseen: number }[],
+  context: number,
+): Windows | undefined => {
+  const unseen = Math.min(...parts.map((part) => part.unseen));
+  if (parts.length === 0 || unseen < 2) return undefined;
+  const leads = Math.ceil(unseen / 2);
+  const starts = parts.length * (unseen - leads + 1);
+  return {
+    series: parts.map(({ series }) => series),
+    context,
+    leads,
+    every: Math.ceil(starts / MOST_WINDOWS),
+  };
+};
+
+/** What a forecaster makes of the windows, and persistence and linear extrapolation beside it. */
+export const scoreWindows = async (
+  runner: Runner,
+  latentStride: number,
+  { series, context, leads, every }: Windows,
+): Promise<HeldOutScore[]> => {
+  const scores: HeldOutScore[] = [];
+  const all = series.map((recording) => inMemory(recording, recording.frames));
+  let window = 0;
+  for await (const batch of forecastWindows(runner, all, { context, horizon: leads, every, latentStride }))
+    for (const forecast of batch) {
+      window++;
+      for (let lead = 1; lead <= leads; lead++) {
+        const { predicted, truth, last, linear } = atLead(forecast, context, lead - 1);
+        scores.push({
+          window,
+          lead,
+          forecasterRmse: rmse(predicted, truth),
+          persistenceRmse: rmse(last, truth),
+          linearRmse: rmse(linear, truth),
+        });
+      }
+    }
+  return scores;
+};
+
+const meanError = (scores: readonly HeldOutScore[], of: (score: HeldOutScore) => number): number =>
+  meanOf(scores.map(of));
+
+/** Mean error over that of the better of persistence and linear extrapolation; 1 where neither errs. */
+export const relativeError = (scores: readonly HeldOutScore[]): number => {
+  const trivial = Math.min(
+    meanError(scores, ({ persistenceRmse }) => persistenceRmse),
+    meanError(scores, ({ linearRmse }) => linearRmse),
+  );
+  return trivial === 0 ? 1 : meanError(scores, ({ forecasterRmse }) => forecasterRmse) / trivial;
+};
+
+/** The error at each lead and window that a challenger has to beat: the champion's, or that of the better trivial one. */
+export type Rival = (score: HeldOutScore, k: number) => number;
+
+export const trivialRival = (scores: readonly HeldOutScore[]): Rival => {
+  const byLead = new Map<number, 'persistenceRmse' | 'linearRmse'>();
+  for (const lead of new Set(scores.map((score) => score.lead))) {
+    const own = scores.filter((score) => score.lead === lead);
+    const linear = meanError(own, ({ linearRmse }) => linearRmse);
+    byLead.set(
+      lead,
+      linear < meanError(own, (score) => score.persistenceRmse) ? 'linearRmse' : 'persistenceRmse',
+    );
+  }
+  return (score) => score[byLead.get(score.lead) ?? 'persistenceRmse'];
+};
+
+/** Better than the rival on the same windows, by more than noise: windows are the values, leads their parts. */
+export const isBetter = (scores: readonly HeldOutScore[], rival: Rival): boolean => {
+  const byWindow = new Map<number, number[]>();
+  scores.forEach((score, k) => {
+    const [own, other] = [score.forecasterRmse, rival(score, k)];
+    const gains = byWindow.get(score.window) ?? [];
+    byWindow.set(score.window, gains);
+    gains.push(own + other > 0 ? (other - own) / (own + other) : 0);
+  });
+  const gains = [...byWindow.values()].map(meanOf);
+  return likelyAbove(gains) && meanOf(gains) > LEAST_GAIN / 2;
+};

@@ -1,0 +1,238 @@
+import { appendFile, mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Engine } from '../../engine/index.js';
+import { loadForecaster, saveForecaster } from '../../forecaster/folder.js';
+import type { Forecaster } from '../../forecaster/forecaster.js';
+import { createRunner } from '../../forecaster/programs.js';
+import { messageOf } from '../../pipeline/errors.js';
+import { meanOf } from '../judging/noise.js';
+import { isBetter, relativeError, scoreWindows, trivialRival, windowsOver, type Windows } from './compare.js';
+import type { FromLearner, HeldOutScore, LearnerSetup } from './messages.js';
+import type { Replay } from './replay.js';
+import { isTrainable, openStudy, optionsFor, type Study } from './study.js';
+
+/** Frames of one series before forecasters are tried, and before learning begins. */
+const ENOUGH = 16;
+/** Context that comparisons give: that of forecasters with a memory, where there are frames enough. */
+const CONTEXT = 10;
+/** Least steps from one judgement to the next, and the share of the time that judging may take. */
+const [STEPS_BETWEEN, JUDGING_SHARE] = [20, 0.2];
+/** Judgements without a better one, after which learning rests until there are more frames or the run changes. */
+const PATIENCE = 8;
+/** By how much the error has to fall to count as better, and by how much frames have to have grown to learn again. */
+const [LEAST_FALL, MORE_FRAMES] = [0.01, 1.25];
+
+/** A line for each judgement: error over that of the better of persistence and linear extrapolation, on frames kept apart. */
+const CURVE = 'curve.jsonl';
+const versionsOf = (folder: string): string => join(folder, 'versions');
+
+export interface LearnerOptions {
+  readonly setup: LearnerSetup;
+  readonly engine: Engine;
+  readonly replay: Replay;
+  readonly tell: (message: FromLearner) => void;
+  readonly now?: () => number;
+}
+
+/** Chooses, learns and judges, a little at a time. */
+export interface Learner {
+  /** Does the next piece of work; false when there is none until something changes. */
+  turn(): Promise<boolean>;
+  /** The forecaster in use is another now. */
+  setChampion(folder: string | undefined): Promise<void>;
+  /** The run has changed. */
+  wake(): void;
+  /** Keeps what was learned. */
+  save(): Promise<void>;
+}
+
+export const createLearner = async ({
+  setup,
+  engine,
+  replay,
+  tell,
+  now = () => performance.now(),
+}: LearnerOptions): Promise<Learner> => {
+  const load = async (folder: string | undefined): Promise<Forecaster | undefined> =>
+    folder === undefined ? undefined : loadForecaster(folder);
+  let champion = await load(setup.champion);
+  let candidates = [...setup.candidates];
+  let study: Study | undefined;
+  let [judgedAt, judging, stepping] = [0, 0, 0];
+  let [best, since] = [Infinity, 0];
+  /** Frames that there were when it began to rest. */
+  let resting: number | undefined;
+
+  const score = async (forecaster: Forecaster, windows: Windows): Promise<HeldOutScore[]> => {
+    const runner = createRunner(forecaster, engine);
+    try {
+      return await scoreWindows(runner, forecaster.network.encoder.stride, windows);
+    } finally {
+      await runner.dispose();
+    }
+  };
+  const challenge = async (
+    folder: string,
+    why: string,
+    windows: Windows,
+    scores: readonly HeldOutScore[],
+    champions?: readonly HeldOutScore[],
+  ): Promise<void> => {
+    const mean = (all: readonly HeldOutScore[], key: keyof HeldOutScore): number =>
+      meanOf(all.map((entry) => entry[key]));
+    tell({
+      type: 'challenger',
+      folder,
+      why,
+      scores,
+      evidence: {
+        windows: new Set(scores.map(({ window }) => window)).size,
+        leads: windows.leads,
+        rmse: mean(scores, 'forecasterRmse'),
+        ...(champions && { champion: mean(champions, 'forecasterRmse') }),
+        persistence: mean(scores, 'persistenceRmse'),
+        linear: mean(scores, 'linearRmse'),
+      },
+    });
+    await setChampion(folder);
+  };
+  const setChampion = async (folder: string | undefined): Promise<void> => {
+    champion = await load(folder);
+  };
+
+  /** Longest context that leaves frames to forecast. */
+  const contextFor = (frames: number): number => Math.max(3, Math.min(CONTEXT, Math.floor(frames / 2)));
+
+  /** Tries the forecasters that might fit on all frames so far; none of them has learned from these. */
+  const choose = async (): Promise<void> => {
+    const all = replay.all();
+    const longest = Math.max(...all.map(({ frames }) => frames.length));
+    const context = contextFor(longest);
+    const parts = all
+      .filter(({ frames }) => frames.length >= longest / 2 && frames.length > context + 2)
+      .map((series) => ({ series, unseen: series.frames.length - context }));
+    const windows = windowsOver(parts, context);
+    if (windows === undefined) return;
+    const tried: { folder: string; name: string; scores: HeldOutScore[]; error: number }[] = [];
+    for (const folder of candidates) {
+      try {
+        const forecaster = await loadForecaster(folder);
+        if (forecaster.settings.channels !== setup.channels) continue;
+        const scores = await score(forecaster, windows);
+        tried.push({ folder, name: forecaster.id.name, scores, error: relativeError(scores) });
+      } catch (error) {
+        tell({ type: 'notice', message: `the forecaster in ${folder} cannot be tried: ${messageOf(error)}` });
+      }
+    }
+    candidates = [];
+    const first = tried.sort((a, b) => a.error - b.error)[0];
+    if (first === undefined) return;
+    const told = tried.map(({ name, error }) => `${name} ${error.toFixed(2)}`).join(', ');
+    if (isBetter(first.scores, trivialRival(first.scores)))
+      await challenge(
+        first.folder,
+        `of those that ship it fits best: errors over those of the better of persistence and linear extrapolation: ${told}`,
+        windows,
+        first.scores,
+      );
+    else
+      tell({
+        type: 'notice',
+        message: `no forecaster that ships fits this run (errors over those of the better of persistence and linear extrapolation: ${told})`,
+      });
+  };
+
+  const begin = async (): Promise<Study> => {
+    const series = replay.training().reduce((a, b) => (b.frames.length > a.frames.length ? b : a));
+    const start = setup.learn === 'adapt' ? ((await load(setup.start)) ?? champion) : undefined;
+    const from = start !== undefined && isTrainable(start) ? start : undefined;
+    return openStudy({ engine, replay, folder: setup.folder, from, fresh: optionsFor(series, setup.seed) });
+  };
+
+  const nextVersion = async (): Promise<string> => {
+    await mkdir(versionsOf(setup.folder), { recursive: true });
+    const numbers = (await readdir(versionsOf(setup.folder))).map(Number).filter(Number.isInteger);
+    return join(versionsOf(setup.folder), String(Math.max(0, ...numbers) + 1).padStart(4, '0'));
+  };
+
+  const judge = async (learned: Study): Promise<void> => {
+    const parts = replay.heldOut(contextFor(replay.frames)).filter(({ unseen }) => unseen > 1);
+    const most = Math.max(...parts.map(({ unseen }) => unseen));
+    const windows = windowsOver(
+      parts.filter(({ unseen }) => unseen > most / 2),
+      contextFor(replay.frames),
+    );
+    await learned.save();
+    if (windows === undefined) return;
+    const forecaster = await learned.forecaster({ steps: learned.steps, frames: replay.frames });
+    const scores = await score(forecaster, windows);
+    const error = relativeError(scores);
+    [best, since] = error < best * (1 - LEAST_FALL) ? [error, 0] : [best, since + 1];
+    const champions = champion && (await score(champion, windows));
+    const better =
+      champions === undefined
+        ? isBetter(scores, trivialRival(scores))
+        : isBetter(scores, (_, k) => champions[k]!.forecasterRmse);
+    if (better) {
+      const folder = await nextVersion();
+      await saveForecaster(folder, forecaster);
+      await challenge(
+        folder,
+        `learned in ${learned.steps} steps from ${replay.frames} frames`,
+        windows,
+        scores,
+        champions,
+      );
+      since = 0;
+    }
+    resting = since >= PATIENCE ? replay.frames : undefined;
+    const line = {
+      at: new Date().toISOString(),
+      steps: learned.steps,
+      frames: replay.frames,
+      relativeError: error,
+      ...(champions && { champion: relativeError(champions) }),
+      resting: resting !== undefined,
+    };
+    await appendFile(join(setup.folder, CURVE), `${JSON.stringify(line)}\n`);
+  };
+
+  return {
+    turn: async () => {
+      const longest = Math.max(0, ...replay.all().map(({ frames }) => frames.length));
+      if (longest < ENOUGH) return false;
+      if (candidates.length > 0) {
+        await choose();
+        return true;
+      }
+      if (setup.learn === 'choose') return false;
+      if (resting !== undefined && replay.frames < resting * MORE_FRAMES) return false;
+      if (resting !== undefined) [resting, best, since] = [undefined, Infinity, 0];
+      if (study === undefined) {
+        study = await begin();
+        judgedAt = study.steps;
+      }
+      if (!study.canStep()) return false;
+      const due = judging <= JUDGING_SHARE * (judging + stepping);
+      const started = now();
+      if (study.steps - judgedAt >= STEPS_BETWEEN && due) {
+        judgedAt = study.steps;
+        await judge(study);
+        judging += now() - started;
+        return true;
+      }
+      const loss = await study.step();
+      stepping += now() - started;
+      if (!Number.isFinite(loss)) {
+        tell({ type: 'notice', message: 'learning went astray: it begins anew' });
+        study = undefined;
+      }
+      return true;
+    },
+    setChampion,
+    wake: () => {
+      if (resting !== undefined) resting = 0;
+    },
+    save: async () => study?.save(),
+  };
+};

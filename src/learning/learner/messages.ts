@@ -1,0 +1,71 @@
+import type { PreparationOptions } from '../../pipeline/intake/preparation.js';
+import type { CodecOptions } from '../../pipeline/plugins/registry.js';
+import type { Normalisation } from '../../pipeline/forecast.js';
+import type { Evidence } from '../champion/log.js';
+
+/** A frame that was accepted, by where it can be read. */
+export interface FrameFile {
+  readonly position: number;
+  readonly path: string;
+  readonly item?: number;
+  /** The learner leaves out what has changed since. */
+  readonly contentHash?: string;
+}
+
+/** What the learner is started with. */
+export interface LearnerSetup {
+  /** Of learning: checkpoint and versions go there. */
+  readonly folder: string;
+  /** `choose`: it only tries forecasters, and learns nothing. */
+  readonly learn: 'choose' | 'adapt' | 'scratch';
+  /** Forecasters to try on the first frames, and the one that is in use; none of the latter at first. */
+  readonly candidates: readonly string[];
+  readonly champion: string | undefined;
+  /** What learning goes on from when it adapts: the same for the whole run, so that it can be taken up again. */
+  readonly start: string | undefined;
+  readonly channels: number;
+  readonly codecs: CodecOptions;
+  /** How frames are seen. */
+  readonly preparation: PreparationOptions;
+  readonly stride: number;
+  readonly horizon: number;
+  /** Share of the machine's cores, 0 to 1. */
+  readonly budget: number;
+  /** Most bytes of frames in memory. */
+  readonly bytes: number;
+  readonly seed: number;
+}
+
+export type ToLearner =
+  | { readonly type: 'setup'; readonly setup: LearnerSetup }
+  | {
+      readonly type: 'frames';
+      readonly series: string;
+      readonly normalisation: Normalisation;
+      readonly frames: readonly FrameFile[];
+    }
+  /** The forecaster in use is this one now. */
+  | { readonly type: 'champion'; readonly folder: string | undefined }
+  /** The run has changed: learning goes on if it rested. */
+  | { readonly type: 'changed' };
+
+/** One lead of one window that no training has seen. */
+export interface HeldOutScore {
+  /** Names the window: one number for each. */
+  readonly window: number;
+  readonly lead: number;
+  readonly forecasterRmse: number;
+  readonly persistenceRmse: number;
+  readonly linearRmse: number;
+}
+
+export type FromLearner =
+  | { readonly type: 'notice'; readonly message: string }
+  /** A forecaster that was better than the one in use by more than noise. */
+  | {
+      readonly type: 'challenger';
+      readonly folder: string;
+      readonly why: string;
+      readonly evidence: Evidence;
+      readonly scores: readonly HeldOutScore[];
+    };

@@ -1,0 +1,76 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { FromLearner, LearnerSetup, ToLearner } from './messages.js';
+
+/** A learner that died is started again after so many milliseconds, twice as many each time, and not for ever. */
+const [FIRST_PAUSE, MOST_STARTS] = [5_000, 6];
+
+const isFrom = (message: unknown): message is FromLearner =>
+  typeof message === 'object' && message !== null && 'type' in message;
+
+export interface LearnerProcess {
+  send(message: Exclude<ToLearner, { type: 'setup' }>): void;
+  close(): Promise<void>;
+}
+
+export interface LearnerProcessOptions {
+  /** As things are when a process starts. */
+  readonly setup: () => LearnerSetup;
+  readonly hear: (message: FromLearner) => void;
+  /** A process has started and knows of no frame: it has to be told again. */
+  readonly started: () => void;
+  readonly notice: (message: string) => void;
+}
+
+/** The learner in a process of its own, started again when it dies. */
+export const startLearner = ({ setup, hear, started, notice }: LearnerProcessOptions): LearnerProcess => {
+  let child: ChildProcess | undefined;
+  let closing = false;
+  let starts = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let ended: Promise<void> = Promise.resolve();
+
+  const start = (): void => {
+    starts++;
+    const process_ = fork(fileURLToPath(new URL('./child.js', import.meta.url)), {
+      execArgv: [],
+      serialization: 'advanced',
+      // Each judgement has weights of its own: keeping its programs on disk would fill it.
+      env: { ...process.env, MESOCAST_CACHE: 'off' },
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    });
+    child = process_;
+    ended = new Promise((resolve) => process_.once('close', () => resolve()));
+    process_.on('message', (message) => {
+      if (isFrom(message)) hear(message);
+    });
+    process_.on('error', () => undefined); // `close` follows
+    process_.on('close', (code, signal) => {
+      child = undefined;
+      if (closing) return;
+      const how = signal ?? `exit code ${code ?? '?'}`;
+      if (starts >= MOST_STARTS) {
+        notice(`the learning process ended ${starts} times (${how}): forecasting goes on without it`);
+        return;
+      }
+      const delay = FIRST_PAUSE * 2 ** (starts - 1);
+      notice(`the learning process ended (${how}); another one starts in ${delay / 1000} s`);
+      timer = setTimeout(start, delay);
+      timer.unref();
+    });
+    process_.send({ type: 'setup', setup: setup() } satisfies ToLearner);
+    started();
+  };
+  start();
+  return {
+    send: (message) => {
+      if (child?.connected === true) child.send(message, () => undefined);
+    },
+    close: async () => {
+      closing = true;
+      clearTimeout(timer);
+      child?.kill('SIGKILL'); // what it has learned is on disk since it was last judged
+      await ended;
+    },
+  };
+};

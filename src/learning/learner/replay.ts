@@ -1,0 +1,128 @@
+import type { FrameShape } from '../../pipeline/frame.js';
+import type { Normalisation } from '../../pipeline/forecast.js';
+
+/** Frames that are kept from learning, to judge by: a share of the newest of each series, and bounds of their number. */
+const HELD_OUT = { share: 0.25, least: 6, most: 24 } as const;
+
+/** Normalised frames [H, W, C] of a series without gaps, a stride apart. */
+export interface Recording {
+  readonly name: string;
+  readonly shape: FrameShape;
+  readonly normalisation: Normalisation;
+  readonly frames: readonly Float32Array[];
+}
+
+/** A stretch of a series without gaps. */
+interface Stretch {
+  readonly series: string;
+  readonly shape: FrameShape;
+  readonly normalisation: Normalisation;
+  /** Place of its first frame. */
+  readonly from: number;
+  readonly frames: readonly Float32Array[];
+}
+
+/** The frames that a learner has seen, as many as fit. */
+export interface Replay {
+  /** A normalised frame [H, W, C]. Frames of a series come in order. */
+  add(
+    series: string,
+    position: number,
+    shape: FrameShape,
+    normalisation: Normalisation,
+    frame: Float32Array,
+  ): void;
+  /** Stretches to learn from: without the newest frames of each series. One for each phase of the stride. */
+  training(): Recording[];
+  /**
+   * Stretches to judge by, each with how many of its frames are new to all that has learned so far: the newest ones, at
+   * the end. They begin with what a forecaster needs as context.
+   */
+  heldOut(context: number): readonly { readonly series: Recording; readonly unseen: number }[];
+  /** Everything, in stretches. */
+  all(): Recording[];
+  readonly frames: number;
+}
+
+export const createReplay = ({
+  bytes,
+  stride,
+}: {
+  readonly bytes: number;
+  readonly stride: number;
+}): Replay => {
+  const stretches: {
+    series: string;
+    shape: FrameShape;
+    normalisation: Normalisation;
+    from: number;
+    frames: Float32Array[];
+  }[] = [];
+  let held = 0;
+  let count = 0;
+  /** First place of each series that nothing has learned from: it never goes back. */
+  const frontiers = new Map<string, number>();
+
+  const forgetOldest = (): void => {
+    while (held > bytes) {
+      const longest = stretches.reduce((a, b) => (b.frames.length > a.frames.length ? b : a));
+      if (longest.frames.length < 2) return;
+      held -= longest.frames.shift()!.byteLength;
+      longest.from++;
+      count--;
+    }
+  };
+  const lastOf = (series: string): number => {
+    const stretch = stretches.findLast((known) => known.series === series);
+    return stretch === undefined ? -1 : stretch.from + stretch.frames.length - 1;
+  };
+  const frontierOf = (series: string): number => {
+    const total = stretches.reduce(
+      (sum, known) => sum + (known.series === series ? known.frames.length : 0),
+      0,
+    );
+    const apart = Math.round(HELD_OUT.share * total);
+    const kept = Math.min(HELD_OUT.most, Math.max(HELD_OUT.least, apart)) * stride;
+    const frontier = Math.max(frontiers.get(series) ?? 0, lastOf(series) + 1 - kept);
+    frontiers.set(series, frontier);
+    return frontier;
+  };
+  const asSeries = ({ series: name, shape, normalisation, frames }: Omit<Stretch, 'from'>): Recording[] =>
+    Array.from({ length: stride }, (_, phase) => ({
+      ...{ name, shape, normalisation },
+      frames: frames.filter((_frame, k) => k % stride === phase),
+    }));
+
+  return {
+    add: (series, position, shape, normalisation, frame) => {
+      const last = stretches.findLast((known) => known.series === series);
+      if (last !== undefined && position === last.from + last.frames.length) last.frames.push(frame);
+      else if (last === undefined || position > lastOf(series))
+        stretches.push({ series, shape, normalisation, from: position, frames: [frame] });
+      else return;
+      held += frame.byteLength;
+      count++;
+      forgetOldest();
+    },
+    training: () =>
+      stretches.flatMap((stretch) => {
+        const until = frontierOf(stretch.series) - stretch.from;
+        return until <= 0 ? [] : asSeries({ ...stretch, frames: stretch.frames.slice(0, until) });
+      }),
+    heldOut: (context) =>
+      [...new Set(stretches.map(({ series }) => series))].flatMap((name) => {
+        const stretch = stretches.findLast(({ series }) => series === name)!;
+        const unseen = stretch.from + stretch.frames.length - Math.max(frontierOf(name), stretch.from);
+        const from = stretch.frames.length - unseen - context * stride;
+        if (from < 0) return [];
+        return asSeries({ ...stretch, frames: stretch.frames.slice(from) }).map((series) => ({
+          series,
+          unseen: Math.max(0, series.frames.length - context),
+        }));
+      }),
+    all: () => stretches.flatMap(asSeries),
+    get frames() {
+      return count;
+    },
+  };
+};

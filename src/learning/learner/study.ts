@@ -1,0 +1,125 @@
+import type { Engine } from '../../engine/index.js';
+import {
+  buildNetwork,
+  initialWeights,
+  sealedStages,
+  type Forecaster,
+  type Settings,
+} from '../../forecaster/forecaster.js';
+import { loadCheckpoint, saveCheckpoint } from '../../training/checkpoint.js';
+import { averaged, initialSlots, optimiser } from '../../training/optimiser.js';
+import { identityOf, settingsOf, trainSchema, withBase, type TrainOptions } from '../../training/options.js';
+import { sampleClip } from '../../training/clips.js';
+import { fitted, inMemory, longestStretch, type Series } from '../../training/series.js';
+import type { Recording, Replay } from './replay.js';
+import { isPeriodic, velocityScale } from './what-frames-show.js';
+
+/** Frames that a network stands on at the least: two, for the velocity, and one more to compare inside the context. */
+const CONTEXT = 3;
+/** Leads that steps roll out to, from which step on. */
+const LEADS = [
+  { from: 0, leads: 2 },
+  { from: 80, leads: 5 },
+  { from: 200, leads: 10 },
+] as const;
+/** The learning rate rises over the first steps, then falls as the square root of the steps. */
+const [RATE, WARM_UP, SLOWER_FROM] = [2e-3, 30, 200];
+/** Going on from weights that are good already. */
+const ADAPT_SHARE = 0.3;
+
+export const rateAtStep = (step: number, adapting: boolean): number => {
+  const rise = Math.min(1, (step + 1) / WARM_UP);
+  return (RATE * (adapting ? ADAPT_SHARE : 1) * rise) / Math.sqrt(1 + step / SLOWER_FROM);
+};
+
+/** A network from nothing, for frames like these: what can be measured of them is not left to chance. */
+export const optionsFor = ({ frames, shape }: Recording, seed: number): TrainOptions => {
+  return trainSchema.parse({
+    out: '',
+    name: 'learned',
+    channels: shape[2],
+    boundary: isPeriodic(frames, shape) ? 'periodic' : 'replicate',
+    encoder: 'patch',
+    encoderOptions: { patch: 2, velocityScale: velocityScale(frames) },
+    predictor: 'resnet',
+    predictorOptions: { blocks: 2, channels: 32 },
+    decoder: 'patch',
+    decoderOptions: { base: 'velocity' },
+    context: CONTEXT,
+    batch: 2,
+    seed,
+  });
+};
+
+/** A training that goes on for as long as frames come. */
+export interface Study {
+  /** False while there are too few frames for a step. */
+  readonly canStep: () => boolean;
+  /** One step on clips of what there is to learn from. Gives its loss. */
+  step(): Promise<number>;
+  /** The averaged weights as they are now. */
+  forecaster(training: Record<string, unknown>): Promise<Forecaster>;
+  /** All that it takes to go on. */
+  save(): Promise<void>;
+  readonly steps: number;
+}
+
+export interface StudyOptions {
+  readonly engine: Engine;
+  readonly replay: Replay;
+  /** Where its checkpoint is. */
+  readonly folder: string;
+  /** What to go on from, or a network of these options from nothing. */
+  readonly from: Forecaster | undefined;
+  readonly fresh: TrainOptions;
+}
+
+/** Begins a training, or goes on with the one in the folder if it is of the same network from the same beginning. */
+export const openStudy = async ({ engine, replay, folder, from, fresh }: StudyOptions): Promise<Study> => {
+  const options: TrainOptions = from === undefined ? fresh : withBase(fresh, from.settings);
+  const settings = (training: Record<string, unknown>): Settings => settingsOf(options, training);
+  const network = await buildNetwork(settings({}));
+  const identity = JSON.stringify([identityOf(options), from?.id.hash ?? null]);
+  const known = await loadCheckpoint(folder).catch(() => undefined);
+  const checkpoint = known?.settings === identity ? known : undefined;
+  const work = optimiser(engine, network, options);
+  const weights = from?.weights ?? initialWeights(network, options.seed);
+  await work.load(checkpoint?.tensors ?? initialSlots(weights));
+  let steps = checkpoint?.iteration ?? 0;
+
+  const stride = network.encoder.stride;
+  const usable = (leads: number): Series[] =>
+    replay
+      .training()
+      .map((recording) => fitted(inMemory(recording, recording.frames), stride))
+      .filter((one) => longestStretch(one) >= options.context + leads && one.shape[2] === options.channels);
+
+  return {
+    canStep: () => usable(LEADS[0].leads).length > 0,
+    step: async () => {
+      const wanted = LEADS.findLast((entry) => steps >= entry.from)?.leads ?? 1;
+      const leads =
+        LEADS.findLast((entry) => entry.leads <= wanted && usable(entry.leads).length > 0)?.leads ?? 1;
+      const clip = await sampleClip(usable(leads), options, steps, leads);
+      const loss = await work.step(clip, steps, rateAtStep(steps, from !== undefined));
+      steps++;
+      return loss;
+    },
+    forecaster: async (training) => averaged(await work.read(), settings(training)),
+    save: async () => {
+      const tensors = await work.read();
+      await saveCheckpoint(folder, {
+        iteration: steps,
+        settings: identity,
+        progress: { best: null, since: 0 },
+        tensors,
+      });
+    },
+    get steps() {
+      return steps;
+    },
+  };
+};
+
+/** Stages that are .onnx files cannot be trained. */
+export const isTrainable = ({ network }: Forecaster): boolean => sealedStages(network).length === 0;

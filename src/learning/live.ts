@@ -1,0 +1,262 @@
+import { basename } from 'node:path';
+import type { Engine } from '../engine/index.js';
+import { locateForecaster, shippedForecasters } from '../forecaster/folder.js';
+import type { Runner } from '../forecaster/programs.js';
+import { messageOf, UsageError } from '../pipeline/errors.js';
+import type { AttachConfig } from '../pipeline/config/config.js';
+import { NO_FORECASTER } from '../pipeline/forecast.js';
+import type { Frame } from '../pipeline/frame.js';
+import type { Ledger } from '../pipeline/ledger/ledger.js';
+import type { Observation } from '../pipeline/run.js';
+import { loadForecasterSet, type ForecasterSet } from '../uncertainty/forecaster-set.js';
+import { appendChange, learningFolder, readChanges, type Change } from './champion/log.js';
+import { noForecaster } from './champion/no-forecaster.js';
+import { openReigns } from './champion/reigns.js';
+import { takeRollback } from './champion/rollback.js';
+import type { Judge } from './judging/judge.js';
+import type { FrameFile, FromLearner, HeldOutScore } from './learner/messages.js';
+import { startLearner, type LearnerProcess } from './learner/process.js';
+
+/** Bytes of frames that a learner keeps in memory. */
+const REPLAY_BYTES = 256 * 2 ** 20;
+/** Milliseconds between looks for a rollback that was asked for. */
+const LOOK = 2_000;
+
+/** A forecaster that makes forecasts, on the engine. */
+export interface Champion {
+  readonly set: ForecasterSet;
+  readonly runner: Runner;
+}
+
+export interface LiveOptions {
+  readonly config: AttachConfig;
+  /** The state folder. */
+  readonly state: string;
+  readonly ledger: Ledger;
+  readonly engine: Engine;
+  readonly judge: Judge;
+  /** What the run was given, or `noForecaster()`. */
+  readonly first: ForecasterSet;
+  readonly notice: (message: string) => void;
+  readonly now: () => Date;
+}
+
+/** Which forecaster makes forecasts while a run goes on, and what is learned meanwhile. */
+export interface Live {
+  /** Hash of the forecaster of a frame: frames of one batch agree in it. */
+  reignOf(frame: Frame): string;
+  championOf(frames: readonly Frame[]): Promise<Champion>;
+  /** A frame was done with: it can be learned from. */
+  observed(observation: Observation): void;
+  /** The run has changed. */
+  readonly changed: () => void;
+  close(): Promise<void>;
+}
+
+/** The forecaster that a run begins with. */
+export const firstForecaster = async (config: AttachConfig): Promise<ForecasterSet> => {
+  const { forecaster, interval, ensemble } = config;
+  if (forecaster !== undefined) return loadForecasterSet(forecaster, config);
+  const asked = interval !== undefined ? 'interval' : ensemble !== undefined ? 'ensemble' : undefined;
+  if (asked !== undefined)
+    throw new UsageError(`--${asked} belongs to a forecaster, and none was given`, {
+      hint: 'name one with --forecaster',
+    });
+  return noForecaster();
+};
+
+/** Whether frames are looked at by a learner, and what for. */
+const learnMode = ({ learn, forecaster }: AttachConfig): 'choose' | 'adapt' | 'scratch' | undefined =>
+  learn !== 'off' ? learn : forecaster === undefined ? 'choose' : undefined;
+
+export const openLive = async (options: LiveOptions): Promise<Live> => {
+  const { config, state, ledger, engine, judge, first, notice, now } = options;
+  const reigns = openReigns(ledger, first.id.hash);
+  const mode = learnMode(config);
+  const changes = new Map((await readChanges(state)).map((change) => [change.hash, change]));
+  const champions = new Map<string, Promise<Champion>>();
+
+  const bring = (set: ForecasterSet): Champion => ({ set, runner: set.run(engine) });
+  const load = async (hash: string): Promise<Champion> => {
+    if (hash === first.id.hash) return bring(first);
+    if (hash === NO_FORECASTER.hash) return bring(noForecaster());
+    const folder = changes.get(hash)?.folder;
+    if (folder === undefined) return bring(first);
+    try {
+      return bring(await loadForecasterSet(folder, { horizon: config.horizon, stride: config.stride }));
+    } catch (error) {
+      notice(`${messageOf(error)}: forecasts are those of ${first.id.name} again`);
+      return bring(first);
+    }
+  };
+  const championBy = (hash: string): Promise<Champion> => {
+    const known = champions.get(hash) ?? load(hash);
+    champions.set(hash, known);
+    return known;
+  };
+  const folderOf = (hash: string): string | undefined =>
+    hash === first.id.hash && first.folder !== '' ? first.folder : changes.get(hash)?.folder;
+
+  const begin = async (change: Change): Promise<void> => {
+    await appendChange(state, change);
+    changes.set(change.hash, change);
+    await reigns.begin(change.hash);
+    learner?.send({ type: 'champion', folder: change.folder });
+  };
+  const nameOf = (hash: string): string =>
+    hash === first.id.hash ? first.id.name : (changes.get(hash)?.name ?? NO_FORECASTER.name);
+
+  // The same beginning as last time goes on with what was learned since; another begins anew.
+  const before = ledger.note('forecaster');
+  if (before !== first.id.hash || mode === undefined) {
+    if (before !== undefined && (before !== first.id.hash || reigns.champion !== first.id.hash))
+      notice(
+        `the forecaster is not the one that this state began with: forecasts from now on are those of ${first.id.name}`,
+      );
+    if (reigns.champion !== first.id.hash) await reigns.begin(first.id.hash);
+    ledger.putNote('forecaster', first.id.hash);
+  } else if (reigns.champion !== first.id.hash)
+    notice(`forecasts are those of ${nameOf(reigns.champion)} from the run before`);
+
+  /** Held-out scores count for a forecaster until it has verified forecasts of its own. */
+  const vouch = (hash: string, scores: readonly HeldOutScore[]): void =>
+    judge.vouch(
+      hash,
+      scores.map(({ window, lead, forecasterRmse, persistenceRmse, linearRmse }) => ({
+        lead,
+        origin: -window,
+        forecaster: hash,
+        rmse: forecasterRmse,
+        madeBy: 'forecaster' as const,
+        forecasterRmse,
+        persistenceRmse,
+        linearRmse,
+        reach: 1,
+      })),
+    );
+
+  const take = async (message: FromLearner): Promise<void> => {
+    if (message.type === 'notice') notice(message.message);
+    if (message.type !== 'challenger') return;
+    const { folder, why, evidence, scores } = message;
+    const set = await loadForecasterSet(folder, { horizon: config.horizon, stride: config.stride });
+    const { hash, name } = set.id;
+    champions.set(hash, Promise.resolve(bring(set)));
+    vouch(hash, scores);
+    const version = folder.startsWith(learningFolder(state)) ? `${name} ${basename(folder)}` : name;
+    await begin({ at: now().toISOString(), name: version, hash, folder, why, evidence });
+    const times = (rmse: number): string => (evidence.rmse / rmse).toFixed(2);
+    notice(
+      `forecasts are those of ${version} from now on: ${why}. On ${evidence.windows} windows that it had not learned from its error was ${times(Math.min(evidence.persistence, evidence.linear))} of the better of persistence and linear extrapolation` +
+        (evidence.champion === undefined ? '' : `, ${times(evidence.champion)} of the one before`),
+    );
+  };
+  /** One after the other. */
+  let taking: Promise<void> = Promise.resolve();
+  const hear = (message: FromLearner): void => {
+    taking = taking
+      .then(() => take(message))
+      .catch((error: unknown) => notice(`learning: ${messageOf(error)}`));
+  };
+
+  const lookForRollback = async (): Promise<void> => {
+    const hash = await takeRollback(state);
+    if (hash === undefined || hash === reigns.champion) return;
+    for (const change of await readChanges(state)) changes.set(change.hash, change);
+    const { name = nameOf(hash), folder = folderOf(hash) } = changes.get(hash) ?? {};
+    await begin({
+      at: now().toISOString(),
+      name,
+      hash,
+      ...(folder !== undefined && { folder }),
+      why: 'rolled back',
+    });
+    notice(`forecasts are those of ${name} from now on: rolled back`);
+  };
+  await lookForRollback();
+
+  /** Series whose frames the learner has been told of. */
+  const told = new Set<string>();
+  const fileOf = ({
+    position = 0,
+    path,
+    item,
+    contentHash,
+  }: Partial<FrameFile> & { path: string }): FrameFile => ({
+    position,
+    path,
+    ...(item !== undefined && { item }),
+    ...(contentHash !== undefined && { contentHash }),
+  });
+  let learner: LearnerProcess | undefined;
+  if (mode !== undefined) {
+    const candidates =
+      first.id.hash === NO_FORECASTER.hash && reigns.champion === NO_FORECASTER.hash && mode !== 'scratch'
+        ? await Promise.all((await shippedForecasters()).map(locateForecaster))
+        : [];
+    learner = startLearner({
+      setup: () => ({
+        folder: learningFolder(state),
+        learn: mode,
+        candidates: reigns.champion === NO_FORECASTER.hash ? candidates : [],
+        champion: folderOf(reigns.champion),
+        start: folderOf(startOf()),
+        channels: first.channels,
+        codecs: config.codecs,
+        preparation: config,
+        stride: config.stride,
+        horizon: config.horizon,
+        budget: parseFloat(config.learnBudget) / 100,
+        bytes: REPLAY_BYTES,
+        seed: 1,
+      }),
+      hear,
+      started: () => told.clear(),
+      notice,
+    });
+  }
+  /** What learning set out from: the forecaster that was given, or the first one that was chosen. */
+  function startOf(): string {
+    if (first.id.hash !== NO_FORECASTER.hash) return first.id.hash;
+    const chosen = [...changes.values()].find(
+      ({ folder }) => folder?.startsWith(learningFolder(state)) === false,
+    );
+    return chosen?.hash ?? NO_FORECASTER.hash;
+  }
+  const timer = setInterval(() => {
+    lookForRollback().catch((error: unknown) => notice(`rollback: ${messageOf(error)}`));
+  }, LOOK);
+  timer.unref();
+
+  return {
+    reignOf: ({ series, position }) => reigns.of(series, position),
+    championOf: async ([frame]) => {
+      const hash = frame === undefined ? reigns.champion : reigns.of(frame.series, frame.position);
+      return championBy(hash);
+    },
+    observed: ({ frame, normalisation }) => {
+      if (learner === undefined || normalisation === undefined) return;
+      const { series, position, source, contentHash } = frame;
+      const earlier: FrameFile[] = [];
+      if (!told.has(series)) {
+        told.add(series);
+        for (const { outcome, ...record } of ledger.frames(series, undefined, frame.index - 1))
+          if (record.position !== undefined && outcome !== 'rejected' && outcome !== 'lost')
+            earlier.push(fileOf(record));
+      }
+      learner.send({
+        type: 'frames',
+        series,
+        normalisation,
+        frames: [...earlier, fileOf({ ...source, position, contentHash })],
+      });
+    },
+    changed: () => learner?.send({ type: 'changed' }),
+    close: async () => {
+      clearInterval(timer);
+      await learner?.close();
+      await taking;
+      for (const champion of champions.values()) await (await champion).runner.dispose();
+    },
+  };
+};

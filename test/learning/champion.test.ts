@@ -1,0 +1,132 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { concatMap, finalize, lastValueFrom, of, Subject, toArray } from 'rxjs';
+import { byChampion } from '../../src/learning/champion/by-champion.js';
+import { appendChange, readChanges } from '../../src/learning/champion/log.js';
+import { openReigns } from '../../src/learning/champion/reigns.js';
+import { requestRollback } from '../../src/learning/champion/rollback.js';
+import type { FrameRecord } from '../../src/pipeline/ledger/records.js';
+import { difference, forecastLines, forecastValues, record, smallRun, until } from '../support/runs.js';
+import { putFrames, saveTiny } from '../support/tiny.js';
+
+let home: string;
+const at = (name: string): string => join(home, name);
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), 'mesocast-champion-'));
+});
+afterAll(() => rm(home, { recursive: true }));
+
+/** Notes that outlive what uses them, of two series. */
+const ledger = (unfinished: readonly number[] = []) => {
+  const notes = new Map<string, unknown>();
+  return {
+    note: (key: string) => notes.get(key),
+    putNote: (key: string, value: unknown) => void notes.set(key, structuredClone(value)),
+    durable: () => Promise.resolve(),
+    allSeries: () => ['a', 'b'].map((series) => ({ series, first: 0, increment: 1 })),
+    unfinished: (series: string) =>
+      unfinished.map((position): FrameRecord => ({
+        series,
+        index: position,
+        position,
+        path: '',
+        revision: { size: 0, mtimeNs: '' },
+      })),
+  };
+};
+
+test('who forecasts a frame is decided once, also when the frame comes again after a crash', async () => {
+  const notes = ledger();
+  const reigns = openReigns(notes, 'one');
+  expect([0, 1, 2].map((position) => reigns.of('a', position))).toEqual(['one', 'one', 'one']);
+  expect(reigns.of('b', 7)).toBe('one');
+  await reigns.begin('two');
+  expect([reigns.of('a', 3), reigns.of('a', 4), reigns.of('b', 8)]).toEqual(['two', 'two', 'two']);
+  await reigns.begin('three');
+  expect(reigns.of('a', 5)).toBe('three');
+  const again = openReigns(notes, 'one');
+  expect(again.champion).toBe('three');
+  expect([2, 3, 4, 5, 6].map((position) => again.of('a', position))).toEqual([
+    'one',
+    'two',
+    'two',
+    'three',
+    'three',
+  ]);
+  expect([again.of('b', 8), again.of('b', 9)]).toEqual(['two', 'three']);
+});
+
+test('frames that were under way at a crash stay with the forecaster that they had', async () => {
+  const notes = ledger([3, 4]);
+  openReigns(notes, 'one').of('a', 4);
+  const again = openReigns(notes, 'one');
+  await again.begin('two'); // before the two have come again
+  expect([3, 4, 5].map((position) => again.of('a', position))).toEqual(['one', 'one', 'two']);
+});
+
+test('stages are made anew for each champion, when the ones before have ended', async () => {
+  const log: string[] = [];
+  const batches = new Subject<readonly string[]>();
+  const results = lastValueFrom(
+    batches.pipe(
+      byChampion({
+        championOf: ([item = '']) => Promise.resolve(item.slice(0, 1)),
+        stages: (champion) => (source$) => {
+          log.push(`begin ${champion}`);
+          return source$.pipe(
+            concatMap((items) => of(...items.map((item) => `${champion}:${item}`))),
+            finalize(() => log.push(`end ${champion}`)),
+          );
+        },
+      }),
+      toArray(),
+    ),
+  );
+  for (const batch of [['a1', 'a2'], ['a3'], ['b1'], ['a4']]) batches.next(batch);
+  batches.complete();
+  expect(await results).toEqual(['a:a1', 'a:a2', 'a:a3', 'b:b1', 'a:a4']);
+  expect(log).toEqual(['begin a', 'end a', 'begin b', 'end b', 'begin a', 'end a']);
+});
+
+test('a running daemon takes another forecaster from one frame to the next and loses none', async () => {
+  const directory = at('frames');
+  await mkdir(directory);
+  const [first, second] = await Promise.all([saveTiny(at('one'), 1), saveTiny(at('two'), 2)]);
+  const settings = { directory, forecaster: at('one'), untilIdle: 8 };
+  await putFrames(directory, 0, 10);
+  const run = await record(smallRun({ ...settings, out: at('out') }));
+  await until('forecasts', () => run.forecasts.length >= 7);
+  const state = at('out/state');
+  await appendChange(state, {
+    at: '',
+    name: 'two',
+    hash: second.id.hash,
+    folder: at('two'),
+    why: 'for the test',
+  });
+  await requestRollback(state, second.id.hash);
+  await until('the change', () =>
+    run.notices.some((notice) => notice.includes('forecasts are those of two')),
+  );
+  await putFrames(directory, 10, 20);
+  const { summary, forecasts } = await run.finished;
+  expect(summary.frames).toMatchObject({ 'warm-up': 3, forecast: 17, rejected: 0, lost: 0 });
+  expect(forecasts.map(({ forecaster }) => forecaster.hash)).toEqual([
+    ...Array<string>(7).fill(first.id.hash),
+    ...Array<string>(10).fill(second.id.hash),
+  ]);
+  expect((await readChanges(state)).map(({ why }) => why)).toEqual(['for the test', 'rolled back']);
+
+  // What it forecasts then is what it would have forecast from the beginning.
+  await (
+    await record(smallRun({ ...settings, forecaster: at('two'), untilIdle: 0.6, out: at('alone') }))
+  ).finished;
+  const [changed, alone] = [await forecastValues(at('out')), await forecastValues(at('alone'))];
+  const after = (values: ReadonlyMap<string, Float32Array>): Map<string, Float32Array> =>
+    new Map([...values].filter(([key]) => Number(key.split(' ').at(-1)) >= 10));
+  expect(difference(after(changed), after(alone), 65535)).toBeLessThan(1e-5);
+  expect(difference(changed, alone, 65535)).toBeGreaterThan(1e-3);
+  expect((await forecastLines(at('out'))).length).toBe(17);
+});

@@ -1,0 +1,91 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { openEngine, type Engine } from '../../src/engine/index.js';
+import { loadForecaster } from '../../src/forecaster/folder.js';
+import { createLearner, type Learner } from '../../src/learning/learner/learner.js';
+import type { FromLearner, LearnerSetup } from '../../src/learning/learner/messages.js';
+import { createReplay, type Replay } from '../../src/learning/learner/replay.js';
+import { saveTiny } from '../support/tiny.js';
+
+let home: string;
+let engine: Engine;
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), 'mesocast-learner-'));
+  engine = await openEngine('cpu', 1);
+});
+afterAll(async () => {
+  await engine.dispose();
+  await rm(home, { recursive: true });
+});
+
+/** A wave that oscillates: linear extrapolation overshoots, and what it does is a small step to learn. */
+const frame = (t: number): Float32Array =>
+  Float32Array.from({ length: 256 }, (_, k) => {
+    const [row, column] = [Math.floor(k / 16), k % 16];
+    return 0.5 + 0.4 * Math.sin((2 * Math.PI * (row + column)) / 16 + 0.4 * t);
+  });
+const fill = (replay: Replay, from: number, to: number): void => {
+  for (let t = from; t < to; t++) replay.add('a', t, [16, 16, 1], { low: 0, high: 1 }, frame(t));
+};
+
+const open = async (folder: string, more: Partial<LearnerSetup> = {}) => {
+  const said: FromLearner[] = [];
+  const replay = createReplay({ bytes: 1e8, stride: 1 });
+  const setup: LearnerSetup = {
+    ...{ folder, learn: 'scratch', candidates: [], champion: undefined, start: undefined, channels: 1 },
+    ...{ codecs: {}, preparation: {}, stride: 1, horizon: 10, budget: 1, bytes: 1e8, seed: 1 },
+    ...more,
+  };
+  // A clock that stands still: judging takes no time, and what is done when depends on nothing else.
+  const learner = await createLearner({
+    setup,
+    engine,
+    replay,
+    tell: (message) => said.push(message),
+    now: () => 0,
+  });
+  return { learner, replay, said };
+};
+const turns = async (learner: Learner, most: number, until: () => boolean): Promise<void> => {
+  for (let k = 0; k < most && !until(); k++) await learner.turn();
+};
+const curve = async (folder: string): Promise<{ steps: number; relativeError: number }[]> =>
+  (await readFile(join(folder, 'curve.jsonl'), 'utf8'))
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { steps: number; relativeError: number });
+
+test('it waits for frames, learns, and offers what is better on frames that it has not learned from', async () => {
+  const folder = join(home, 'learns');
+  const { learner, replay, said } = await open(folder);
+  fill(replay, 0, 15);
+  expect(await learner.turn()).toBe(false);
+  fill(replay, 15, 40);
+  await turns(learner, 150, () => said.length > 0);
+  const [challenger] = said;
+  if (challenger?.type !== 'challenger') throw new Error(`it said ${JSON.stringify(challenger)}`);
+  const { evidence, scores } = challenger;
+  expect(evidence.rmse).toBeLessThan(Math.min(evidence.persistence, evidence.linear));
+  expect(scores).toHaveLength(evidence.windows * evidence.leads);
+  const { settings } = await loadForecaster(challenger.folder);
+  expect(settings).toMatchObject({ name: 'learned', boundary: 'periodic', channels: 1 });
+
+  // Another process goes on from there, not from nothing.
+  const steps = (await curve(folder)).at(-1)?.steps ?? 0;
+  const again = await open(folder, { champion: challenger.folder });
+  fill(again.replay, 0, 40);
+  await turns(again.learner, 1 + 20, () => false);
+  expect((await curve(folder)).at(-1)?.steps).toBe(steps + 20);
+});
+
+test('of forecasters to choose from none is taken that is worse than doing without', async () => {
+  const [folder, tiny] = [join(home, 'chooses'), join(home, 'tiny')];
+  await saveTiny(tiny, 1, 10);
+  const { learner, replay, said } = await open(folder, { learn: 'choose', candidates: [tiny] });
+  fill(replay, 0, 30);
+  expect(await learner.turn()).toBe(true);
+  expect(said).toEqual([{ type: 'notice', message: expect.stringMatching(/^no forecaster .* tiny \d/) }]);
+  expect(await learner.turn()).toBe(false);
+});

@@ -1,0 +1,107 @@
+import { expect, test } from '@jest/globals';
+import { isBetter, relativeError, trivialRival, windowsOver } from '../../src/learning/learner/compare.js';
+import type { HeldOutScore } from '../../src/learning/learner/messages.js';
+import { createReplay } from '../../src/learning/learner/replay.js';
+import { isPeriodic, velocityScale } from '../../src/learning/learner/what-frames-show.js';
+import type { FrameShape } from '../../src/pipeline/frame.js';
+
+const SHAPE: FrameShape = [16, 24, 1];
+/** A wave that goes around both edges, or does not close. */
+const wave = (t: number, closes: boolean): Float32Array =>
+  Float32Array.from({ length: 16 * 24 }, (_, k) => {
+    const [row, column] = [Math.floor(k / 24), k % 24];
+    const [y, x] = closes ? [row / 16, column / 24] : [row / 23, column / 41];
+    return 0.5 + 0.4 * Math.sin(2 * Math.PI * (y + 2 * x) + 0.1 * t);
+  });
+const normalisation = { low: 0, high: 1 };
+const filled = (count: number, options: { bytes?: number; stride?: number; skip?: number } = {}) => {
+  const replay = createReplay({ bytes: options.bytes ?? 1e9, stride: options.stride ?? 1 });
+  for (let t = 0; t < count; t++)
+    if (t !== options.skip) replay.add('a', t, [1, 1, 1], normalisation, Float32Array.of(t));
+  return replay;
+};
+const values = (frames: readonly Float32Array[]): number[] => frames.map((frame) => frame[0]!);
+
+test('edges are periodic where opposite ones fit together', () => {
+  const frames = (closes: boolean): Float32Array[] => [0, 1, 2].map((t) => wave(t, closes));
+  expect(isPeriodic(frames(true), SHAPE)).toBe(true);
+  expect(isPeriodic(frames(false), SHAPE)).toBe(false);
+  // A crystal that has not reached the edges says nothing of them.
+  const dot = Float32Array.from({ length: 16 * 24 }, (_, k) => (k === 200 ? 1 : 0));
+  expect(isPeriodic([dot], SHAPE)).toBe(false);
+});
+
+test('the slower the motion, the more it is magnified', () => {
+  const at = (speed: number): number => velocityScale([0, 1, 2, 3].map((t) => wave(speed * t, true)));
+  expect(at(1)).toBeGreaterThanOrEqual(4);
+  expect(at(0.25)).toBe(4 * at(1));
+  expect(velocityScale([wave(0, true), wave(0, true)])).toBe(1);
+});
+
+test('the newest quarter is kept apart, and what was learned from never goes back there', () => {
+  const replay = filled(40);
+  expect(values(replay.training()[0]!.frames)).toEqual(Array.from({ length: 30 }, (_, t) => t));
+  const [part] = replay.heldOut(3);
+  expect(part?.unseen).toBe(10);
+  expect(values(part!.series.frames).slice(0, 4)).toEqual([27, 28, 29, 30]);
+  const short = filled(12);
+  expect(short.training()[0]?.frames).toHaveLength(6);
+});
+
+test('a gap ends a stretch; with a stride each phase is one', () => {
+  expect(
+    filled(40, { skip: 20 })
+      .training()
+      .map(({ frames }) => frames.length),
+  ).toEqual([20, 9]);
+  const phases = filled(40, { stride: 2 }).training();
+  expect(phases.map(({ frames }) => values(frames).slice(0, 3))).toEqual([
+    [0, 2, 4],
+    [1, 3, 5],
+  ]);
+});
+
+test('memory is bounded: the oldest frames go', () => {
+  const replay = filled(100, { bytes: 4 * 40 });
+  expect(replay.frames).toBe(40);
+  expect(values(replay.all()[0]!.frames)[0]).toBe(60);
+});
+
+const scores = (forecaster: (window: number) => number): HeldOutScore[] =>
+  [1, 2, 3, 4, 5].flatMap((window) =>
+    [1, 2].map((lead) => ({
+      window,
+      lead,
+      forecasterRmse: forecaster(window),
+      persistenceRmse: 0.2 * lead,
+      linearRmse: lead === 1 ? 0.1 : 0.6,
+    })),
+  );
+
+test('a challenger has to beat the better trivial one, at each lead its own, by more than noise', () => {
+  const good = scores(() => 0.08);
+  const rival = trivialRival(good);
+  expect(good.slice(0, 2).map(rival)).toEqual([0.1, 0.4]);
+  expect(isBetter(good, rival)).toBe(true);
+  expect(relativeError(good)).toBeCloseTo(0.08 / 0.3);
+  expect(
+    isBetter(
+      scores(() => 0.5),
+      rival,
+    ),
+  ).toBe(false);
+  // Better on the whole, but now so, now so.
+  expect(
+    isBetter(
+      scores((window) => (window % 2 === 0 ? 0.02 : 0.6)),
+      rival,
+    ),
+  ).toBe(false);
+});
+
+test('windows are several, and of frames that were not learned from', () => {
+  const part = { series: filled(40).all()[0]!, unseen: 12 };
+  expect(windowsOver([part], 3)).toMatchObject({ context: 3, leads: 6, every: 1 });
+  expect(windowsOver([{ ...part, unseen: 1 }], 3)).toBeUndefined();
+  expect(windowsOver([], 3)).toBeUndefined();
+});
