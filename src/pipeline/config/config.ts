@@ -82,7 +82,7 @@ export const attachSchema = z.strictObject({
     ),
   learnBudget: z
     .string()
-    .regex(/^(100|[1-9]?\d(\.\d+)?)%$/, 'a share of the cores, such as 50%')
+    .regex(/^(100|[1-9]\d?(\.\d+)?|0\.\d*[1-9]\d*)%$/, 'a share of the cores, such as 50%')
     .default('50%')
     .describe('share of the cores that learning may take'),
   device: z
