@@ -58,7 +58,7 @@ export const follow = async (
   ui.say(
     `following ${resolve(config.directory)}: ${config.horizon} frames ahead from each frame, once ${config.context} are there (Ctrl-C ends it)`,
   );
-  const tally = createSkillTally(config.horizon);
+  const tally = createSkillTally();
   const rate = meter();
   const screen = ui.progress('frames', config.frames);
   let frames = 0;

@@ -1,6 +1,14 @@
 import type { Ledger } from './ledger/ledger.js';
+import type { LedgerCounts } from './ledger/records.js';
 import type { SinkQueue } from './delivery/sink-queue.js';
 import type { Outcome, Summary } from './run.js';
+
+const since = (before: LedgerCounts, after: LedgerCounts) => ({
+  late: after.late - before.late,
+  duplicate: after.duplicate - before.duplicate,
+  revised: after.revised - before.revised,
+  missing: after.missing - before.missing,
+});
 
 /** Counts of this run, for its summary. */
 export const counting = (ledger: Ledger, queues: readonly SinkQueue[]) => {
@@ -12,8 +20,7 @@ export const counting = (ledger: Ledger, queues: readonly SinkQueue[]) => {
     ...counts,
     missed: queues.reduce((sum, queue) => sum + queue.counts().dropped, 0),
     deliveries: Object.fromEntries(queues.map((queue) => [queue.name, queue.counts()])),
-    revised: ledger.counts().revised - before.revised,
-    missing: ledger.counts().missing - before.missing,
+    ...since(before, ledger.counts()),
     seconds: (performance.now() - started) / 1000,
   });
   return { counts, summary };

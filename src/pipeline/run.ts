@@ -45,8 +45,8 @@ export interface Ready {
 /** What stages report to, and what they are told. Made by the runner, one per run. */
 export interface RunContext {
   readonly signal: AbortSignal;
-  /** Ends a frame as rejected or lost: ledger, count and one line for people. */
-  fail(entry: Entry, outcome: 'rejected' | 'lost', reason: string): void;
+  /** Ends a frame as rejected or lost: ledger, count and one line for people. `late`: its number was past already. */
+  fail(entry: Entry, outcome: 'rejected' | 'lost', reason: string, kind?: 'late'): void;
   readonly notice: (message: string) => void;
   readonly now: () => Date;
 }
@@ -68,6 +68,9 @@ export interface DeliveryCounts {
 
 export interface Summary {
   readonly frames: Readonly<Record<Outcome, number>>;
+  /** Of the rejected ones: those that came after a later number, and those whose number another file had. */
+  readonly late: number;
+  readonly duplicate: number;
   /** Frames whose file changed after they were read. */
   readonly revised: number;
   /** Numbers that never appeared though later ones did. */

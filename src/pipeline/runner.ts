@@ -42,7 +42,7 @@ import { createSeriesClock, ticksBefore } from './state/series-clock.js';
 import { createSeriesMemory } from './state/series-memory.js';
 import { createPlugin } from './plugins/registry.js';
 import { counting } from './run-counts.js';
-import type { Observation, Outcome, Run, RunEvent, Summary } from './run.js';
+import type { Observation, Outcome, Run, RunContext, RunEvent, Summary } from './run.js';
 import { createSinkQueues } from './delivery/sink-queues.js';
 import { createSinks, recordSinks } from './delivery/sinks.js';
 import { withStacks } from './intake/stacks.js';
@@ -101,7 +101,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     undo.add(() => engine.dispose());
     const state = openStateFolder(statePath);
     undo.add(() => state.release());
-    const ledger = openLedger(state.path);
+    const ledger = openLedger(state.path, { keep: config.keepLedger });
     undo.add(() => ledger.close());
     requireSameView(ledger, preparation.description, state.path);
     const outstanding = await openOutstanding({
@@ -152,8 +152,8 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
         ...(reason !== undefined && { reason }),
       });
     };
-    const fail = (entry: Entry, outcome: 'rejected' | 'lost', reason: string): void => {
-      ledger.finish(entry, outcome, { reason });
+    const fail: RunContext['fail'] = (entry, outcome, reason, kind) => {
+      ledger.finish(entry, outcome, { reason, ...(kind !== undefined && { kind }) });
       notice(`${entry.path} ${outcome === 'lost' ? 'was lost' : 'is rejected'}: ${reason}`);
       end(entry, outcome, reason);
     };

@@ -67,8 +67,8 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
         { atomic: options.atomic, patience: options.patience * 1000, settle },
         {
           ledger: context.ledger,
-          fail: (entry, outcome, reason) => {
-            context.fail(entry, outcome, reason);
+          fail: (...failure) => {
+            context.fail(...failure);
           },
           notice: (message) => {
             context.notice(message);

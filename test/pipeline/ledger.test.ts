@@ -1,19 +1,23 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, open, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Ledger } from '../../src/pipeline/ledger/ledger.js';
-import { openLedger } from '../../src/pipeline/ledger/ledger.js';
+import { gunzipSync } from 'node:zlib';
+import type { Ledger, LedgerOptions } from '../../src/pipeline/ledger/ledger.js';
+import { openLedger, readLedger } from '../../src/pipeline/ledger/ledger.js';
 import type { Entry } from '../../src/pipeline/frame.js';
+import { uniformNumbers } from '../../src/pipeline/random.js';
+import { skillByLead } from '../../src/pipeline/skill-sums.js';
 import { StateError } from '../../src/pipeline/errors.js';
 
 let folder: string;
 const opened: Ledger[] = [];
-const begin = (): Ledger => {
-  const ledger = openLedger(folder);
+const NOW = 1_700_000_000_000;
+const begin = (options: LedgerOptions = {}): Ledger => {
+  const ledger = openLedger(folder, { now: () => new Date(NOW), ...options });
   opened.push(ledger);
   return ledger;
 };
@@ -33,6 +37,21 @@ const entry = (index: number, series = 's', path = `/${series}/${index}.png`): E
 });
 const indices = (records: Iterable<{ index: number }>): number[] => [...records].map(({ index }) => index);
 
+const waiting = {
+  id: 'f1',
+  series: 's',
+  index: 4,
+  position: 4,
+  issuedAt: '2026-01-01T00:00:00.000Z',
+  horizon: 2,
+  stride: 1,
+  shape: [4, 4, 1] as const,
+  normalisation: { low: 0, high: 1 },
+  forecaster: { name: 'n', hash: 'h' },
+  leads: [],
+};
+const FLIPS = Number(process.env.LEDGER_FLIPS ?? 12);
+
 describe('ledger', () => {
   test('reads see writes at once, and a later run sees all of them', async () => {
     const first = begin();
@@ -47,10 +66,13 @@ describe('ledger', () => {
         position: 1,
         outcome: 'rejected',
         reason: 'NaN',
+        at: NOW,
       });
       expect(ledger.frame('s', 13)).toBeUndefined();
       expect(ledger.counts()).toEqual({
         frames: { forecast: 1, observed: 0, 'warm-up': 0, rejected: 1, lost: 0 },
+        late: 0,
+        duplicate: 0,
         revised: 0,
         missing: 2,
         scores: { final: 0, expired: 0 },
@@ -62,7 +84,7 @@ describe('ledger', () => {
     first.putFrame(entry(1, 's/below'));
     first.finish(entry(9), 'forecast', { contentHash: 'ff' });
     first.finish(entry(10), 'rejected', { reason: 'NaN' });
-    first.countMissing(2);
+    first.countMissing('s', 2);
     first.putNote('forecaster', { hash: 'abc' });
     check(first);
     await first.durable();
@@ -92,7 +114,7 @@ describe('ledger', () => {
     ledger.finish(entry(1), 'observed');
     ledger.finish(entry(1, 's', '/s/1.tif'), 'rejected', { reason: 'number 1 is taken' });
     expect(ledger.frame('s', 1)?.outcome).toBe('observed');
-    expect(ledger.duplicate('s', '/s/1.tif')?.reason).toBe('number 1 is taken');
+    expect(ledger.duplicate(entry(1, 's', '/s/1.tif'))?.reason).toBe('number 1 is taken');
     expect(ledger.counts().frames).toMatchObject({ observed: 1, rejected: 1 });
   });
 
@@ -101,7 +123,7 @@ describe('ledger', () => {
     ledger.finish(entry(1), 'rejected', { reason: 'late' });
     ledger.finish(entry(1), 'rejected', { reason: 'late' });
     ledger.finish(entry(1), 'observed');
-    expect(ledger.frame('s', 1)).toEqual({ ...entry(1), outcome: 'observed' });
+    expect(ledger.frame('s', 1)).toEqual({ ...entry(1), outcome: 'observed', at: NOW });
     expect(ledger.counts().frames).toMatchObject({ observed: 1, rejected: 0 });
   });
 
@@ -115,19 +137,7 @@ describe('ledger', () => {
   });
 
   test('forecasts wait until they are finished, and stay known by id', async () => {
-    const record = {
-      id: 'f1',
-      series: 's',
-      index: 4,
-      position: 4,
-      issuedAt: '2026-01-01T00:00:00.000Z',
-      horizon: 2,
-      stride: 1,
-      shape: [4, 4, 1] as const,
-      normalisation: { low: 0, high: 1 },
-      forecaster: { name: 'n', hash: 'h' },
-      leads: [],
-    };
+    const record = waiting;
     const ledger = begin();
     await ledger.forecasts.put([record, { ...record, id: 'f2' }]);
     await ledger.forecasts.put([{ ...record, ended: { status: 'final' } }]);
@@ -136,8 +146,17 @@ describe('ledger', () => {
     const later = begin();
     const { forecasts } = later;
     expect([...forecasts.outstanding()]).toEqual([{ ...record, id: 'f2' }]);
-    expect([forecasts.isFinished('f1'), forecasts.isFinished('f2')]).toEqual([true, false]);
+    expect([forecasts.isFinished(record), forecasts.isFinished({ ...record, id: 'f2' })]).toEqual([
+      true,
+      false,
+    ]);
     expect(later.counts().scores).toEqual({ final: 1, expired: 0 });
+    // Its frame cannot come again: nothing is left to be known.
+    later.finish(entry(4), 'observed');
+    expect(forecasts.isFinished(record)).toBe(false);
+    await forecasts.put([record]);
+    await forecasts.finish(['f1']);
+    expect(forecasts.isFinished(record)).toBe(false);
   });
 
   test('kill -9 loses nothing that was confirmed, and leaves no half of anything', async () => {
@@ -198,6 +217,66 @@ describe('ledger', () => {
     },
   );
 
+  test('the oldest records of a long series are forgotten, its totals are not', async () => {
+    const ledger = begin({ keep: 1000 });
+    for (let index = 0; index < 3000; index++) {
+      ledger.putFrame({ ...entry(index), position: index });
+      if (index === 700) continue; // on its way still: nothing from here on can be forgotten
+      ledger.finish(entry(index), index % 2 === 0 ? 'forecast' : 'observed');
+      if (index === 5) ledger.finish(entry(5, 's', '/s/5.tif'), 'rejected', { reason: 'number 5 is taken' });
+      if (index % 50 === 0) await ledger.durable();
+    }
+    expect(indices(ledger.frames('s'))[0]).toBe(700);
+    ledger.finish(entry(700), 'lost');
+    const kept = indices(ledger.frames('s'));
+    expect(kept[0]).toBe(2000);
+    expect(kept.at(-1)).toBe(2999);
+    expect([1999, 2000].map((index) => ledger.isForgotten('s', index))).toEqual([true, false]);
+    expect(ledger.duplicate(entry(5, 's', '/s/5.tif'))).toBeUndefined();
+    expect(ledger.counts()).toMatchObject({
+      frames: { forecast: 1499, observed: 1500, lost: 1, rejected: 1 },
+      duplicate: 1,
+    });
+    await ledger.close();
+    const later = begin();
+    expect(later.isForgotten('s', 1999)).toBe(true);
+    expect(later.counts()).toEqual(ledger.counts());
+  });
+
+  test('skill is kept by series and lead', async () => {
+    const ledger = begin();
+    const record = (id: string, rmse: number) => ({
+      ...waiting,
+      id,
+      leads: [1, 2].map((lead) => ({
+        ...{ lead, rmse, persistenceRmse: 0.5, linearRmse: 1, skill: 0, ssim: 1 },
+        ...{ madeBy: 'forecaster' as const, forecasterRmse: rmse },
+      })),
+      ended: { status: 'final' as const },
+    });
+    await ledger.forecasts.put([record('a', 0.3), record('b', 0.4)]);
+    await ledger.forecasts.finish(['a', 'b']);
+    const expected = 1 - Math.sqrt((0.3 ** 2 + 0.4 ** 2) / (2 * 0.5 ** 2));
+    const { 1: first, 2: last } = skillByLead([ledger.countsOf('s').skill]);
+    expect(first).toBeCloseTo(expected, 12);
+    expect(last).toBeCloseTo(expected, 12);
+  });
+
+  test('another process reads it while it is written, and changes nothing', async () => {
+    const ledger = begin();
+    ledger.putSeries({ series: 's', first: 0, increment: 1 });
+    for (let index = 0; index < 50; index++) ledger.finish(entry(index), 'observed');
+    await ledger.durable();
+    const reader = readLedger(folder);
+    expect(indices(reader.frames('s'))).toHaveLength(50);
+    expect(reader.seriesNames()).toEqual(['s']);
+    expect(reader.counts()).toEqual(ledger.counts());
+    await reader.close();
+    ledger.finish(entry(50), 'lost');
+    await ledger.durable();
+    expect(() => readLedger(join(folder, 'nowhere'))).toThrow(/there is no ledger/);
+  });
+
   const damage: Record<string, (path: string) => Promise<void>> = {
     'cut in half': async (path) => truncate(path, Math.floor((await stat(path)).size / 2)),
     emptied: (path) => truncate(path, 0),
@@ -221,6 +300,94 @@ describe('ledger', () => {
     expect(await readdir(folder)).toContain('ledger.mdb.damaged-1');
     await ledger.close();
     expect(begin().notice).toBeUndefined();
+  });
+
+  test('a bit that flips anywhere is found, or hits nothing that is in use', async () => {
+    const first = begin();
+    for (let index = 0; index < 300; index++) first.finish(entry(index), 'observed', { contentHash: 'ab' });
+    const expected = [...first.frames('s')];
+    await first.close();
+    const path = join(folder, 'ledger.mdb');
+    const sound = await readFile(path);
+    const random = uniformNumbers(7);
+    let found = 0;
+    for (let trial = 0; trial < FLIPS; trial++) {
+      const bytes = Buffer.from(sound);
+      const at = Math.floor(random() * bytes.length);
+      bytes[at] = bytes[at]! ^ (1 << Math.floor(random() * 8));
+      await writeFile(path, bytes);
+      await rm(`${path}-lock`, { force: true });
+      const ledger = begin();
+      if (ledger.notice !== undefined) found++;
+      else expect([...ledger.frames('s')]).toEqual(expected);
+      await ledger.close();
+    }
+    expect(found).toBeGreaterThan(FLIPS / 10);
+  });
+
+  test('what is rebuilt after damage keeps the numbering and normalisation of its series', async () => {
+    const facts = { series: 's', first: 900, increment: 10, normalisation: { low: 0, high: 7 } };
+    const first = begin();
+    first.putSeries({ ...facts, last: 960 });
+    first.finish(entry(900), 'observed');
+    await first.close();
+    await truncate(join(folder, 'ledger.mdb'), 5000);
+    const ledger = begin();
+    expect(ledger.notice).toContain('numbering and normalisation of 1 series');
+    expect(ledger.allSeries()).toEqual([facts]);
+    await ledger.close();
+    await writeFile(join(folder, 'series.json'), '{"version":1,"ser');
+    await truncate(join(folder, 'ledger.mdb'), 5000);
+    expect(begin().allSeries()).toEqual([]);
+  });
+
+  test('a ledger of version 1 is rewritten with all it knew', async () => {
+    const old = await readFile(
+      fileURLToPath(new URL('../../../test/support/ledger-v1.mdb.gz', import.meta.url)),
+    );
+    await writeFile(join(folder, 'ledger.mdb'), gunzipSync(old));
+    expect(() => readLedger(folder)).toThrow(/version 1, this mesocast reads version 2/);
+    const check = (ledger: Ledger): void => {
+      expect(ledger.notice).toBeUndefined();
+      expect(ledger.series('run/a')).toEqual({
+        series: 'run/a',
+        first: 10,
+        increment: 10,
+        last: 50,
+        shape: [4, 5, 1],
+        sampleType: 'uint16',
+        normalisation: { low: 0, high: 65535 },
+      });
+      expect(ledger.counts()).toEqual({
+        frames: { forecast: 2, observed: 0, 'warm-up': 4, rejected: 3, lost: 0 },
+        late: 0,
+        duplicate: 1,
+        revised: 1,
+        missing: 3,
+        scores: { final: 1, expired: 0 },
+      });
+      expect(ledger.countsOf('run/a').frames).toMatchObject({ forecast: 1, 'warm-up': 2, rejected: 1 });
+      expect(indices(ledger.unfinished('run'))).toEqual([50]);
+      expect(ledger.frame('run', 30)).toEqual({
+        series: 'run',
+        index: 30,
+        path: '/data/run/f_30.png',
+        revision: { size: 10, mtimeNs: '1700000000000000001' },
+        position: 2,
+        outcome: 'rejected',
+        reason: 'it ends at byte 9',
+      });
+      expect([...ledger.duplicates('run')]).toMatchObject([
+        { path: '/data/run/f_10.npy', kind: 'duplicate' },
+      ]);
+      expect([...ledger.forecasts.outstanding()].map(({ id }) => id)).toEqual(['f2']);
+      expect(ledger.note('forecaster')).toBe('h');
+    };
+    const first = begin();
+    check(first);
+    await first.close();
+    check(begin());
+    expect((await readdir(folder)).sort()).toEqual(['ledger.mdb', 'ledger.mdb-lock', 'series.json']);
   });
 
   test('a ledger of another version is refused, not touched', async () => {

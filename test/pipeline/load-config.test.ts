@@ -75,3 +75,11 @@ test('a file that is no config says so, with the line of a syntax error', async 
   await write('');
   expect(await loadConfig({ directory: 'd' }, file)).toMatchObject({ directory: 'd', horizon: 50 });
 });
+
+test('a file says which version of the keys it means; another one is refused with its line', async () => {
+  await write('version: 1\ndirectory: frames\n');
+  expect((await loadConfig({}, file)).directory).toBe(join(folder, 'frames'));
+  expect(await refusal('directory: frames\nversion: 2\n')).toMatch(
+    /run\.yaml:2: version is 2, this mesocast reads version 1/,
+  );
+});

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -27,7 +27,7 @@ const hold = async (): Promise<ChildProcess> => {
 test('makes the folder, holds it, and lets it go', async () => {
   const state = openStateFolder(folder);
   expect(state.path).toBe(folder);
-  expect(await readFile(join(folder, 'version'), 'utf8')).toBe('1\n');
+  expect(await readFile(join(folder, 'version'), 'utf8')).toBe('2\n');
   expect(() => openStateFolder(folder)).toThrow(`process ${process.pid}`);
   state.release();
   state.release();
@@ -64,6 +64,13 @@ test('a lock of another machine counts while it is kept fresh', async () => {
   const old = new Date(Date.now() - 3_600_000);
   await utimes(lock, old, old);
   openStateFolder(folder).release();
+});
+
+test('a folder of the version before is taken over, and no longer that of an older mesocast', async () => {
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, 'version'), '1\n');
+  openStateFolder(folder).release();
+  expect(await readFile(join(folder, 'version'), 'utf8')).toBe('2\n');
 });
 
 test('an unknown version is refused, and so is a path that cannot be a folder', async () => {

@@ -9,7 +9,7 @@ export const memoryStore = (): ForecastStore => {
   const finished = new Set<string>();
   return {
     outstanding: () => [...records.values()],
-    isFinished: (id) => finished.has(id),
+    isFinished: ({ id }) => finished.has(id),
     put: async (changed) => {
       for (const record of changed) records.set(record.id, structuredClone(record));
     },

@@ -15,8 +15,8 @@ export const recordingContext = (
     signal,
     failures,
     notices,
-    fail: (entry, outcome, reason) => {
-      ledger.finish(entry, outcome, { reason });
+    fail: (entry, outcome, reason, kind) => {
+      ledger.finish(entry, outcome, { reason, ...(kind !== undefined && { kind }) });
       failures.push(`${entry.series} ${entry.index} ${outcome}: ${reason}`);
     },
     notice: (message) => notices.push(message),

@@ -191,6 +191,12 @@ export const attachSchema = z.strictObject({
   outstandingBytes: count
     .default(4 * 2 ** 30)
     .describe('disk quota of forecasts that wait for their truth; over it the oldest expire'),
+  keepLedger: z
+    .number()
+    .int()
+    .min(1000)
+    .default(1_000_000)
+    .describe('frames of each series that the ledger remembers one by one; older ones are only counted'),
   sinks: z.array(sinkSchema).prefault(['files', 'jsonl']),
 });
 

@@ -7,6 +7,9 @@ import type { AttachConfig } from './config.js';
 import { UsageError, codeOf, messageOf } from '../errors.js';
 import { dotted, explain, kebab } from './options.js';
 
+/** Of config files. Bumped when a key changes its meaning; then older files are rewritten as they are read. */
+export const CONFIG_VERSION = 1;
+
 type Mapping = Readonly<Record<string, unknown>>;
 
 interface ConfigFile {
@@ -52,13 +55,17 @@ const readConfigFile = async (file: string): Promise<ConfigFile> => {
       `${file}: a config file is a mapping of keys to values, this is ${JSON.stringify(values).slice(0, 40)}`,
     );
   }
-  return {
-    values,
-    where: (path) => {
-      const line = lineOf(document, lines, path);
-      return line === undefined ? file : `${file}:${line}`;
-    },
+  const where = (path: readonly PropertyKey[]): string => {
+    const line = lineOf(document, lines, path);
+    return line === undefined ? file : `${file}:${line}`;
   };
+  const { version = CONFIG_VERSION, ...settings } = values;
+  if (version !== CONFIG_VERSION)
+    throw new UsageError(
+      `${where(['version'])}: version is ${JSON.stringify(version)}, this mesocast reads version ${CONFIG_VERSION}`,
+      { hint: 'use the mesocast that the file was written for' },
+    );
+  return { values: settings, where };
 };
 
 /** Paths in a config file are relative to it, so that it means the same from everywhere. */

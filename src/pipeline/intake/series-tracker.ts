@@ -59,10 +59,10 @@ export const trackSeries = (
 
   const settled = (candidate: Candidate, now: number): boolean =>
     options.atomic || now - candidate.lookedAt >= options.settle;
-  const end = ({ entry }: Candidate, outcome: 'rejected' | 'lost', reason: string): void => {
+  const end = ({ entry }: Candidate, outcome: 'rejected' | 'lost', reason: string, kind?: 'late'): void => {
     candidates.delete(entryKey(entry));
     done.set(entryKey(entry), entry);
-    context.fail(entry, outcome, reason);
+    context.fail(entry, outcome, reason, kind);
   };
 
   /** Frames that an earlier run handed on and did not finish come again, at the places that they had. */
@@ -83,7 +83,11 @@ export const trackSeries = (
     if (candidate !== undefined) return lookAgain(candidate, entry, look);
     const dealtWith = done.get(key);
     if (dealtWith !== undefined && sameRevision(dealtWith.revision, revision)) return false;
-    const known = ledger.duplicate(series, path) ?? ledger.frame(series, index);
+    if (ledger.isForgotten(series, index)) {
+      done.set(key, entry);
+      return false;
+    }
+    const known = ledger.duplicate(entry) ?? ledger.frame(series, index);
     if (known !== undefined && (known.path === path || !present.has(entryKey(known)))) {
       // The same file, or the same frame in a folder that was moved.
       if (known.outcome !== undefined) {
@@ -111,18 +115,19 @@ export const trackSeries = (
   };
 
   /** Why a candidate can never be a frame of this series, whatever it holds. */
-  const problemOf = ({ entry }: Candidate): string | undefined => {
+  const problemOf = ({ entry }: Candidate): { reason: string; kind?: 'late' } | undefined => {
     const { index, path } = entry;
     const holder = ledger.frame(series, index);
     if (holder !== undefined && holder.path !== path)
-      return (
-        `${basename(holder.path)} and ${basename(path)} both have number ${index}: ` +
-        'say which files are meant with include, such as "*.png"'
-      );
+      return {
+        reason:
+          `${basename(holder.path)} and ${basename(path)} both have number ${index}: ` +
+          'say which files are meant with include, such as "*.png"',
+      };
     if (record?.last !== undefined && index <= record.last)
-      return `late: it came after number ${record.last}`;
+      return { reason: `late: it came after number ${record.last}`, kind: 'late' };
     if (record === undefined || record.increment === 0) return undefined;
-    return placeOf(index, record) === undefined ? misfit(index, record) : undefined;
+    return placeOf(index, record) === undefined ? { reason: misfit(index, record) } : undefined;
   };
 
   const keep = (change: Partial<SeriesRecord> & Pick<SeriesRecord, 'first' | 'increment'>): void => {
@@ -168,7 +173,7 @@ export const trackSeries = (
         whole && later.index > from && now - changedAt >= options.patience,
     );
     if (!waited) return false;
-    ledger.countMissing(missing);
+    ledger.countMissing(series, missing);
     if (++gaps <= GAPS_TOLD)
       context.notice(
         `${series}: ${missing} missing between ${last} and ${entry.index}; went on` +
@@ -202,7 +207,7 @@ export const trackSeries = (
       const unknown = !begins && (record === undefined || record.increment === 0);
       const problem = problemOf(candidate);
       if (problem !== undefined) {
-        if (settled(candidate, now)) end(candidate, 'rejected', problem);
+        if (settled(candidate, now)) end(candidate, 'rejected', problem.reason, problem.kind);
         continue;
       }
       if (!candidate.whole || candidate.missingSince !== undefined) {

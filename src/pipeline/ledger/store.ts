@@ -1,20 +1,21 @@
 import { compareKeys, open } from 'lmdb';
 import { StateError, messageOf } from '../errors.js';
+import type { StoreKey } from './sealed.js';
+import { seal, unseal } from './sealed.js';
 
-/** Tables of the ledger's database file; the probe reads them all. */
+/** Tables of records in the ledger's database file. Beside them is `meta`, which every version can read. */
 export const TABLES = [
-  'meta',
   'series',
+  'counts',
   'frames',
   'open',
   'duplicates',
   'forecasts',
   'finished',
   'verified',
+  'notes',
 ] as const;
 export type TableName = (typeof TABLES)[number];
-
-export type StoreKey = readonly (string | number)[];
 
 /** One sorted map of the database. Writes are seen by reads at once and reach the disk in the background, in order. */
 export interface Table<V> {
@@ -31,6 +32,9 @@ export interface Table<V> {
  * one that could not be made there are no more: each throws what `durable` does.
  */
 export interface Store {
+  /** Of the records' format; undefined in a new file. */
+  readonly version: unknown;
+  putVersion(version: number): void;
   table<V>(name: TableName): Table<V>;
   /**
    * Resolves when all writes so far are on disk.
@@ -53,11 +57,15 @@ interface Pending<V> {
   readonly value: V | undefined;
 }
 
-/** Opens or makes the database file. Only for files that the probe found sound: reading a damaged one kills the process. */
-export const openStore = (path: string): Store => {
+/**
+ * Opens or makes the database file. Only for files that were inspected: reading a damaged one kills the process.
+ * Read-only it can be open in any number of processes beside the one that writes.
+ */
+export const openStore = (path: string, { readOnly = false } = {}): Store => {
   // Batches are ours. Those that lmdb makes of each turn of the event loop have promises that nobody can catch.
-  const own = { noSubdir: true, maxDbs: TABLES.length, eventTurnBatching: false };
+  const own = { noSubdir: true, maxDbs: TABLES.length + 1, readOnly, eventTurnBatching: false };
   const root = open<unknown, (string | number)[]>({ path, ...own });
+  const meta = root.openDB<unknown, string[]>('meta', {});
   /** What is to be written next, in order. */
   let queue: Write[] = [];
   let writing: Promise<void> | undefined;
@@ -92,33 +100,41 @@ export const openStore = (path: string): Store => {
     while (writing !== undefined) await writing;
   };
 
-  const table = <V>(name: TableName): Table<V> => {
-    const database = root.openDB<V, (string | number)[]>(name, {});
+  const enqueue = (write: Write): void => {
+    if (failure !== undefined) throw failure;
+    queue.push(write);
+    // Not before this turn's work is done: what it writes belongs together.
+    writing ??= Promise.resolve().then(writeQueue);
+  };
+
+  const openTable = <V>(name: TableName): Table<V> => {
+    const database = root.openDB<Buffer, (string | number)[]>(name, { encoding: 'binary' });
+    const opened = (key: StoreKey, sealed: Buffer): V => unseal(key, sealed) as V;
     const pending = new Map<string, Pending<V>>();
     const write = (key: StoreKey, value: V | undefined): void => {
-      if (failure !== undefined) throw failure;
       const id = JSON.stringify(key);
       const entry = { key, value };
-      pending.set(id, entry);
-      queue.push({
-        put: () => (value === undefined ? database.remove([...key]) : database.put([...key], value)),
+      enqueue({
+        put: () =>
+          value === undefined ? database.remove([...key]) : database.put([...key], seal(key, value)),
         confirm: () => {
           if (pending.get(id) === entry) pending.delete(id);
         },
       });
-      // Not before this turn's work is done: what it writes belongs together.
-      writing ??= Promise.resolve().then(writeQueue);
+      pending.set(id, entry);
     };
     return {
       get: (key) => {
         const entry = pending.size > 0 ? pending.get(JSON.stringify(key)) : undefined;
-        return entry === undefined ? database.get([...key]) : entry.value;
+        if (entry !== undefined) return entry.value;
+        const sealed = database.get([...key]);
+        return sealed === undefined ? undefined : opened(key, sealed);
       },
       put: write,
       remove: (key) => {
         write(key, undefined);
       },
-      all: () => merged(database.getRange(), inOrder([...pending.values()], ascending), ascending),
+      all: () => merged(database.getRange(), inOrder([...pending.values()], ascending), ascending, opened),
       range: (from, to, { reverse = false } = {}) => {
         const order: Order = (a, b) => ascending(a, b) * (reverse ? -1 : 1);
         const [start, end] = reverse ? [to, from] : [from, to];
@@ -126,12 +142,24 @@ export const openStore = (path: string): Store => {
           ({ key }) => order(start, key) <= 0 && order(key, end) <= 0,
         );
         const stored = database.getRange({ start: [...start], end: [...end], inclusiveEnd: true, reverse });
-        return merged(stored, inOrder(fresh, order), order);
+        return merged(stored, inOrder(fresh, order), order, opened);
       },
     };
   };
 
+  const tables = new Map<TableName, Table<never>>();
+  // One for all who ask: each has to see what the others write.
+  const table = <V>(name: TableName): Table<V> => {
+    const opened = (tables.get(name) as Table<V> | undefined) ?? openTable<V>(name);
+    tables.set(name, opened as Table<never>);
+    return opened;
+  };
+
   return {
+    version: meta.get(['version']),
+    putVersion: (version) => {
+      enqueue({ put: () => meta.put(['version'], version), confirm: () => undefined });
+    },
     table,
     durable: async () => {
       await written();
@@ -161,9 +189,10 @@ const inOrder = <V>(entries: readonly Pending<V>[], order: Order): readonly Pend
 
 /** Two sorted sequences as one; where both have a key the fresh one counts. */
 function* merged<V>(
-  stored: Iterable<{ key: StoreKey; value: V }>,
+  stored: Iterable<{ key: StoreKey; value: Buffer }>,
   fresh: readonly Pending<V>[],
   order: Order,
+  opened: (key: StoreKey, sealed: Buffer) => V,
 ): Generator<V> {
   let next = 0;
   for (const { key, value } of stored) {
@@ -172,7 +201,7 @@ function* merged<V>(
       if (entry.value !== undefined) yield entry.value;
       overridden = order(entry.key, key) === 0;
     }
-    if (!overridden) yield value;
+    if (!overridden) yield opened(key, value);
   }
   for (const entry of fresh.slice(next)) if (entry.value !== undefined) yield entry.value;
 }

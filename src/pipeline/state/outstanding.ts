@@ -22,10 +22,10 @@ export interface ForecastStore {
   /** Everything put and not finished. */
   outstanding(): Iterable<ForecastRecord>;
   /** The score of this forecast was delivered before: it must not be registered again. */
-  isFinished(id: string): boolean;
+  isFinished(forecast: Pick<Forecast, 'id' | 'series' | 'index'>): boolean;
   /** Adds or replaces; durable when it resolves. */
   put(records: readonly ForecastRecord[]): Promise<void>;
-  /** Delivered: the records go, their ids stay known. Durable when it resolves. */
+  /** Delivered: the records go; their ids stay known while their frames may come again. Durable when it resolves. */
   finish(ids: readonly string[]): Promise<void>;
 }
 
@@ -120,7 +120,7 @@ export const openOutstanding = async (options: OutstandingOptions): Promise<Outs
     waiting,
     unsettled,
     register: async (forecast, last, previous) => {
-      if (records.has(forecast.id) || store.isFinished(forecast.id)) return [];
+      if (records.has(forecast.id) || store.isFinished(forecast)) return [];
       const record = recordOf(forecast);
       const size = sizeOfRecord(record);
       const quota = `quota: outstanding forecasts may take ${quotaBytes} bytes`;

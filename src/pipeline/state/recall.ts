@@ -42,6 +42,8 @@ export const createRecall =
     const load = async ({
       outcome: _,
       reason: _reason,
+      kind: _kind,
+      at: _at,
       contentHash,
       position = 0,
       ...entry

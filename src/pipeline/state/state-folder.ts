@@ -13,8 +13,10 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { StateError, codeOf, messageOf } from '../errors.js';
 
-/** Bumped when the folder's layout changes. */
-export const STATE_VERSION = 1;
+/** Bumped when anything in the folder changes so that an older mesocast would misread it. */
+export const STATE_VERSION = 2;
+/** Of older versions everything can be read: whoever reads a part brings it up to date. */
+const OLDEST_VERSION = 1;
 
 /** A state folder that belongs to this process until it is released. */
 export interface StateFolder {
@@ -44,8 +46,10 @@ export const openStateFolder = (folder: string): StateFolder => {
   const path = resolve(folder);
   try {
     mkdirSync(path, { recursive: true });
-    checkVersion(path);
-    return { path, release: lock(path) };
+    const version = versionOf(path);
+    const release = lock(path);
+    if (version !== STATE_VERSION) writeFileSync(join(path, 'version'), `${STATE_VERSION}\n`);
+    return { path, release };
   } catch (error) {
     if (error instanceof StateError) throw error;
     throw new StateError(`cannot use the state folder ${path}: ${messageOf(error)}`, {
@@ -55,17 +59,16 @@ export const openStateFolder = (folder: string): StateFolder => {
   }
 };
 
-const checkVersion = (path: string): void => {
-  const file = join(path, 'version');
-  const found = readIfThere(file)?.trim();
-  if (found === undefined || found === '') writeFileSync(file, `${STATE_VERSION}\n`);
-  else if (found !== String(STATE_VERSION))
-    throw new StateError(
-      `the state folder ${path} has version ${found}, this mesocast reads version ${STATE_VERSION}`,
-      {
-        hint: 'use the mesocast that wrote it, or begin anew with another --state folder',
-      },
-    );
+/** Undefined in a folder that is new. @throws StateError for a version that this mesocast does not know */
+const versionOf = (path: string): number | undefined => {
+  const found = readIfThere(join(path, 'version'))?.trim();
+  if (found === undefined || found === '') return undefined;
+  const version = Number(found);
+  if (version >= OLDEST_VERSION && version <= STATE_VERSION) return version;
+  throw new StateError(
+    `the state folder ${path} has version ${found}, this mesocast reads version ${STATE_VERSION}`,
+    { hint: 'use the mesocast that wrote it, or begin anew with another --state folder' },
+  );
 };
 
 const lock = (path: string): (() => void) => {

@@ -1,0 +1,60 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, renameSync, rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { StateError } from '../errors.js';
+
+/** Exit codes of the inspecting process. */
+export const MIGRATED = 10;
+export const UNWRITTEN = 11;
+
+/** What the process that read all of a ledger's file says of it. Rewrites one of an older version, if it may. */
+const inspected = (path: string, target?: string): 'sound' | 'damaged' => {
+  const script = fileURLToPath(new URL('./inspect.js', import.meta.url));
+  const args = [script, path, ...(target === undefined ? [] : [target])];
+  const { status, error, signal, stderr } = spawnSync(process.execPath, args, {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    encoding: 'utf8',
+  });
+  if (error !== undefined)
+    throw new StateError(`cannot check the ledger ${path}: ${error.message}`, { cause: error });
+  if (signal === 'SIGINT' || signal === 'SIGTERM')
+    throw new StateError(`the check of the ledger ${path} was stopped`);
+  if (status === UNWRITTEN)
+    throw new StateError(`cannot bring the ledger ${path} to the present version: ${stderr}`, {
+      hint: 'check that the disk of the state folder has room and can be written, then start again',
+    });
+  if (status === MIGRATED && target !== undefined) {
+    renameSync(target, path);
+    rmSync(`${target}-lock`, { force: true });
+    rmSync(`${path}-lock`, { force: true });
+    return 'sound';
+  }
+  return status === 0 ? 'sound' : 'damaged';
+};
+
+/** @throws StateError when there is none, or it is damaged. Changes nothing. */
+export const requireSound = (path: string): void => {
+  if (!existsSync(path)) throw new StateError(`there is no ledger ${path}`);
+  if (inspected(path) === 'damaged')
+    throw new StateError(`the ledger ${path} is damaged`, {
+      hint: 'the next start of mesocast attach sets it aside and rebuilds what it can from the directory',
+    });
+};
+
+/**
+ * Makes a ledger's file one that can be opened: rewrites one of an older version, renames a damaged one.
+ * @returns where a damaged one is now
+ * @throws StateError when the file cannot be checked or rewritten
+ */
+export const makeSound = (path: string): string | undefined => {
+  if (!existsSync(path)) return undefined;
+  const target = `${path}.migrated`;
+  rmSync(target, { force: true }); // of a migration that was killed
+  if (inspected(path, target) === 'sound') return undefined;
+  let number = 1;
+  while (existsSync(`${path}.damaged-${number}`)) number++;
+  const aside = `${path}.damaged-${number}`;
+  renameSync(path, aside);
+  rmSync(`${path}-lock`, { force: true });
+  return aside;
+};
