@@ -15,9 +15,11 @@ import { exportCommand } from './export.js';
 import { forecastCommand } from './forecast.js';
 import { importCommand } from './import.js';
 import { learnCommand } from './learn.js';
+import { ledgerCommand } from './ledger.js';
 import { pluginsCommand } from './plugins.js';
 import { replayCommand } from './replay.js';
 import { simulateCommand } from './simulate.js';
+import { statusCommand } from './status.js';
 import { trainCommand } from './train.js';
 import { createUi } from './ui.js';
 import { version } from './version.js';
@@ -32,6 +34,8 @@ const commands: readonly Command[] = [
   exportCommand,
   importCommand,
   doctorCommand,
+  statusCommand,
+  ledgerCommand,
   replayCommand,
   learnCommand,
   pluginsCommand,

@@ -1,6 +1,4 @@
-import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { didYouMean } from './closest.js';
 import type { AttachConfig } from './config/config.js';
@@ -8,9 +6,10 @@ import type { NamedSink } from './delivery/delivery.js';
 import { closeSinks, deliverTo, isRetryable, openSinks } from './delivery/delivery.js';
 import { codeOf, messageOf, StateError, UsageError } from './errors.js';
 import type { KeptDeliveries } from './delivery/kept-deliveries.js';
-import { deliveriesFolder, openSinkFolder } from './delivery/sink-queues.js';
+import { openSinkFolder, sinksWithFiles } from './delivery/sink-queues.js';
 import type { SinksRecord } from './delivery/sinks.js';
 import { createSinks, sinkNames, sinksFile } from './delivery/sinks.js';
+import { findState } from './state/find-state.js';
 import { openStateFolder } from './state/state-folder.js';
 
 export interface ReplayOptions {
@@ -34,16 +33,6 @@ export interface Replayed {
 /** Tries with one delivery, with these pauses between them; then the sink is taken for dead. */
 const PAUSES_MS = [250, 1000];
 
-/** @returns the state folder of a run, by its output folder or its own path */
-const stateOf = (directory: string): string => {
-  const [out, state] = [resolve(directory), join(resolve(directory), 'state')];
-  const found = [state, out].find((folder) => existsSync(join(folder, 'version')));
-  if (found !== undefined) return found;
-  throw new UsageError(`${out} is neither the output folder of a run nor its state folder`, {
-    hint: 'name the folder that was given as --out or --state',
-  });
-};
-
 /** @throws StateError when the file is not one that a run wrote */
 const readSinks = async (state: string): Promise<SinksRecord> => {
   const path = sinksFile(state);
@@ -66,7 +55,7 @@ const readSinks = async (state: string): Promise<SinksRecord> => {
  */
 export const replay = async (options: ReplayOptions): Promise<Record<string, Replayed>> => {
   const { notice, signal, sink: only } = options;
-  const path = stateOf(options.directory);
+  const path = findState(options.directory);
   const folder = openStateFolder(path);
   try {
     const { out, sinks } = await readSinks(path);
@@ -75,7 +64,7 @@ export const replay = async (options: ReplayOptions): Promise<Record<string, Rep
     if (only !== undefined && !known.includes(only))
       throw new UsageError(`there is no sink "${only}" in this run`, { hint: didYouMean(only, known) });
     const result: Record<string, Replayed> = {};
-    for (const name of await sinksWithFiles(path, only)) {
+    for (const name of only === undefined ? await sinksWithFiles(path) : [only]) {
       const { spill, refused } = await openSinkFolder(path, name);
       const total = spill.list().length + refused.list().length;
       if (total === 0) continue;
@@ -98,16 +87,6 @@ export const replay = async (options: ReplayOptions): Promise<Record<string, Rep
     return result;
   } finally {
     folder.release();
-  }
-};
-
-const sinksWithFiles = async (state: string, only: string | undefined): Promise<string[]> => {
-  if (only !== undefined) return [only];
-  try {
-    return (await readdir(deliveriesFolder(state))).sort();
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return [];
-    throw error;
   }
 };
 

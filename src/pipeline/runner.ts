@@ -46,6 +46,8 @@ import type { Observation, Outcome, Run, RunContext, RunEvent, Summary } from '.
 import { createSinkQueues } from './delivery/sink-queues.js';
 import { createSinks, recordSinks } from './delivery/sinks.js';
 import { withStacks } from './intake/stacks.js';
+import type { SeriesTracker, Waiting } from './intake/series-tracker.js';
+import { startHeartbeat } from './status/heartbeat.js';
 import { openStateFolder } from './state/state-folder.js';
 
 /** Milliseconds that a stop may take before what still waits for a sink is left to the next run. */
@@ -63,6 +65,14 @@ const requireSameView = (ledger: Ledger, description: string, path: string): voi
     });
   ledger.putNote('preparation', description);
 };
+
+const waitingOf = (trackers: ReadonlyMap<string, SeriesTracker>): Record<string, Waiting> =>
+  Object.fromEntries(
+    [...trackers].flatMap(([series, tracker]) => {
+      const waiting = tracker.firstWaiting();
+      return waiting === undefined ? [] : [[series, waiting] as const];
+    }),
+  );
 
 /**
  * Attaches to a directory: resolves once everything is open and frames begin to flow. Sinks start first, the source
@@ -127,6 +137,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     await source.open(intake.signal);
 
     const { counts, summary } = counting(ledger, queues);
+    const trackers = new Map<string, SeriesTracker>();
     const credits = createCredits({ items: config.memoryFrames, bytes: config.memoryBytes });
     const { context, horizon, stride } = config;
     const judge = createJudge({ ...config, store: ledger.verified });
@@ -141,6 +152,15 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
       now: () => new Date(),
     });
     undo.add(() => live.close());
+    const heartbeat = startHeartbeat(state.path, () => ({
+      directory,
+      out,
+      forecaster: forecaster.id,
+      memory: { frames: credits.items, bytes: credits.bytes },
+      waiting: waitingOf(trackers),
+      sinks: Object.fromEntries(queues.map((queue) => [queue.name, queue.counts()])),
+    }));
+    undo.add(() => heartbeat.end());
 
     const end = (entry: Entry, outcome: Outcome, reason?: string): void => {
       counts.frames[outcome]++;
@@ -207,6 +227,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
 
     const observations$: Observable<Observation> = watch(config, {
       ...stageContext,
+      trackers,
       ...withStacks(source, { ledger, codecFor, notice, validate: validator(codecFor) }),
     }).pipe(
       read({}, { ...stageContext, credits, codecFor, timeOf: frameTimes(config.frameInterval) }),

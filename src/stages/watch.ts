@@ -24,6 +24,8 @@ export interface WatchOptions {
 export interface WatchContext extends RunContext {
   /** Opened; watch does not close it. */
   readonly source: Source;
+  /** Filled with what is known of each series, for those who ask how the run is. */
+  readonly trackers?: Map<string, SeriesTracker>;
   /** `fail` must have written to it when it returns. */
   readonly ledger: Ledger;
   /** Asks the codec for the entry's file; rejects with the system's error when it cannot be opened. */
@@ -48,7 +50,7 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
   new Observable<Ready>((subscriber) => {
     const ended = new AbortController();
     const signal = AbortSignal.any([context.signal, ended.signal]);
-    const trackers = new Map<string, SeriesTracker>();
+    const trackers = context.trackers ?? new Map<string, SeriesTracker>();
     // Not the time of day: that may be set back while files wait.
     const now = (): number => performance.now();
     const settle = Math.max(LEAST_PAUSE, Math.min(options.pollInterval, SETTLE) * 1000);

@@ -77,6 +77,10 @@ export const openKeptDeliveries = async (folder: string): Promise<KeptDeliveries
   };
 };
 
+/** Deliveries in a folder, which another process may be using. */
+export const countKept = async (folder: string): Promise<number> =>
+  (await namesIn(folder)).filter((name) => FILE.test(name)).length;
+
 const namesIn = async (folder: string): Promise<string[]> => {
   try {
     return await readdir(folder);

@@ -1,7 +1,9 @@
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { codeOf } from '../errors.js';
 import type { NamedSink } from './delivery.js';
 import { deliverTo } from './delivery.js';
-import { openKeptDeliveries } from './kept-deliveries.js';
+import { countKept, openKeptDeliveries } from './kept-deliveries.js';
 import type { KeptDeliveries } from './kept-deliveries.js';
 import type { SinkQueue } from './sink-queue.js';
 import { createSinkQueue } from './sink-queue.js';
@@ -15,7 +17,26 @@ export const openSinkFolder = async (
   refused: await openKeptDeliveries(join(deliveriesFolder(state), sink, 'refused')),
 });
 
-export const deliveriesFolder = (state: string): string => join(state, 'deliveries');
+/** How many deliveries lie there. Changes nothing: a run may be using the folder. */
+export const countSinkFolder = async (
+  state: string,
+  sink: string,
+): Promise<{ readonly waitingOnDisk: number; readonly refusedOnDisk: number }> => ({
+  waitingOnDisk: await countKept(join(deliveriesFolder(state), sink, 'waiting')),
+  refusedOnDisk: await countKept(join(deliveriesFolder(state), sink, 'refused')),
+});
+
+/** The names of sinks that ever had something there. */
+export const sinksWithFiles = async (state: string): Promise<string[]> => {
+  try {
+    return (await readdir(deliveriesFolder(state))).sort();
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+};
+
+const deliveriesFolder = (state: string): string => join(state, 'deliveries');
 
 /** A queue for each opened sink; those that have something on disk begin with it at once. */
 export const createSinkQueues = (

@@ -27,12 +27,25 @@ export interface TrackerContext extends Pick<RunContext, 'fail' | 'notice'> {
   wanted(): boolean;
 }
 
+/** Files of a series that were seen and not handed on, as people are told. */
+export interface Waiting {
+  readonly files: number;
+  /** The first of them by number. */
+  readonly path: string;
+  readonly index: number;
+  readonly for: string;
+  /** When the file last changed, or was last seen where it is gone: ISO 8601, UTC. */
+  readonly since: string;
+}
+
 /** Decides, look by look, which frames of one series are whole and next. */
 export interface SeriesTracker {
   /** Takes in what a scan found of this series. True when anything was new. */
   look(entries: readonly Entry[], look: Look): Promise<boolean>;
   /** Files that are neither handed on nor given up. */
   readonly waiting: number;
+  /** The first of them, and what it waits for; undefined when there is none. */
+  firstWaiting(): Waiting | undefined;
   /** Some of them need another look soon. */
   unsettled(now: number): boolean;
 }
@@ -226,6 +239,13 @@ export const trackSeries = (
     return at;
   };
 
+  const reasonToWait = ({ whole, verdict, missingSince }: Candidate): string => {
+    if (missingSince !== undefined) return 'it is gone, and may come back';
+    if (!whole) return verdict ?? 'two looks have to find it unchanged';
+    if (record?.last === undefined || record.increment === 0) return 'more frames, to tell the numbering';
+    return `number ${record.last + record.increment}, which comes before it`;
+  };
+
   /** Validates what has settled; gives up what stays incomplete. */
   const judge = async (candidate: Candidate, now: number): Promise<void> => {
     if (candidate.whole || candidate.missingSince !== undefined || !settled(candidate, now)) return;
@@ -239,6 +259,19 @@ export const trackSeries = (
   return {
     get waiting() {
       return candidates.size;
+    },
+    firstWaiting: () => {
+      const [first, ...others] = [...candidates.values()].sort((a, b) => a.entry.index - b.entry.index);
+      if (first === undefined) return undefined;
+      const { entry, missingSince, changedAt } = first;
+      return {
+        files: 1 + others.length,
+        path: entry.path,
+        index: entry.index,
+        for: reasonToWait(first),
+        // Waiting is measured by a clock that nobody sets; people know another.
+        since: new Date(Date.now() - (performance.now() - (missingSince ?? changedAt))).toISOString(),
+      };
     },
     unsettled: (now) =>
       [...candidates.values()].some(

@@ -147,6 +147,18 @@ const tryLink = (from: string, to: string): boolean => {
   }
 };
 
+/** The process that holds a state folder, if it is alive. Changes nothing. */
+export const holderOf = (path: string): Pick<Holder, 'pid' | 'host'> | undefined => {
+  const file = join(path, 'lock');
+  const holder = parseHolder(readIfThere(file) ?? '');
+  try {
+    return holder !== undefined && isAlive(holder, file) ? holder : undefined;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined; // released at this moment
+    throw error;
+  }
+};
+
 const isAlive = (holder: Holder, file: string): boolean => {
   if (holder.host !== hostname()) return Date.now() - statSync(file).mtimeMs < ABANDONED_MS;
   try {

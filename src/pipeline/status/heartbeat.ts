@@ -1,0 +1,76 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeAtomically } from '../atomic.js';
+import { codeOf, messageOf, StateError } from '../errors.js';
+import type { Waiting } from '../intake/series-tracker.js';
+import type { DeliveryCounts } from '../run.js';
+
+/** What a daemon knows that is not in its ledger, as `status.json` in the state folder has it. */
+export interface Heartbeat {
+  readonly version: 1;
+  /** ISO 8601, UTC. */
+  readonly startedAt: string;
+  readonly writtenAt: string;
+  /** The run drained and ended; what follows is how it was then. */
+  readonly ended: boolean;
+  readonly directory: string;
+  readonly out: string;
+  /** The one that the run began with. */
+  readonly forecaster: { readonly name: string; readonly hash: string };
+  /** Frames between reading and acknowledgement, and their bytes. */
+  readonly memory: { readonly frames: number; readonly bytes: number };
+  /** Files that are not handed on yet, by series. */
+  readonly waiting: Readonly<Record<string, Waiting>>;
+  /** Deliveries of this run, by sink. */
+  readonly sinks: Readonly<Record<string, DeliveryCounts>>;
+}
+
+/** Milliseconds between two of them. */
+const INTERVAL = 2000;
+
+const pathIn = (state: string): string => join(state, 'status.json');
+
+/** Writes one now and then until it is told to end; the last one says so. What cannot be written is left out. */
+export const startHeartbeat = (
+  state: string,
+  facts: () => Omit<Heartbeat, 'version' | 'startedAt' | 'writtenAt' | 'ended'>,
+): { end(): Promise<void> } => {
+  const startedAt = new Date().toISOString();
+  let written: Promise<unknown> = Promise.resolve();
+  const write = (ended: boolean): void => {
+    const beat: Heartbeat = {
+      version: 1,
+      startedAt,
+      writtenAt: new Date().toISOString(),
+      ended,
+      ...facts(),
+    };
+    // The run does not depend on it: a full disk is told of by the ledger.
+    written = written.then(() =>
+      writeAtomically(pathIn(state), Buffer.from(`${JSON.stringify(beat)}\n`)).catch(() => undefined),
+    );
+  };
+  write(false);
+  const timer = setInterval(() => {
+    write(false);
+  }, INTERVAL).unref();
+  return {
+    end: async () => {
+      clearInterval(timer);
+      write(true);
+      await written;
+    },
+  };
+};
+
+/** The last one of a state folder; undefined when no run wrote one. @throws StateError when it cannot be read */
+export const readHeartbeat = async (state: string): Promise<Heartbeat | undefined> => {
+  try {
+    const beat = JSON.parse(await readFile(pathIn(state), 'utf8')) as Heartbeat;
+    if (beat.version !== 1) throw new Error('another version of mesocast wrote it');
+    return beat;
+  } catch (cause) {
+    if (codeOf(cause) === 'ENOENT') return undefined;
+    throw new StateError(`${pathIn(state)}: ${messageOf(cause)}`, { cause });
+  }
+};
