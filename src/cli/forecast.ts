@@ -18,6 +18,7 @@ const USED = new Set([
   'ensemble',
   'interval',
   'frameInterval',
+  'tile',
   'region',
   'downsample',
   'missingValue',

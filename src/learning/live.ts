@@ -76,7 +76,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   const changes = new Map((await readChanges(state)).map((change) => [change.hash, change]));
   const champions = new Map<string, Promise<Champion>>();
 
-  const bring = (set: ForecasterSet): Champion => ({ set, runner: set.run(engine) });
+  const bring = (set: ForecasterSet): Champion => ({ set, runner: set.run(engine, config.tile) });
   const load = async (hash: string): Promise<Champion> => {
     if (hash === first.id.hash) return bring(first);
     if (hash === NO_FORECASTER.hash) return bring(noForecaster());

@@ -27,7 +27,7 @@ export type ForecastOnceOptions = Pick<
   AttachConfig,
   'forecaster' | 'out' | 'horizon' | 'context' | 'stride' | 'device' | 'threads' | 'range' | 'sinks'
 > &
-  Partial<Pick<AttachConfig, 'ensemble' | 'interval' | 'frameInterval'>> &
+  Partial<Pick<AttachConfig, 'ensemble' | 'interval' | 'frameInterval' | 'tile'>> &
   PreparationOptions & {
     /** A folder of frames, the last frame to use, or a file of several frames. */
     readonly path: string;
@@ -152,7 +152,7 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
   const sinks = await createSinks(options.sinks, resolve(options.out), log);
   const engine = await openEngine(options.device, options.threads, log);
   try {
-    const runner = forecaster.run(engine);
+    const runner = forecaster.run(engine, options.tile);
     const { latentStride } = forecaster;
     const last = frames.at(-1) as Frame;
     const { forecast } = await lastValueFrom(

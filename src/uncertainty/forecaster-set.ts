@@ -1,3 +1,4 @@
+import { tiled } from '../forecaster/tiles.js';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -81,8 +82,12 @@ export interface ForecasterSet {
   readonly ownRanges: number | undefined;
   /** Frame pixels per latent pixel: frames are enlarged to multiples of it. */
   readonly latentStride: number;
-  run(engine: Engine): Runner;
+  /** Frames with a side of more than `tile` pixels go through the network in overlapping tiles of that size. */
+  run(engine: Engine, tile?: number): Runner;
 }
+
+/** Pixels that tiles lose at their edges; docs/performance.md has what that does to forecasts. */
+const HALO = 64;
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 
@@ -153,6 +158,10 @@ export const loadForecasterSet = async (
     throw new ForecasterError(`forecaster ${where} has no intervals: ${problem}`, {
       hint: `mesocast calibrate ${where} FOLDERS${options.ensemble === undefined ? '' : ` --ensemble ${members}`}`,
     });
+  const periodic = forecasters.every(({ network }) => network.shape.boundary === 'periodic');
+  const latentStride = forecasters
+    .map(({ network }) => network.encoder.stride)
+    .reduce((a, b) => (a * b) / gcd(a, b));
   return {
     id: { name, hash },
     forecasters,
@@ -160,13 +169,15 @@ export const loadForecasterSet = async (
     members,
     calibration: problem === undefined ? found : undefined,
     channels: first.network.shape.channels,
-    periodic: forecasters.every(({ network }) => network.shape.boundary === 'periodic'),
+    periodic,
     range: ranges.size === 1 ? first.settings.range : undefined,
     ownRanges: first.settings.channelRanges === 'each' ? first.settings.channels : undefined,
-    latentStride: forecasters
-      .map(({ network }) => network.encoder.stride)
-      .reduce((a, b) => (a * b) / gcd(a, b)),
-    run: (engine) => createEnsembleRunner(forecasters, engine, members),
+    latentStride,
+    run: (engine, tile) => {
+      const runner = createEnsembleRunner(forecasters, engine, members);
+      if (tile === undefined) return runner;
+      return tiled(runner, { tile: tile - (tile % latentStride), halo: HALO, periodic, latentStride });
+    },
   };
 };
 

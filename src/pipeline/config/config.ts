@@ -136,6 +136,10 @@ export const attachSchema = z.strictObject({
   downsample: count
     .default(1)
     .describe('average so many pixels in each direction into one before the network'),
+  tile: count
+    .min(256)
+    .default(1024)
+    .describe('frames with a longer side go through the network in overlapping tiles of this many pixels'),
   missingValue: z
     .number()
     .optional()
