@@ -1,5 +1,5 @@
 // What some tests want from Debian: a software Vulkan driver for the webgpu device (Mesa's llvmpipe, 25 or later: Dawn
-// refuses older ones, and the Vulkan loader), and servers for the sinks mqtt and nats. Only where
+// refuses older ones, and the Vulkan loader), servers for the sinks mqtt and nats, and Python modules that write HDF5 and TIFF. Only where
 // MESOCAST_SYSTEM_PACKAGES=1 allows it; never fatal: those tests skip instead.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -18,6 +18,12 @@ const GROUPS = [
   {
     purpose: 'the sinks mqtt and nats',
     packages: ['mosquitto', 'nats-server'],
+    isEnough: () => true,
+    backportsBefore: 0,
+  },
+  {
+    purpose: 'live Python programs',
+    packages: ['python3-h5py', 'python3-tifffile'],
     isEnough: () => true,
     backportsBefore: 0,
   },
