@@ -12,6 +12,8 @@ import { codeOf, FrameError, messageOf, StartupError, UsageError } from './error
 import type { Forecast } from './forecast.js';
 import { describeShape, sameShape, type Frame } from './frame.js';
 import { openCodecs, ownOutput, type Codecs } from './intake/input.js';
+import { frameTimes, type FrameTimes } from './intake/frame-times.js';
+import { createSeriesClock } from './state/series-clock.js';
 import { openPreparation, type PreparationOptions } from './intake/preparation.js';
 import {
   listRecorded,
@@ -95,6 +97,7 @@ const lastFrames = async (
   path: string,
   count: number,
   codecs: Codecs,
+  timeOf: FrameTimes,
 ): Promise<Frame[]> => {
   const chosen = frames.slice(-count);
   if (chosen.length < count)
@@ -105,13 +108,24 @@ const lastFrames = async (
   const origin = chosen[0]?.place ?? 0;
   const read: Frame[] = [];
   for (const { place, ...source } of chosen) {
-    const { field, contentHash } = await readRecorded(source, codecs);
+    const { field: found, contentHash } = await readRecorded(source, codecs);
+    const { time: _, ...field } = found;
+    const time = await timeOf(source, place, found);
     const first = read[0];
     if (first !== undefined && !sameShape(first.shape, field.shape))
       throw new FrameError(
         `${source.path} is ${describeShape(field.shape)}, the frames before it are ${describeShape(first.shape)}`,
       );
-    read.push({ ...field, series: name, index: source.index, position: place - origin, contentHash, source });
+    const position = place - origin;
+    read.push({
+      ...field,
+      ...(time && { time }),
+      series: name,
+      index: source.index,
+      position,
+      contentHash,
+      source,
+    });
   }
   return read;
 };
@@ -146,7 +160,7 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
   const { apply, view } = await openPreparation(options);
   const codecs = await openCodecs(forecaster.channels, options.codecs, apply);
   const series = await chosenSeries(path, codecs, options);
-  const frames = await lastFrames(series, path, context * stride, codecs);
+  const frames = await lastFrames(series, path, context * stride, codecs, frameTimes(options.frameInterval));
   const { notice: log = () => undefined } = options;
   const abort = new AbortController();
   const sinks = await createSinks(options.sinks, resolve(options.out), log);
@@ -155,6 +169,13 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
     const runner = forecaster.run(engine, options.tile);
     const { latentStride } = forecaster;
     const last = frames.at(-1) as Frame;
+    const clock = createSeriesClock({
+      window: context,
+      stride,
+      history: () =>
+        frames.slice(0, -1).flatMap(({ position, time }) => (time ? [{ position, time: time.value }] : [])),
+      notice: log,
+    });
     const { forecast } = await lastValueFrom(
       of([{ item: last, newest: true }]).pipe(
         encode({
@@ -179,6 +200,7 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
           ...intervalOf(forecaster, options.interval),
           now: () => new Date(),
           view,
+          clock,
         }),
       ),
     );

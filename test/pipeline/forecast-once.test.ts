@@ -124,3 +124,9 @@ test('what cannot be forecast from is refused in words', async () => {
   await putFrames(frames, 9, 10);
   await expect(once(frames)).rejects.toThrow('too many frames are missing before');
 });
+
+test('the times of the frame and its leads are told, counted from the first frame of the series', async () => {
+  await putFrames(frames, 0, 7);
+  const { time } = await once(frames, { frameInterval: '0.5 s', stride: 1 });
+  expect(time).toEqual({ value: 3, unit: 's', perLead: 0.5 });
+});
