@@ -18,7 +18,7 @@ if (path === undefined) throw new Error('usage: inspect FILE [TARGET]');
 
 /** Records of a table. @throws Error when one is not what was written, or the table does not have as many as it says */
 const countOf = (root: RootDatabase, name: string): number => {
-  const table = root.openDB<Buffer, (string | number)[]>(name, { encoding: 'binary' });
+  const table = root.openDB<string, (string | number)[]>(name, { encoding: 'string' });
   let count = 0;
   for (const { key, value } of table.getRange()) {
     if (!isIntact(key, value)) throw new Error(`${name}: ${JSON.stringify(key)}`);

@@ -5,23 +5,27 @@ export type StoreKey = readonly (string | number)[];
 
 /** The database gives a key of one part back as that part. */
 type Key = StoreKey | string | number;
-const checksumOf = (key: Key, text: Uint8Array): number => crc32(text, crc32(JSON.stringify([key].flat())));
+const checksumOf = (key: Key, json: string): string =>
+  crc32(json, crc32(JSON.stringify([key].flat())))
+    .toString(16)
+    .padStart(DIGITS, '0');
+const DIGITS = 8;
 
-/** A record as it lies on disk: a CRC-32 of key and value, then the value as JSON. */
-export const seal = (key: StoreKey, value: unknown): Buffer => {
-  const text = Buffer.from(JSON.stringify(value));
-  const sealed = Buffer.allocUnsafe(4 + text.length);
-  sealed.writeUInt32LE(checksumOf(key, text));
-  text.copy(sealed, 4);
-  return sealed;
+/**
+ * A record as it lies on disk: the CRC-32 of key and value in hexadecimal, then the value as JSON. It is text because
+ * lmdb damages the heap when a commit that holds Buffers fails, on a full disk.
+ */
+export const seal = (key: StoreKey, value: unknown): string => {
+  const json = JSON.stringify(value);
+  return checksumOf(key, json) + json;
 };
 
 /** False when a single bit of the key or the value is another one than was written. */
-export const isIntact = (key: Key, sealed: Buffer): boolean =>
-  sealed.length > 4 && sealed.readUInt32LE() === checksumOf(key, sealed.subarray(4));
+export const isIntact = (key: Key, sealed: string): boolean =>
+  sealed.length > DIGITS && sealed.slice(0, DIGITS) === checksumOf(key, sealed.slice(DIGITS));
 
 /** @throws StateError for a damaged record: the next start sets the ledger aside */
-export const unseal = (key: Key, sealed: Buffer): unknown => {
+export const unseal = (key: Key, sealed: string): unknown => {
   if (!isIntact(key, sealed))
     throw new StateError(
       `the ledger is damaged: its record of ${JSON.stringify(key)} is not what was written`,
@@ -29,5 +33,5 @@ export const unseal = (key: Key, sealed: Buffer): unknown => {
         hint: 'start again: what can be rebuilt from the directory is rebuilt then',
       },
     );
-  return JSON.parse(sealed.toString('utf8', 4));
+  return JSON.parse(sealed.slice(DIGITS));
 };

@@ -108,8 +108,8 @@ export const openStore = (path: string, { readOnly = false } = {}): Store => {
   };
 
   const openTable = <V>(name: TableName): Table<V> => {
-    const database = root.openDB<Buffer, (string | number)[]>(name, { encoding: 'binary' });
-    const opened = (key: StoreKey, sealed: Buffer): V => unseal(key, sealed) as V;
+    const database = root.openDB<string, (string | number)[]>(name, { encoding: 'string' });
+    const opened = (key: StoreKey, sealed: string): V => unseal(key, sealed) as V;
     const pending = new Map<string, Pending<V>>();
     const write = (key: StoreKey, value: V | undefined): void => {
       const id = JSON.stringify(key);
@@ -189,10 +189,10 @@ const inOrder = <V>(entries: readonly Pending<V>[], order: Order): readonly Pend
 
 /** Two sorted sequences as one; where both have a key the fresh one counts. */
 function* merged<V>(
-  stored: Iterable<{ key: StoreKey; value: Buffer }>,
+  stored: Iterable<{ key: StoreKey; value: string }>,
   fresh: readonly Pending<V>[],
   order: Order,
-  opened: (key: StoreKey, sealed: Buffer) => V,
+  opened: (key: StoreKey, sealed: string) => V,
 ): Generator<V> {
   let next = 0;
   for (const { key, value } of stored) {
