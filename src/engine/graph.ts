@@ -65,6 +65,20 @@ export const uniform = (
   constant: { uniform: value },
 });
 
+/** Longer constants are not compared. */
+const SHORT = 64;
+
+/** A text that equal constants share; undefined for values that are no constants, and for long ones. */
+export const contentOf = ({ constant, shape, dtype }: Value): string | undefined => {
+  if (constant === undefined) return undefined;
+  const type = `${dtype} ${shape.join()}`;
+  // 0 and -0 are two numbers here.
+  if ('uniform' in constant) return `${type} of ${Object.is(constant.uniform, -0) ? '-0' : constant.uniform}`;
+  if (constant.data.length > SHORT) return undefined;
+  const { buffer, byteOffset, byteLength } = constant.data;
+  return `${type}: ${Buffer.from(buffer, byteOffset, byteLength).toString('latin1')}`;
+};
+
 /** Collects nodes in order. Rules and passes write graphs with it. */
 export interface Builder {
   readonly nodes: Node[];

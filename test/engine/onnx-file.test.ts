@@ -105,3 +105,22 @@ test('a training step gives the same bits for the same inputs, run after run and
   expect(runs[2]).toEqual(runs[0]);
   expect(runs[3]).toEqual(runs[0]);
 });
+
+test('equal constants are written once, and -0 is not 0', async () => {
+  const fn: TensorFunction = ({ x }) => {
+    const [a, b] = [tf.tensor([0, 1, 2]), tf.tensor([-0, 1, 2])];
+    return {
+      y: tf.maximum(tf.div(1, tf.mul(a, tf.abs(x as Tensor))), tf.add(a, x as Tensor)),
+      z: tf.div(1, b),
+    };
+  };
+  const graph = trace(fn, { x: float(3) });
+  const results = await runGraph(graph, {
+    x: { shape: [3], dtype: 'float32', data: Float32Array.of(1, 2, 4) },
+  });
+  expect([...results['y']!.data]).toEqual([Infinity, 3, 6]);
+  expect([...results['z']!.data]).toEqual([-Infinity, 1, 0.5]);
+  const text = Buffer.from(writeOnnx(graph)).toString('latin1');
+  const floats = Buffer.from(Float32Array.of(0, 1, 2).buffer).toString('latin1');
+  expect(text.split(floats)).toHaveLength(2);
+});

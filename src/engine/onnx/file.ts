@@ -1,5 +1,6 @@
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import {
+  contentOf,
   count,
   type Attribute,
   type Constant,
@@ -93,16 +94,23 @@ const writeInfo = (w: BinaryWriter, name: string, value: Value): void => {
   );
 };
 
-/** Values get short names in order of appearance; inputs and outputs keep their own. Constants met become initialisers. */
+/**
+ * Values get short names in order of appearance; inputs and outputs keep their own. Constants met become initialisers,
+ * equal ones a single one: ONNX Runtime looks through the list of them again and again.
+ */
 const naming = (graph: Graph) => {
   const names = new Map<Value, string>(Object.entries(graph.inputs).map(([name, value]) => [value, name]));
   const constants: Value[] = [];
+  const byContent = new Map<string, string>();
   const nameOf = (value: Value): string => {
     const known = names.get(value);
     if (known !== undefined) return known;
-    const name = `${value.constant === undefined ? 't' : 'c'}.${names.size}`;
+    const content = contentOf(value);
+    const equal = content === undefined ? undefined : byContent.get(content);
+    const name = equal ?? `${value.constant === undefined ? 't' : 'c'}.${names.size}`;
     names.set(value, name);
-    if (value.constant !== undefined) constants.push(value);
+    if (content !== undefined) byContent.set(content, name);
+    if (value.constant !== undefined && equal === undefined) constants.push(value);
     return name;
   };
   return { nameOf, constants };

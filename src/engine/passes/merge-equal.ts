@@ -1,7 +1,4 @@
-import { rewrite, type Graph, type Value } from '../graph.js';
-
-/** Longer constants are not compared. */
-const SHORT = 64;
+import { contentOf, rewrite, type Graph, type Value } from '../graph.js';
 
 /** The same operation on the same values is done once: transposed filters of a recurrent network above all. */
 export const mergeEqual = (graph: Graph): Graph => {
@@ -9,12 +6,7 @@ export const mergeEqual = (graph: Graph): Graph => {
   const nameOf = (value: Value): string => {
     const known = names.get(value);
     if (known !== undefined) return known;
-    const { constant, shape, dtype } = value;
-    let name = `v${names.size}`;
-    if (constant !== undefined && 'uniform' in constant)
-      name = `u${constant.uniform}:${shape.join()}:${dtype}`;
-    else if (constant !== undefined && constant.data.length <= SHORT)
-      name = `c${constant.data.join()}:${shape.join()}:${dtype}`;
+    const name = contentOf(value) ?? `v${names.size}`;
     names.set(value, name);
     return name;
   };
