@@ -55,6 +55,13 @@ test('what is clearly better is surely above zero, and three values are needed t
   expect(surelyAbove([0.1, 0.1, 0.1, 0.1], 4)).toBe(-Infinity);
 });
 
+test('a skill that falls slowly but stays high is sure, though its values are worth less than three', () => {
+  const falling = Array.from({ length: 66 }, (_, k) => 0.87 - 0.0025 * k);
+  expect(effectiveSize(falling, 1)).toBeLessThan(2);
+  expect(surelyAbove(falling, 1)).toBeGreaterThan(0);
+  expect(surelyAbove(falling, 1)).toBeLessThan(0.7);
+});
+
 test('each band of leads is made by who is best at it by more than noise', () => {
   // The network is good up to lead 9, where its roll-outs go wrong.
   const { outlooks, scored } = judgeRun(

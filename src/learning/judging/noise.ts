@@ -1,4 +1,6 @@
-/** Student's t at 90 %, one-sided, for 1, 2, ... degrees of freedom. */
+/** Student's t at 90 %, one-sided, for 0.3, 0.4, ... 0.9 degrees of freedom: values that stay alike are worth so few. */
+const T90_BELOW_ONE = [64.787, 20.083, 10.27, 6.704, 5.01, 4.063, 3.474];
+/** The same for 1, 2, ... degrees of freedom. */
 const T90 = [3.078, 1.886, 1.638, 1.533, 1.476, 1.44, 1.415, 1.397, 1.383, 1.372];
 const T90_MANY = [
   { freedom: 15, t: 1.341 },
@@ -8,9 +10,9 @@ const T90_MANY = [
 ] as const;
 const NORMAL90 = 1.282;
 
-/** The quantile for the next smaller number of degrees of freedom, which is on the safe side; infinite below one. */
+/** The quantile for the next smaller number of degrees of freedom, which is on the safe side; infinite below 0.3. */
 export const studentT90 = (freedom: number): number => {
-  if (freedom < 1) return Infinity;
+  if (freedom < 1) return T90_BELOW_ONE[Math.floor(10 * freedom) - 3] ?? Infinity;
   const small = T90[Math.floor(freedom) - 1];
   if (small !== undefined) return small;
   if (freedom > 200) return NORMAL90;
@@ -46,7 +48,7 @@ export const effectiveSize = (values: readonly number[], overlap: number): numbe
  */
 export const surelyAbove = (values: readonly number[], overlap: number): number => {
   const size = effectiveSize(values, overlap);
-  if (values.length < 3 || size < 2) return -Infinity;
+  if (values.length < 3 || size <= 1) return -Infinity;
   const mean = meanOf(values);
   // What `size` independent values would have as their variance: values that stay alike understate it.
   const variance = spreadOf(values, mean) / values.length / (1 - 1 / size);

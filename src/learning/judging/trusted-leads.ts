@@ -7,6 +7,10 @@ const WINDOW = 120;
 /** Forecasts that the skill at a lead is told of. */
 const RECENT = 20;
 
+/** Share of both errors, -1 to 1: a run that slows down or speeds up has the same gain as long as it has the same skill. */
+const gain = (rmse: number, persistenceRmse: number): number =>
+  rmse + persistenceRmse === 0 ? 0 : (persistenceRmse - rmse) / (persistenceRmse + rmse);
+
 /**
  * Leads 1..n at each of which the verified forecasts, as they were emitted, had a smaller error than persistence with
  * 90 % confidence. `spacing`: leads between one forecast and the next; they overlap the more the further they look.
@@ -17,7 +21,7 @@ export const trustedLeads = (verified: ByLead, horizon: number, spacing: number)
     const lead = trusted + 1;
     const gains = verified(lead)
       .slice(-WINDOW)
-      .map(({ rmse, persistenceRmse }) => persistenceRmse - rmse);
+      .map(({ rmse, persistenceRmse }) => gain(rmse, persistenceRmse));
     if (!(surelyAbove(gains, lead / spacing) > 0)) break;
     trusted = lead;
   }
