@@ -1,36 +1,13 @@
 import { openEngine } from '../src/engine/index.js';
 import { loadForecaster } from '../src/forecaster/folder.js';
-import { createRunner, type Runner, type StateHandles } from '../src/forecaster/programs.js';
+import { createRunner } from '../src/forecaster/programs.js';
 import type { FrameShape } from '../src/pipeline/frame.js';
+import { rolledOut } from '../test/support/forecast-with.js';
 import { median, type BenchOptions, type Result } from './table.js';
 
 const THREADS = 2;
 const RUNS = 15;
 const [CONTEXT, HORIZON] = [10, 50];
-
-/** Takes in the frames of one series, [H, W, C] each, from nothing, and brings a forecast of `horizon` leads to the host. */
-export const forecastFrom = async (
-  runner: Runner,
-  shape: FrameShape,
-  frames: readonly Float32Array[],
-  horizon: number,
-): Promise<void> => {
-  let state: StateHandles | undefined;
-  const input = (t: number) => ({
-    frame: frames[t] as Float32Array,
-    previous: frames[Math.max(0, t - 1)] as Float32Array,
-    state,
-  });
-  for (let t = 0; t < frames.length; t++) {
-    const [next] = await runner.observe(shape, [input(t)]);
-    state?.forEach((handle) => handle.release());
-    state = next;
-  }
-  const rolled = await runner.rollOut(shape, [input(frames.length - 1)], horizon);
-  await runner.engine.read(rolled);
-  rolled.release();
-  state?.forEach((handle) => handle.release());
-};
 
 /** Ten frames of a moving pattern. */
 export const contextOf = ([height, width, channels]: FrameShape): Float32Array[] =>
@@ -50,7 +27,7 @@ export const benchForecast = async ({ device }: BenchOptions): Promise<Result> =
     const frames = contextOf(shape);
     const once = async (): Promise<number> => {
       const start = performance.now();
-      await forecastFrom(runner, shape, frames, HORIZON);
+      await rolledOut(runner, shape, frames, HORIZON);
       return performance.now() - start;
     };
     await once(); // compiles

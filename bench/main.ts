@@ -11,6 +11,7 @@ import { benchQuality } from './quality.js';
 import { benchRollOut } from './roll-out.js';
 import { benchStreaming } from './streaming.js';
 import { formatTable, type BenchOptions, type Result } from './table.js';
+import { benchTiles } from './tiles.js';
 import { benchTraining } from './training.js';
 
 type Bench = (options: BenchOptions) => Promise<Result>;
@@ -30,6 +31,7 @@ const benches: Record<string, Bench> = {
   predictors: benchPredictors,
   faults: benchFaults,
   streaming: benchStreaming,
+  tiles: benchTiles,
   training: benchTraining,
 };
 

@@ -19,6 +19,8 @@ import { startLearner, type LearnerProcess } from './learner/process.js';
 
 /** Bytes of frames that a learner keeps in memory. */
 const REPLAY_BYTES = 256 * 2 ** 20;
+/** Forecasters that are kept on the engine: the one in use, and what frames that come again may ask for. */
+const MOST_CHAMPIONS = 3;
 /** Milliseconds between looks for a rollback that was asked for. */
 const LOOK = 2_000;
 
@@ -89,11 +91,18 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
       return bring(first);
     }
   };
-  const championBy = (hash: string): Promise<Champion> => {
-    const known = champions.get(hash) ?? load(hash);
-    champions.set(hash, known);
-    return known;
+  /** The last one used comes last. A run of months has many: the ones that were not used for longest go. */
+  const keep = (hash: string, champion: Promise<Champion>): Promise<Champion> => {
+    champions.delete(hash);
+    champions.set(hash, champion);
+    const [oldest] = champions;
+    if (champions.size > MOST_CHAMPIONS && oldest !== undefined) {
+      champions.delete(oldest[0]);
+      oldest[1].then(({ runner }) => runner.dispose()).catch((error: unknown) => notice(messageOf(error)));
+    }
+    return champion;
   };
+  const championBy = (hash: string): Promise<Champion> => keep(hash, champions.get(hash) ?? load(hash));
   const folderOf = (hash: string): string | undefined =>
     hash === first.id.hash && first.folder !== '' ? first.folder : changes.get(hash)?.folder;
 
@@ -141,7 +150,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
     const { folder, why, evidence, scores } = message;
     const set = await loadForecasterSet(folder, { horizon: config.horizon, stride: config.stride });
     const { hash, name } = set.id;
-    champions.set(hash, Promise.resolve(bring(set)));
+    void keep(hash, Promise.resolve(bring(set)));
     vouch(hash, scores);
     const version = folder.startsWith(learningFolder(state)) ? `${name} ${basename(folder)}` : name;
     await begin({ at: now().toISOString(), name: version, hash, folder, why, evidence });
@@ -205,7 +214,6 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
         codecs: config.codecs,
         preparation: config,
         stride: config.stride,
-        horizon: config.horizon,
         budget: parseFloat(config.learnBudget) / 100,
         bytes: REPLAY_BYTES,
         seed: 1,

@@ -1,7 +1,7 @@
 import type { Engine } from '../../src/engine/types.js';
 import type { Forecaster } from '../../src/forecaster/forecaster.js';
 import { createRunner } from '../../src/forecaster/programs.js';
-import type { StateHandles } from '../../src/forecaster/programs.js';
+import type { Runner, StateHandles } from '../../src/forecaster/programs.js';
 import type { FrameShape } from '../../src/pipeline/frame.js';
 
 /** Leads 1..horizon after these normalised frames [H, W, C], one array [H, W, C] each. */
@@ -13,6 +13,21 @@ export const forecastWith = async (
   horizon = 3,
 ): Promise<Float32Array[]> => {
   const runner = createRunner(forecaster, engine);
+  const data = await rolledOut(runner, shape, frames, horizon);
+  await runner.dispose();
+  const size = data.length / horizon;
+  return Array.from({ length: horizon }, (_, lead) =>
+    Float32Array.from(data.subarray(lead * size, (lead + 1) * size)),
+  );
+};
+
+/** The same of a runner, from nothing, all leads in one array. */
+export const rolledOut = async (
+  runner: Runner,
+  shape: FrameShape,
+  frames: readonly Float32Array[],
+  horizon: number,
+): Promise<Float32Array> => {
   let state: StateHandles | undefined;
   const input = (t: number) => ({
     frame: frames[t] as Float32Array,
@@ -25,14 +40,10 @@ export const forecastWith = async (
     state = next;
   }
   const rolled = await runner.rollOut(shape, [input(frames.length - 1)], horizon);
-  const { data } = await engine.read(rolled);
+  const { data } = await runner.engine.read(rolled);
   rolled.release();
   state?.forEach((handle) => handle.release());
-  await runner.dispose();
-  const size = data.length / horizon;
-  return Array.from({ length: horizon }, (_, lead) =>
-    Float32Array.from(data.subarray(lead * size, (lead + 1) * size)),
-  );
+  return data as Float32Array;
 };
 
 const largest = (a: Float32Array, b: Float32Array): number =>

@@ -28,7 +28,6 @@ export interface LearnerSetup {
   /** How frames are seen. */
   readonly preparation: PreparationOptions;
   readonly stride: number;
-  readonly horizon: number;
   /** Share of the machine's cores, 0 to 1. */
   readonly budget: number;
   /** Most bytes of frames in memory. */
