@@ -5,6 +5,7 @@ import { benchFaults } from './faults.js';
 import { benchForecast } from './forecast.js';
 import { benchFuzz } from './fuzz.js';
 import { benchLaws } from './laws.js';
+import { benchLive } from './live.js';
 import { benchMemory } from './memory.js';
 import { benchPredictors } from './predictors.js';
 import { benchQuality } from './quality.js';
@@ -29,6 +30,7 @@ const benches: Record<string, Bench> = {
   laws: benchLaws,
   quality: benchQuality,
   predictors: benchPredictors,
+  live: benchLive,
   faults: benchFaults,
   streaming: benchStreaming,
   tiles: benchTiles,

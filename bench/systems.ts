@@ -14,9 +14,12 @@ export interface Bars extends Partial<Record<Statistic, number>> {
   readonly meanDrift?: number;
 }
 
-export interface System {
+export interface Simulated {
   readonly simulation: string;
   readonly options: Readonly<Record<string, unknown>>;
+}
+
+export interface System extends Simulated {
   /** Physical values that normalise to 0 and 1; default: measured for each series. */
   readonly range?: readonly [number, number];
   /** Normalised value between two phases, or a grain and its boundary. */
@@ -30,6 +33,12 @@ export interface System {
 export interface Systems {
   readonly heldOut: Readonly<Record<'firstSeed' | 'series' | 'frames' | 'context' | 'horizon', number>>;
   readonly systems: Readonly<Record<string, System>>;
+  /** Simulations that no forecaster was trained for, and what learning beside them has to reach after 60 frames. */
+  readonly live: {
+    readonly firstSeed: number;
+    readonly series: number;
+    readonly systems: Readonly<Record<string, Simulated & { readonly bar: number }>>;
+  };
 }
 
 export const loadSystems = async (): Promise<Systems> =>
@@ -50,7 +59,7 @@ const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${l
 
 /** Writes series of a system into a folder, seeds counting up, as exact values. */
 export const simulate = (
-  { simulation, options }: System,
+  { simulation, options }: Simulated,
   wanted: {
     readonly series: number;
     readonly firstSeed: number;

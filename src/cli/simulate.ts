@@ -6,6 +6,7 @@ import type { SampleType } from '../pipeline/frame.js';
 import { kebab, optionsOf } from '../pipeline/config/options.js';
 import type { OptionInfo } from '../pipeline/config/options.js';
 import { createPlugin, loadPlugin } from '../pipeline/plugins/registry.js';
+import { startSimulation } from '../simulation/start.js';
 import type { Args, Command } from './command.js';
 import { declareOptions, given, parseFlags } from './command.js';
 import { prepareFolder, writeFrame } from './frame-writer.js';
@@ -114,7 +115,7 @@ const run = async (args: Args, ui: Ui): Promise<number> => {
   const simulations = await Promise.all(
     all.map(async ({ folder, options }) => ({
       folder,
-      simulation: await createPlugin('simulation', name, options, undefined),
+      simulation: await startSimulation(name, options),
     })),
   );
   for (const { folder } of simulations) await prepareFolder(folder, settings.overwrite);

@@ -16,7 +16,8 @@ import {
   type Recorded,
   type RecordedFrame,
 } from '../pipeline/intake/recorded.js';
-import { createPlugin, type CodecOptions } from '../pipeline/plugins/registry.js';
+import type { CodecOptions } from '../pipeline/plugins/registry.js';
+import { startSimulation } from '../simulation/start.js';
 import { frameCache, type FrameCache } from './frame-cache.js';
 import { inMemory, longestStretch, stretchesOf, type Series } from './series.js';
 
@@ -157,7 +158,7 @@ export const simulateSeries = async (
   if (frames < 2) throw new UsageError('a series needs at least 2 frames');
   const all: Series[] = [];
   for (const seed of seeds) {
-    const run = await createPlugin('simulation', name, { ...simulation, seed }, undefined);
+    const run = await startSimulation(name, { ...simulation, seed });
     const bytes = seeds.length * frames * sizeOf(run.shape) * BYTES_PER_VALUE;
     if (bytes > memoryBytes)
       throw new UsageError(

@@ -61,6 +61,11 @@ const mistakes: readonly (readonly [line: string, code: number, says: RegExp])[]
   ['simulate dendrit --out new', 2, /there is no simulation "dendrit" \(did you mean "dendrite"/],
   ['simulate dendrite --out new --size 8', 2, /option height is 8: allowed is a whole number, at least 16/],
   ['simulate dendrite --out new --bits 32', 2, /a PNG holds 8 or 16 bits/],
+  [
+    'simulate spinodal --out unstable --frames 5 --noise 20',
+    2,
+    /spinodal became unstable: frame \d+ has values that are not finite/,
+  ],
   ['status broken', 2, /is neither the output folder of a run nor its state folder/],
   ['ledger broken --outcome lots', 2, /outcome/],
   ['plugins nouns', 2, /no plugins of kind "nouns"/],

@@ -76,6 +76,9 @@ test('it waits for frames, learns, and offers what is better on frames that it h
   const steps = (await curve(folder)).at(-1)?.steps ?? 0;
   const again = await open(folder, { champion: challenger.folder });
   fill(again.replay, 0, 40);
+  // Also when by now the frames would ask for another network.
+  for (let t = 40; t < 200; t++)
+    again.replay.add('a', t, [16, 16, 1], { low: 0, high: 1 }, frame(40 + 0.01 * (t - 40)));
   await turns(again.learner, 1 + 20, () => false);
   expect((await curve(folder)).at(-1)?.steps).toBe(steps + 20);
 });

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { isBetter, relativeError, trivialRival, windowsOver } from '../../src/learning/learner/compare.js';
 import type { HeldOutScore } from '../../src/learning/learner/messages.js';
 import { createReplay } from '../../src/learning/learner/replay.js';
-import { isPeriodic, velocityScale } from '../../src/learning/learner/what-frames-show.js';
+import { isConserved, isPeriodic, velocityScale } from '../../src/learning/learner/what-frames-show.js';
 import type { FrameShape } from '../../src/pipeline/frame.js';
 
 const SHAPE: FrameShape = [16, 24, 1];
@@ -29,6 +29,23 @@ test('edges are periodic where opposite ones fit together', () => {
   // A crystal that has not reached the edges says nothing of them.
   const dot = Float32Array.from({ length: 16 * 24 }, (_, k) => (k === 200 ? 1 : 0));
   expect(isPeriodic([dot], SHAPE)).toBe(false);
+});
+
+test('what is neither added to nor taken from is seen', () => {
+  const moving = [0, 1, 2, 3].map((t) => wave(t, true));
+  expect(isConserved(moving, SHAPE)).toBe(true);
+  expect(
+    isConserved(
+      moving.map((frame, t) => frame.map((value) => value + 0.01 * t)),
+      SHAPE,
+    ),
+  ).toBe(false);
+  expect(isConserved([moving[0]!, moving[0]!], SHAPE)).toBe(false); // nothing moves: it says nothing
+  // Of two channels both have to be.
+  const both = (t: number, drift: number): Float32Array =>
+    Float32Array.from({ length: 2 * 384 }, (_, k) => moving[t]![k >> 1]! + (k % 2) * drift * t);
+  expect(isConserved([both(0, 0), both(1, 0)], [16, 24, 2])).toBe(true);
+  expect(isConserved([both(0, 0.01), both(1, 0.01)], [16, 24, 2])).toBe(false);
 });
 
 test('the slower the motion, the more it is magnified', () => {

@@ -6,13 +6,13 @@ import {
   type Forecaster,
   type Settings,
 } from '../../forecaster/forecaster.js';
-import { loadCheckpoint, saveCheckpoint } from '../../training/checkpoint.js';
+import { loadCheckpoint, saveCheckpoint, type Checkpoint } from '../../training/checkpoint.js';
 import { averaged, initialSlots, optimiser } from '../../training/optimiser.js';
 import { identityOf, settingsOf, trainSchema, withBase, type TrainOptions } from '../../training/options.js';
 import { sampleClip } from '../../training/clips.js';
 import { fitted, inMemory, longestStretch, type Series } from '../../training/series.js';
 import type { Recording, Replay } from './replay.js';
-import { isPeriodic, velocityScale } from './what-frames-show.js';
+import { isConserved, isPeriodic, velocityScale } from './what-frames-show.js';
 
 /** Frames that a network stands on at the least: two, for the velocity, and one more to compare inside the context. */
 const CONTEXT = 3;
@@ -44,7 +44,7 @@ export const optionsFor = ({ frames, shape }: Recording, seed: number): TrainOpt
     predictor: 'resnet',
     predictorOptions: { blocks: 2, channels: 32 },
     decoder: 'patch',
-    decoderOptions: { base: 'velocity' },
+    decoderOptions: { base: 'velocity', conserve: isConserved(frames, shape) },
     context: CONTEXT,
     batch: 2,
     seed,
@@ -74,14 +74,33 @@ export interface StudyOptions {
   readonly fresh: TrainOptions;
 }
 
-/** Begins a training, or goes on with the one in the folder if it is of the same network from the same beginning. */
+/** What a checkpoint is of: the options of the network, and the forecaster that it began with. */
+type Identity = readonly [options: string, from: string | null];
+
+/** A checkpoint of the same beginning, with its options: they hold for good, whatever frames have come since. */
+const begun = async (
+  folder: string,
+  from: string | null,
+): Promise<{ checkpoint: Checkpoint; options: TrainOptions } | undefined> => {
+  try {
+    const checkpoint = await loadCheckpoint(folder);
+    if (checkpoint === undefined) return undefined;
+    const [options, before] = JSON.parse(checkpoint.settings) as Identity;
+    if (before !== from) return undefined;
+    return { checkpoint, options: trainSchema.parse({ ...(JSON.parse(options) as object), out: '' }) };
+  } catch {
+    return undefined; // damaged, or of a version that had other options: it begins anew
+  }
+};
+
+/** Begins a training, or goes on with the one in the folder if that has the same beginning. */
 export const openStudy = async ({ engine, replay, folder, from, fresh }: StudyOptions): Promise<Study> => {
-  const options: TrainOptions = from === undefined ? fresh : withBase(fresh, from.settings);
+  const known = await begun(folder, from?.id.hash ?? null);
+  const checkpoint = known?.checkpoint;
+  const options = known?.options ?? (from === undefined ? fresh : withBase(fresh, from.settings));
   const settings = (training: Record<string, unknown>): Settings => settingsOf(options, training);
   const network = await buildNetwork(settings({}));
-  const identity = JSON.stringify([identityOf(options), from?.id.hash ?? null]);
-  const known = await loadCheckpoint(folder).catch(() => undefined);
-  const checkpoint = known?.settings === identity ? known : undefined;
+  const identity: Identity = [identityOf(options), from?.id.hash ?? null];
   const work = optimiser(engine, network, options);
   const weights = from?.weights ?? initialWeights(network, options.seed);
   await work.load(checkpoint?.tensors ?? initialSlots(weights));
@@ -110,7 +129,7 @@ export const openStudy = async ({ engine, replay, folder, from, fresh }: StudyOp
       const tensors = await work.read();
       await saveCheckpoint(folder, {
         iteration: steps,
-        settings: identity,
+        settings: JSON.stringify(identity),
         progress: { best: null, since: 0 },
         tensors,
       });

@@ -39,6 +39,28 @@ export const isPeriodic = (frames: readonly Float32Array[], shape: FrameShape): 
     return edges > LEAST_ACTIVITY * inside && jump < MOST_JUMP * Math.max(inside, edges);
   });
 
+/** The mean of frames moves by no more than this share of how far their values move. */
+const MOST_DRIFT = 2e-3;
+
+/** Whether the mean of each channel stays what it is while values change: of a composition, say, which nothing is added to. */
+export const isConserved = (frames: readonly Float32Array[], [h, w, c]: FrameShape): boolean => {
+  const [first, ...later] = frames;
+  if (first === undefined) return false;
+  return Array.from({ length: c }, (_, channel) => channel).every((channel) => {
+    let [moved, drifted] = [0, 0];
+    for (const frame of later) {
+      let sum = 0;
+      for (let k = channel; k < frame.length; k += c) {
+        const change = frame[k]! - first[k]!;
+        moved += change ** 2;
+        sum += change;
+      }
+      drifted += sum ** 2 / (h * w);
+    }
+    return moved > 0 && Math.sqrt(drifted / (h * w)) < MOST_DRIFT * Math.sqrt(moved);
+  });
+};
+
 /** Root mean square over all values of frames of one size. */
 const rms = (frames: readonly Float32Array[], value: (frame: number, pixel: number) => number): number => {
   let sum = 0;

@@ -1,0 +1,71 @@
+import type { Attached, LeadScore } from './attached.js';
+
+/** What is kept of a run: each a list over the frames that forecasts were issued at, from the first on. */
+export interface RunFigures {
+  /** Means over the leads. */
+  readonly forecast: readonly number[];
+  readonly persistence: readonly number[];
+  readonly linear: readonly number[];
+  /** Mean over the leads of 1 - error / (that of the better of persistence and linear extrapolation at this lead). */
+  readonly skill: readonly number[];
+  readonly firstIndex: number;
+  /** For each lead: bounds that were given, and those that held. */
+  readonly bounds: readonly (readonly [given: number, held: number])[];
+  readonly alarms: readonly number[];
+  readonly changes: readonly number[];
+  readonly latency: { readonly median: number; readonly p99: number };
+}
+
+const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+export const quantile = (values: readonly number[], q: number): number => {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? NaN;
+};
+
+const skillOf = ({ rmse, persistenceRmse, linearRmse }: LeadScore): number => {
+  const trivial = Math.min(persistenceRmse, linearRmse);
+  return trivial > 0 ? 1 - rmse / trivial : 0;
+};
+
+/** Figures of the forecasts that were issued at the first frames and are scored at all leads. */
+export const figuresOf = ({ scores, latencies, alarms, changes }: Attached, frames: number): RunFigures => {
+  const final = scores.filter(({ index, status }) => index < frames && status === 'final');
+  const means = (of: (lead: LeadScore) => number): number[] => final.map(({ leads }) => mean(leads.map(of)));
+  const bounds: [number, number][] = [];
+  for (const { leads } of scores)
+    for (const { lead, rmse, rmseBound } of leads) {
+      const [given, held] = (bounds[lead - 1] ??= [0, 0]);
+      if (rmseBound !== undefined) bounds[lead - 1] = [given + 1, held + (rmse <= rmseBound ? 1 : 0)];
+    }
+  return {
+    forecast: means(({ rmse }) => rmse),
+    persistence: means(({ persistenceRmse }) => persistenceRmse),
+    linear: means(({ linearRmse }) => linearRmse),
+    skill: means(skillOf),
+    firstIndex: (final[0])?.index ?? 0,
+    bounds,
+    alarms,
+    changes,
+    latency: { median: quantile(latencies, 0.5), p99: quantile(latencies, 0.99) },
+  };
+};
+
+/** Forecasts that are looked at together, and those at the beginning that are not: there is nothing yet to judge by. */
+const [TOGETHER, BEGINNING] = [20, 10];
+
+/** The worst of all stretches of 20 forecasts after the first 10: mean error over that of the better of the trivial two. */
+export const worstStretch = ({ forecast, persistence, linear }: RunFigures): number => {
+  let worst = 0;
+  for (let from = BEGINNING; from + TOGETHER <= forecast.length; from++) {
+    const over = (values: readonly number[]): number => mean(values.slice(from, from + TOGETHER));
+    worst = Math.max(worst, over(forecast) / Math.min(over(persistence), over(linear)));
+  }
+  return worst;
+};
+
+/** Share of the bounds that held, over runs, in a band of leads. */
+export const coverage = (runs: readonly RunFigures[], first: number, last: number): number => {
+  const all = runs.flatMap(({ bounds }) => bounds.slice(first - 1, last));
+  const sum = (k: 0 | 1): number => all.reduce((total, pair) => total + (pair[k] ?? 0), 0);
+  return sum(1) / sum(0);
+};

@@ -1,0 +1,147 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { COLOURS, svgOf, type Chart } from '../../src/evaluation/report/chart.js';
+import { markdown, putIntoPage } from '../page.js';
+import { fromRoot } from '../systems.js';
+import { median, type Row } from '../table.js';
+import { coverage, worstStretch, type RunFigures } from './figures.js';
+
+/** Of each condition, system and seed. */
+export type LiveRecord = Readonly<
+  Record<string, Readonly<Record<string, Readonly<Record<string, RunFigures>>>>>
+>;
+type Bars = Readonly<Record<string, { readonly bar: number }>>;
+
+const BANDS = [
+  [1, 5],
+  [6, 20],
+  [21, 50],
+] as const;
+/** Forecasts at the end that the skill is of. */
+const NEWEST = 1;
+
+const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+const runsOf = (record: LiveRecord, arm: string, system: string): RunFigures[] =>
+  Object.values(record[arm]?.[system] ?? {});
+const lastSkill = ({ skill }: RunFigures): number => mean(skill.slice(-NEWEST));
+
+/** Frames from the change of the run to the alarm; undefined without one. */
+const delay = (run: RunFigures, frames: number): number | undefined =>
+  run.alarms.find((index) => index >= frames) === undefined
+    ? undefined
+    : (run.alarms.find((index) => index >= frames) ?? 0) - frames + 1;
+
+const rowOf = (arm: string, system: string, bar: number, runs: readonly RunFigures[]): Row => {
+  const frames = Math.max(...runs.map(({ firstIndex, forecast }) => firstIndex + forecast.length));
+  const isDoubled = arm === 'half budget';
+  const early = runs.flatMap(({ alarms }) => alarms).filter((index) => !isDoubled || index < frames);
+  return [
+    `${arm}: ${system}`,
+    {
+      runs: String(runs.length),
+      frames: String(frames),
+      skill: mean(runs.map(lastSkill)),
+      wanted: bar,
+      'least, most': [Math.min(...runs.map(lastSkill)), Math.max(...runs.map(lastSkill))]
+        .map((value) => value.toFixed(2))
+        .join(' '),
+      'worst 20': Math.max(...runs.map(worstStretch)),
+      ...Object.fromEntries(
+        BANDS.map(([from, to]) => [`held ${from}-${to} %`, 100 * coverage(runs, from, to)]),
+      ),
+      'false alarms': String(early.length),
+      ...(isDoubled && {
+        'alarm after': runs.map((run) => delay(run, frames) ?? 'never').join(' '),
+      }),
+    },
+  ];
+};
+
+const isPace = (arm: string): boolean => arm.startsWith('pace');
+
+export const tablesOf = (record: LiveRecord, systems: Bars): Row[][] => {
+  const arms = Object.keys(record);
+  const skills = arms
+    .filter((arm) => !isPace(arm))
+    .map((arm) =>
+      Object.entries(systems).flatMap(([system, { bar }]) => {
+        const runs = runsOf(record, arm, system);
+        return runs.length === 0 ? [] : [rowOf(arm, system, bar, runs)];
+      }),
+    );
+  const paces = arms.filter(isPace).map((arm): Row => {
+    const runs = Object.keys(systems).flatMap((system) => runsOf(record, arm, system));
+    return [
+      arm,
+      {
+        runs: String(runs.length),
+        'median s': median(runs.map(({ latency }) => latency.median)),
+        'p99 s': median(runs.map(({ latency }) => latency.p99)),
+      },
+    ];
+  });
+  return [...skills, paces].filter((table) => table.length > 0);
+};
+
+/** Error over that of the better of persistence and linear extrapolation, mean over runs, by frame. */
+const curve = (runs: readonly RunFigures[], xs: readonly number[]): number[] =>
+  xs.map((index) => {
+    const shares = runs.flatMap(({ firstIndex, forecast, persistence, linear }) => {
+      const k = index - firstIndex;
+      const [own, still, straight] = [forecast[k], persistence[k], linear[k]];
+      if (own === undefined || still === undefined || straight === undefined) return [];
+      return [own / Math.min(still, straight)];
+    });
+    return shares.length === 0 ? NaN : mean(shares);
+  });
+
+const chartOf = (record: LiveRecord, system: string): Chart => {
+  const shown = [
+    ['scratch', 'from nothing, 6 s a frame', COLOURS.forecast],
+    ['half budget', 'from nothing, 2 s a frame, half budget', COLOURS.linear],
+    ['nearest', 'from the nearest forecaster that ships', COLOURS.other],
+  ] as const;
+  const all = shown.map(([arm]) => runsOf(record, arm, system)).flat();
+  const last = Math.max(...all.map(({ firstIndex, forecast }) => firstIndex + forecast.length - 1));
+  const first = Math.min(...all.map(({ firstIndex }) => firstIndex));
+  const xs = Array.from({ length: last - first + 1 }, (_, k) => first + k);
+  return {
+    id: system,
+    title: `${system.replaceAll('_', ' ')}: what learning gives`,
+    x: 'frames seen',
+    y: 'error / better trivial one',
+    xs,
+    domain: [0, 1.5],
+    lines: [
+      ...shown
+        .filter(([arm]) => runsOf(record, arm, system).length > 0)
+        .map(([arm, name, colour]) => ({ name, colour, values: curve(runsOf(record, arm, system), xs) })),
+      { name: 'persistence or linear', colour: COLOURS.persistence, values: xs.map(() => 1), dashed: true },
+    ],
+  };
+};
+
+/** Puts tables and curves into docs/live-learning.md. */
+export const writeLivePage = async (record: LiveRecord, systems: Bars): Promise<void> => {
+  const folder = fromRoot('docs/live');
+  await mkdir(folder, { recursive: true });
+  const parts: string[] = [];
+  for (const table of tablesOf(record, systems)) {
+    const columns = [...new Set(table.flatMap(([, figures]) => Object.keys(figures)))];
+    const cell = (value: string | number | undefined): string =>
+      typeof value === 'number' ? value.toFixed(value < 10 ? 2 : 0) : (value ?? '');
+    parts.push(
+      markdown(
+        ['', ...columns],
+        table.map(([what, figures]) => [what, ...columns.map((column) => cell(figures[column]))]),
+      ),
+    );
+  }
+  for (const system of Object.keys(systems)) {
+    if (['scratch', 'half budget', 'nearest'].every((arm) => runsOf(record, arm, system).length === 0))
+      continue;
+    const chart = chartOf(record, system);
+    await writeFile(`${folder}/${chart.id}.svg`, `${svgOf(chart)}\n`);
+    parts.push(`![${chart.title}](live/${chart.id}.svg)`);
+  }
+  await putIntoPage('live-learning.md', 'measured', parts.join('\n\n'));
+};
