@@ -1,118 +1,106 @@
 import { watch as watchFiles } from 'chokidar';
-import type { Dirent } from 'node:fs';
-import { lstat, readdir, realpath, stat } from 'node:fs/promises';
-import { basename, join, resolve, sep } from 'node:path';
+import { lstat, readdir, stat } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
 import picomatch from 'picomatch';
 import { Observable } from 'rxjs';
 import { z } from 'zod';
+import { filesShape } from '../../src/pipeline/config/root-options.js';
 import { StartupError, codeOf, messageOf } from '../../src/pipeline/errors.js';
 import type { Entry } from '../../src/pipeline/frame.js';
+import { doneMarker } from '../../src/pipeline/intake/done-marker.js';
+import { pathOf, walk } from '../../src/pipeline/intake/folder-walk.js';
+import { frameNames } from '../../src/pipeline/intake/frame-names.js';
 import { defineSource } from '../../src/pipeline/plugins/plugin.js';
 
 /**
  * A folder that frames are written into, one file each; folders below it are series of their own. The frame's number is
- * the last run of digits in the file's name. Hidden files, `*.tmp` and `*.part` are skipped.
+ * the last run of digits in the file's name, or what `pattern` says. Hidden files, `*.tmp` and `*.part` are skipped.
  */
 export const directory = defineSource({
   name: 'directory',
   summary: 'a folder that one file per frame is written into, with the folders below it',
   options: z.strictObject({
     directory: z.string().describe('the folder'),
-    include: z
-      .array(z.string())
-      .default([])
-      .describe('only files whose path below the folder matches one of these'),
-    ignore: z.array(z.string()).default([]).describe('skip files and folders that match one of these'),
+    as: z.string().optional().describe('what its series are called; default: the name of the folder'),
+    ...filesShape,
   }),
   create: (options, context) => {
-    const { extensions, stackExtensions = [] } = context;
     const root = resolve(options.directory);
+    const rootName = options.as ?? (basename(root) || 'root');
+    const { extensions, stackExtensions = [] } = context;
+    const named = frameNames({ extensions, stackExtensions, pattern: options.pattern });
     const included = options.include.length > 0 ? matcherOf(options.include) : () => true;
     const ignored = matcherOf(options.ignore);
-    const said = new Set<string>();
-    const logOnce = (key: string, message: string): void => {
-      if (!said.has(key)) context.log(message);
-      said.add(key);
-    };
+    const marker = options.doneMarker === undefined ? undefined : doneMarker(options.doneMarker);
+    const tell = tellOnce((message) => {
+      context.log(message);
+    });
 
-    const frameOf = (name: string): { index: number } | 'no number' | undefined => {
-      const lower = name.toLowerCase();
-      if (isTemporary(lower)) return undefined;
-      const ending = extensions.filter((extension) => lower.endsWith(extension)).sort(longestFirst)[0];
-      if (ending === undefined) return undefined;
-      const digits = /(\d+)\D*$/.exec(name.slice(0, name.length - ending.length))?.[1];
-      const index = Number(digits);
-      return digits === undefined || !Number.isSafeInteger(index) ? 'no number' : { index };
-    };
-
-    const seriesOf = (below: string): string => (below === '' ? nameOf(root) : `${nameOf(root)}/${below}`);
-
-    /** Collects the frames of one folder and those below it. `visited` holds real paths: links may run in circles. */
-    const collect = async (state: Scan, below: string, real: string): Promise<void> => {
-      state.signal.throwIfAborted();
-      if (state.visited.has(real)) return;
-      state.visited.add(real);
-      const folder = join(root, below);
-      const names = await readdir(folder, { withFileTypes: true });
-      const files: Found[] = [];
-      for (const item of names.sort((a, b) => (a.name < b.name ? -1 : 1))) {
-        if (item.name.startsWith('.')) continue;
-        const path = below === '' ? item.name : `${below}/${item.name}`;
-        const target = await kindOf(item, join(folder, item.name), state.realRoot, join(real, item.name));
-        if (target === undefined || ignored(path)) continue;
-        if (target.kind === 'elsewhere') {
-          logOnce('links', `links that leave ${root} are not followed, such as ${path}`);
-          continue;
+    /** Frames by their names, and what is told of files that are none. */
+    const scanNames = async (signal: AbortSignal): Promise<Found[]> => {
+      const { folders, refused } = await walk(root, {
+        ignored,
+        anywhere: options.links === 'anywhere',
+        failed: (path, error) => {
+          tell(path, `cannot read ${join(root, path)}: ${messageOf(error)}`);
+        },
+        signal,
+      });
+      const [found, others, unnumbered, unmarked]: [Found[], string[], string[], string[]] = [[], [], [], []];
+      for (const { path: folder, files } of folders) {
+        const names = marker === undefined ? undefined : new Set(files);
+        for (const name of files) {
+          const path = pathOf(folder, name);
+          if (marker?.isMarker(name) === true) continue;
+          const what = included(path) ? named(path) : ({ kind: 'other' } as const);
+          if (what.kind === 'other') others.push(path);
+          else if (what.kind === 'no number') unnumbered.push(path);
+          else if (what.kind === 'temporary') continue;
+          else if (names !== undefined && marker?.isDone(name, names) === false) unmarked.push(path);
+          else
+            found.push({
+              series: what.series === '' ? rootName : pathOf(rootName, what.series),
+              path: join(root, path),
+              ...(what.kind === 'frame' ? { index: what.index } : { index: 0, item: 0 }),
+            });
         }
-        if (target.kind === 'folder') {
-          await collect(state, path, target.real).catch((error: unknown) => {
-            state.signal.throwIfAborted();
-            if (codeOf(error) !== 'ENOENT')
-              logOnce(path, `cannot read ${join(root, path)}: ${messageOf(error)}`);
-          });
-          continue;
-        }
-        const frame = included(path) ? frameOf(item.name) : undefined;
-        if (frame === undefined && !isTemporary(item.name.toLowerCase())) state.others.push(path);
-        if (
-          frame === 'no number' &&
-          stackExtensions.some((ending) => item.name.toLowerCase().endsWith(ending))
-        )
-          state.entries.push(
-            ...(await statAll(
-              `${seriesOf(below)}/${item.name}`,
-              [{ path: join(folder, item.name), index: 0, item: 0 }],
-              state.signal,
-            )),
-          );
-        else if (frame === 'no number') state.unnumbered.push(path);
-        else if (frame !== undefined) files.push({ path: join(folder, item.name), index: frame.index });
       }
-      state.entries.push(...(await statAll(seriesOf(below), files, state.signal)));
+      if (refused.length > 0)
+        tell(
+          'links',
+          `links that leave ${root} are not followed: ${refused.length}, such as ${least(refused)} (--links anywhere follows them)`,
+        );
+      if (unnumbered.length > 0)
+        tell(
+          'numbers',
+          `files without a number in their name are no frames: ${unnumbered.length}, such as ${least(unnumbered)}`,
+        );
+      if (found.length > 0) return found;
+      // A log file beside the frames is nobody's concern; a folder of nothing else is.
+      if (unmarked.length > 0)
+        tell(
+          'unmarked',
+          `no frames in ${root} so far: ${unmarked.length} wait for their marker, such as ${least(unmarked)} for ${marker?.wantedFor(basename(least(unmarked))) ?? ''}`,
+        );
+      else if (others.length > 0) tell('others', `no frames in ${root} so far: ${whyOther(least(others))}`);
+      return found;
+    };
+
+    const whyOther = (path: string): string => {
+      if (!included(path)) return `${path} is not among those that are included`;
+      const isRead = extensions.some((extension) => path.toLowerCase().endsWith(extension));
+      return isRead
+        ? `${path} does not match ${options.pattern ?? ''}`
+        : `${path} is not one (${extensions.join(', ')} are read)`;
     };
 
     let gone = false;
     const scan = async (signal: AbortSignal): Promise<readonly Entry[]> => {
       try {
-        const realRoot = await realpath(root);
-        const state: Scan = { signal, realRoot, visited: new Set(), entries: [], unnumbered: [], others: [] };
-        await collect(state, '', realRoot);
+        const found = await scanNames(signal);
         if (gone) context.log(`${root} is back`);
         gone = false;
-        const [example] = state.unnumbered;
-        if (example !== undefined)
-          logOnce(
-            '',
-            `files without a number in their name are no frames: ${state.unnumbered.length}, such as ${example}`,
-          );
-        const [other] = state.others;
-        // A log file beside the frames is nobody's concern; a folder of nothing else is.
-        if (other !== undefined && state.entries.length === 0)
-          logOnce(
-            'others',
-            `no frames in ${root} so far: ${other} ${included(other) ? `is not one (${extensions.join(', ')} are read)` : 'is not among those that are included'}`,
-          );
-        return state.entries;
+        return await statAll(found, signal);
       } catch (error) {
         signal.throwIfAborted();
         if (!gone) context.log(`${root} cannot be read: ${messageOf(error)}; going on when it is back`);
@@ -131,7 +119,7 @@ export const directory = defineSource({
         subscriber.next();
       });
       watcher.on('error', (error) => {
-        logOnce(
+        tell(
           'watcher',
           `cannot watch ${root} for changes (${messageOf(error)}): it is scanned regularly instead`,
         );
@@ -166,55 +154,27 @@ const matcherOf = (patterns: readonly string[]): ((path: string) => boolean) => 
   return (path) => matchers.some((matches) => matches(path));
 };
 
-interface Scan {
-  readonly signal: AbortSignal;
-  readonly realRoot: string;
-  readonly visited: Set<string>;
-  readonly entries: Entry[];
-  readonly unnumbered: string[];
-  /** Files that no codec reads, or that `include` leaves out. */
-  readonly others: string[];
-}
-interface Found {
-  readonly path: string;
-  readonly index: number;
-  /** Set where the file is a series of its own. */
-  readonly item?: number;
-}
+/** Tells each thing once. */
+const tellOnce = (log: (message: string) => void): ((key: string, message: string) => void) => {
+  const said = new Set<string>();
+  return (key, message) => {
+    if (!said.has(key)) log(message);
+    said.add(key);
+  };
+};
 
-const isTemporary = (name: string): boolean => name.endsWith('.tmp') || name.endsWith('.part');
-const longestFirst = (a: string, b: string): number => b.length - a.length;
-const nameOf = (root: string): string => basename(root) || 'root';
+type Found = Omit<Entry, 'revision'>;
+
+/** The first in order, so that the same folder gives the same message everywhere. */
+const least = (paths: readonly string[]): string =>
+  paths.reduce((first, path) => (path < first ? path : first), paths[0] ?? '');
 const whyNot = (error: unknown): string =>
   codeOf(error) === 'ENOENT' ? 'there is no such folder' : messageOf(error);
-
-/**
- * What an item is, links resolved; undefined for what is neither file nor folder. A link that points nowhere may be a
- * file whose target is still to come: whoever opens it will say so.
- */
-const kindOf = async (
-  item: Dirent,
-  path: string,
-  realRoot: string,
-  real: string,
-): Promise<{ kind: 'file' | 'folder' | 'elsewhere'; real: string } | undefined> => {
-  if (item.isFile()) return { kind: 'file', real };
-  if (item.isDirectory()) return { kind: 'folder', real };
-  if (!item.isSymbolicLink()) return undefined;
-  try {
-    const target = await realpath(path);
-    if (target !== realRoot && !target.startsWith(realRoot.endsWith(sep) ? realRoot : realRoot + sep))
-      return { kind: 'elsewhere', real: target };
-    return { kind: (await stat(target)).isDirectory() ? 'folder' : 'file', real: target };
-  } catch {
-    return { kind: 'file', real }; // it points nowhere, or not yet
-  }
-};
 
 /** Enough to hide the latency of a network file system, few enough not to starve others of the thread pool. */
 const STATS_AT_ONCE = 32;
 
-const statAll = async (series: string, files: readonly Found[], signal: AbortSignal): Promise<Entry[]> => {
+const statAll = async (files: readonly Found[], signal: AbortSignal): Promise<Entry[]> => {
   const entries: Entry[] = [];
   for (let i = 0; i < files.length; i += STATS_AT_ONCE) {
     signal.throwIfAborted();
@@ -223,7 +183,7 @@ const statAll = async (series: string, files: readonly Found[], signal: AbortSig
         const { size, mtimeNs } = await stat(found.path, { bigint: true }).catch(() =>
           lstat(found.path, { bigint: true }),
         );
-        return { series, ...found, revision: { size: Number(size), mtimeNs: String(mtimeNs) } };
+        return { ...found, revision: { size: Number(size), mtimeNs: String(mtimeNs) } };
       } catch {
         return undefined; // it went away since the folder was read
       }

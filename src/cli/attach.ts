@@ -13,7 +13,7 @@ type Sinks = AttachConfig['sinks'];
 
 /** Everything in the config file has a flag, but for what a flag cannot say. */
 export const attachOptions = optionsOf(attachSchema).filter(
-  ({ name }) => name !== 'directory' && name !== 'sinks',
+  ({ name }) => !['directory', 'roots', 'sinks'].includes(name),
 );
 
 /** `--set files.format=npy`: an option of a sink, its value read as YAML. */
@@ -52,8 +52,10 @@ const withSinkFlags = (config: AttachConfig, args: Args): AttachConfig => {
 /** The settings that a command line asks for. @throws UsageError */
 export const attachConfig = async (args: Args): Promise<AttachConfig> => {
   const flags = given(args, attachOptions);
-  const directory = text(args, 'directory');
-  if (directory !== undefined) flags.directory = directory;
+  const directories = texts(args, 'directory');
+  const [directory] = directories;
+  if (directories.length > 1) flags.roots = directories;
+  else if (directory !== undefined) flags.directory = directory;
   const sinks = texts(args, 'sink');
   if (sinks.length > 0) flags.sinks = sinks;
   return withSinkFlags(await loadConfig(flags, text(args, 'config')), args);
@@ -87,8 +89,8 @@ export const declareSinks = (yargs: Argv): Argv =>
     });
 
 export const attachCommand: Command = {
-  usage: 'attach [directory]',
-  summary: 'Watch a directory of frames, forecast from each frame, and score forecasts as the truth arrives',
+  usage: 'attach [directory..]',
+  summary: 'Watch directories of frames, forecast from each frame, and score forecasts as the truth arrives',
   examples: [
     [
       'mesocast attach run/frames --out run/forecasts',
@@ -98,6 +100,10 @@ export const attachCommand: Command = {
       'mesocast attach frames --until-idle 30 --leads 1,10,50 --json',
       'end after 30 s without a new frame; print the summary as JSON',
     ],
+    [
+      "mesocast attach run1/frames run2/frames --ignore '**/preview/**' --start now",
+      'two folders, from the next frame on',
+    ],
     ['mesocast attach --config run.yaml --horizon 20', 'settings from a file; flags win'],
   ],
   declare: (yargs) =>
@@ -106,7 +112,8 @@ export const attachCommand: Command = {
         yargs
           .positional('directory', {
             type: 'string',
-            describe: 'the folder that frames appear in; folders below it are series of their own',
+            array: true,
+            describe: 'folders that frames appear in; folders below them are series of their own',
           })
           .option('config', {
             type: 'string',

@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { z } from 'zod';
 import { attachSchema } from '../pipeline/config/config.js';
+import { filesShape } from '../pipeline/config/root-options.js';
 import { optionsOf, type OptionInfo } from '../pipeline/config/options.js';
 import type { Evaluation } from '../evaluation/evaluate.js';
 import type { Args, Command } from './command.js';
@@ -9,20 +10,8 @@ import { declareOptions, given, parseFlags, texts } from './command.js';
 import { declareCodecs, partOptions } from './part-options.js';
 import type { Progress } from './ui.js';
 
-const {
-  context,
-  horizon,
-  stride,
-  device,
-  threads,
-  range,
-  ensemble,
-  include,
-  ignore,
-  codecs,
-  region,
-  downsample,
-} = attachSchema.shape;
+const { context, horizon, stride, device, threads, range, ensemble, codecs, region, downsample } =
+  attachSchema.shape;
 /** What commands that work on held-out series are told. */
 export const heldOutShape = {
   forecaster: z.string(),
@@ -32,8 +21,7 @@ export const heldOutShape = {
   stride,
   every: z.number().int().positive().default(10).describe('a window starts every so many frames'),
   range,
-  include,
-  ignore,
+  ...filesShape,
   codecs,
   region,
   downsample,

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { AttachConfig } from '../pipeline/config/config.js';
+import { describeRoots } from '../pipeline/config/roots.js';
 import type { Forecast } from '../pipeline/forecast.js';
 import type { DeliveryCounts, Outcome, RunEvent, Summary } from '../pipeline/run.js';
 import { onStopSignal } from './signals.js';
@@ -56,7 +57,7 @@ export const follow = async (
   const { attach } = await import('../pipeline/runner.js');
   const run = await attach(config);
   ui.say(
-    `following ${resolve(config.directory)}: ${config.horizon} frames ahead from each frame, once ${config.context} are there (Ctrl-C ends it)`,
+    `following ${describeRoots(config)}: ${config.horizon} frames ahead from each frame, once ${config.context} are there (Ctrl-C ends it)`,
   );
   const tally = createSkillTally();
   const rate = meter();

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { filesShape } from '../pipeline/config/root-options.js';
 import { UsageError } from '../pipeline/errors.js';
 import { attachConfig, attachOptions, declareSinks } from './attach.js';
 import type { Command } from './command.js';
@@ -13,8 +14,7 @@ const USED = new Set([
   'device',
   'threads',
   'range',
-  'include',
-  'ignore',
+  ...Object.keys(filesShape),
   'ensemble',
   'interval',
   'frameInterval',
@@ -52,7 +52,7 @@ export const forecastCommand: Command = {
   run: async (args, ui) => {
     const path = text(args, 'path');
     if (path === undefined || path === '') throw new UsageError('name a folder of frames or a file');
-    const config = await attachConfig({ ...args, directory: path });
+    const config = await attachConfig({ ...args, directory: [path] });
     const { forecastOnce } = await import('../pipeline/forecast-once.js');
     const forecast = await forecastOnce({
       ...config,

@@ -96,7 +96,7 @@ export const statusLines = (status: Status, now: number): string[] => {
     ...(heartbeat === undefined
       ? []
       : [
-          `follows    ${heartbeat.directory}, began with forecaster ${heartbeat.forecaster.name}; ${heartbeat.memory.frames} frames in memory`,
+          `follows    ${heartbeat.directories.join(', ')}, began with forecaster ${heartbeat.forecaster.name}; ${heartbeat.memory.frames} frames in memory`,
         ]),
     ...Object.entries(series).flatMap(([name, one]) => seriesLines(name, one, now)),
     `skill      ${Object.keys(skill).length > 0 ? skillText(skill) : 'nothing was scored yet'}`,

@@ -1,3 +1,4 @@
+import type { FilesOptions } from '../pipeline/config/root-options.js';
 import type { Region } from '../pipeline/frame.js';
 import { UsageError } from '../pipeline/errors.js';
 import type { KnownRanges } from '../pipeline/intake/normalisation.js';
@@ -6,11 +7,9 @@ import { describeLongest, loadSeries } from '../training/load-series.js';
 import { longestStretch, strided, type Series } from '../training/series.js';
 
 /** What of the series is forecast. */
-export interface HeldOutOptions extends KnownRanges {
+export interface HeldOutOptions extends KnownRanges, FilesOptions {
   /** Folders of frames; each folder with frames, at any depth, is a series, and each file of several frames. */
   readonly data: readonly string[];
-  readonly include?: readonly string[] | undefined;
-  readonly ignore?: readonly string[] | undefined;
   readonly codecs?: CodecOptions | undefined;
   readonly region?: Region | undefined;
   readonly downsample?: number | undefined;

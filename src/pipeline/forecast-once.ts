@@ -7,6 +7,7 @@ import { encode, type SeriesMemory } from '../stages/encode.js';
 import { predict } from '../stages/predict.js';
 import { intervalOf, loadForecasterSet, rangesFor } from '../uncertainty/forecaster-set.js';
 import type { AttachConfig } from './config/config.js';
+import { filesOf, type FilesOptions } from './config/root-options.js';
 import { closeSinks, deliverTo, openSinks } from './delivery/delivery.js';
 import { codeOf, FrameError, messageOf, StartupError, UsageError } from './errors.js';
 import type { Forecast } from './forecast.js';
@@ -30,11 +31,10 @@ export type ForecastOnceOptions = Pick<
   'forecaster' | 'out' | 'horizon' | 'context' | 'stride' | 'device' | 'threads' | 'range' | 'sinks'
 > &
   Partial<Pick<AttachConfig, 'ensemble' | 'interval' | 'frameInterval' | 'tile'>> &
-  PreparationOptions & {
+  PreparationOptions &
+  FilesOptions & {
     /** A folder of frames, the last frame to use, or a file of several frames. */
     readonly path: string;
-    readonly include?: readonly string[] | undefined;
-    readonly ignore?: readonly string[] | undefined;
     readonly codecs?: CodecOptions | undefined;
     /** Hears what people should know, a line each. */
     readonly notice?: ((message: string) => void) | undefined;
@@ -47,13 +47,13 @@ const DEFAULT_FORECASTER = 'dendrite';
 const chosenSeries = async (
   path: string,
   codecs: Codecs,
-  { include, ignore, out, notice = () => undefined }: ForecastOnceOptions,
+  { out, notice = () => undefined, ...options }: ForecastOnceOptions,
 ): Promise<Recorded> => {
   const list = (where: string, only: Partial<RecordedOptions> = {}): Promise<Recorded[]> =>
     listRecorded(where, {
       codecs,
-      include,
-      ignore: [...(ignore ?? []), ...ownOutput(where, [resolve(out)])],
+      ...filesOf(options),
+      ignore: [...(options.ignore ?? []), ...ownOutput(where, [resolve(out)])],
       notice,
       ...only,
     });

@@ -27,25 +27,25 @@ import { watch } from '../stages/watch.js';
 import { intervalOf, rangesFor } from '../uncertainty/forecaster-set.js';
 import { cleanup } from './cleanup.js';
 import type { AttachConfig } from './config/config.js';
+import { rootsOf } from './config/roots.js';
 import { createCredits } from './intake/credits.js';
 import { closeSinks, openSinks, type Delivery } from './delivery/delivery.js';
-import { StateError, UsageError } from './errors.js';
+import { StateError } from './errors.js';
 import type { Score } from './forecast.js';
 import type { Entry, Frame } from './frame.js';
 import { frameTimes } from './intake/frame-times.js';
 import { openPreparation } from './intake/preparation.js';
-import { openCodecs, ownOutput, requireDirectory, validator } from './intake/input.js';
+import { openCodecs } from './intake/input.js';
+import { createRoots, requireRoots } from './intake/open-roots.js';
 import { openLedger, type Ledger } from './ledger/ledger.js';
 import { openOutstanding, scoreOf } from './state/outstanding.js';
 import { createRecall } from './state/recall.js';
 import { createSeriesClock, ticksBefore } from './state/series-clock.js';
 import { createSeriesMemory } from './state/series-memory.js';
-import { createPlugin } from './plugins/registry.js';
 import { counting } from './run-counts.js';
 import type { Observation, Outcome, Run, RunContext, RunEvent, Summary } from './run.js';
 import { createSinkQueues } from './delivery/sink-queues.js';
 import { createSinks, recordSinks } from './delivery/sinks.js';
-import { withStacks } from './intake/stacks.js';
 import type { SeriesTracker, Waiting } from './intake/series-tracker.js';
 import { startHeartbeat } from './status/heartbeat.js';
 import { openStateFolder } from './state/state-folder.js';
@@ -80,7 +80,7 @@ const waitingOf = (trackers: ReadonlyMap<string, SeriesTracker>): Record<string,
  * @throws UsageError, StartupError, ForecasterError, StateError: nothing is left open then
  */
 export const attach = async (config: AttachConfig): Promise<Run> => {
-  const directory = resolve(config.directory);
+  const roots = rootsOf(config);
   const out = resolve(config.out);
   const statePath = resolve(config.state ?? join(out, 'state'));
   const events = new Subject<RunEvent>();
@@ -93,12 +93,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
   const [intake, hard] = [new AbortController(), new AbortController()];
   const undo = cleanup(notice);
 
-  await requireDirectory(directory);
-  if (out === directory || statePath === directory) {
-    throw new UsageError(`output and state cannot go into the watched directory itself: ${directory}`, {
-      hint: 'give --out another folder; one below it is fine',
-    });
-  }
+  await requireRoots(roots, [out, statePath]);
   try {
     const forecaster = await firstForecaster(config);
     const ranges = rangesFor(forecaster, config.range);
@@ -123,18 +118,18 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     await openSinks(sinks, hard.signal, notice);
     undo.add(() => closeSinks(sinks, notice));
     const queues = await createSinkQueues(sinks, state.path, hard.signal, notice);
-    const source = await createPlugin(
-      'source',
-      'directory',
-      {
-        directory,
-        include: config.include,
-        ignore: [...config.ignore, ...ownOutput(directory, [out, statePath])],
-      },
-      { log: notice, extensions: codecs.extensions, stackExtensions: codecs.stackExtensions },
-    );
-    undo.add(() => source.close());
-    await source.open(intake.signal);
+    const watched = await createRoots({
+      roots,
+      start: config.start,
+      outputs: [out, statePath],
+      codecs,
+      ledger,
+      notice,
+    });
+    for (const { source } of watched) {
+      undo.add(() => source.close());
+      await source.open(intake.signal);
+    }
 
     const { counts, summary } = counting(ledger, queues);
     const trackers = new Map<string, SeriesTracker>();
@@ -153,7 +148,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     });
     undo.add(() => live.close());
     const heartbeat = startHeartbeat(state.path, () => ({
-      directory,
+      directories: roots.map(({ directory }) => directory),
       out,
       forecaster: forecaster.id,
       memory: { frames: credits.items, bytes: credits.bytes },
@@ -228,7 +223,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     const observations$: Observable<Observation> = watch(config, {
       ...stageContext,
       trackers,
-      ...withStacks(source, { ledger, codecFor, notice, validate: validator(codecFor) }),
+      roots: watched,
     }).pipe(
       read({}, { ...stageContext, credits, codecFor, timeOf: frameTimes(config.frameInterval) }),
       map(admit),

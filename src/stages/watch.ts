@@ -9,27 +9,40 @@ import type { SeriesTracker } from '../pipeline/intake/series-tracker.js';
 import { trackSeries } from '../pipeline/intake/series-tracker.js';
 
 export interface WatchOptions {
-  /** The writer renames finished files into place: a file is taken as soon as its validator passes. */
-  readonly atomic: boolean;
   /** Most seconds between scans. */
   readonly pollInterval: number;
-  /** Seconds that a file may stay incomplete, a number missing, or a new series without its third frame. */
+  /** Seconds that a file may stay incomplete, or a new series without its third frame. */
   readonly patience: number;
+  /** Seconds that a number may be missing; default: `patience`. */
+  readonly gapWait?: number | undefined;
+  /** What then: go on without it, or fail. */
+  readonly onGap?: 'skip' | 'fail' | undefined;
   /** Complete when nothing new came for so many seconds and no file is waiting. */
   readonly untilIdle?: number | undefined;
   /** Complete after this many frames. */
   readonly frames?: number | undefined;
 }
 
-export interface WatchContext extends RunContext {
+/** One of the folders that are watched, each at its own pace: one that is slow or away holds up no other. */
+export interface WatchedRoot {
   /** Opened; watch does not close it. */
   readonly source: Source;
+  /** Files appear whole: one is taken as soon as its validator passes. */
+  readonly atomic: boolean;
+  /** Asks the codec for the entry's file; rejects with the system's error when it cannot be opened. */
+  validate(entry: Entry): Promise<Incomplete>;
+  /** A series that the ledger knows is of this root. */
+  owns(series: string): boolean;
+  /** What of a scan counts; default: all. */
+  readonly pick?: (entries: readonly Entry[]) => readonly Entry[];
+}
+
+export interface WatchContext extends RunContext {
+  readonly roots: readonly WatchedRoot[];
   /** Filled with what is known of each series, for those who ask how the run is. */
   readonly trackers?: Map<string, SeriesTracker>;
   /** `fail` must have written to it when it returns. */
   readonly ledger: Ledger;
-  /** Asks the codec for the entry's file; rejects with the system's error when it cannot be opened. */
-  validate(entry: Entry): Promise<Incomplete>;
 }
 
 /** Two looks at a file are at least this many seconds apart, unless scans are more frequent. */
@@ -44,29 +57,37 @@ const LEAST_PAUSE = 20;
  * series' first frame. Files that are not whole in time, vanish, come late, do not fit the numbering or bear a number
  * twice go to `context.fail`; numbers that never appear are counted in the ledger and passed over. What the ledger
  * holds an outcome for is not emitted again; what an earlier run left unfinished is.
- * Completes when `context.signal` aborts, after `frames`, or when idle.
+ * Completes when `context.signal` aborts, after `frames`, or when idle. Fails at a gap where `onGap` says so.
  */
 export const watch = (options: WatchOptions, context: WatchContext): Observable<Ready> =>
   new Observable<Ready>((subscriber) => {
     const ended = new AbortController();
     const signal = AbortSignal.any([context.signal, ended.signal]);
-    const trackers = context.trackers ?? new Map<string, SeriesTracker>();
+    const all = context.trackers ?? new Map<string, SeriesTracker>();
     // Not the time of day: that may be set back while files wait.
     const now = (): number => performance.now();
     const settle = Math.max(LEAST_PAUSE, Math.min(options.pollInterval, SETTLE) * 1000);
+    const { gapWait } = options;
     let emitted = 0;
-    let failing = false;
-    let hinted = false;
-    let wake = (): void => undefined;
+    let lastNews = now();
 
     const wanted = (): boolean =>
       !signal.aborted && (options.frames === undefined || emitted < options.frames);
-    const trackerOf = (series: string): SeriesTracker => {
-      const known = trackers.get(series);
-      if (known !== undefined) return known;
-      const tracker = trackSeries(
+    const isIdle = (): boolean =>
+      options.untilIdle !== undefined &&
+      now() - lastNews >= options.untilIdle * 1000 &&
+      [...all.values()].every((tracker) => tracker.waiting === 0);
+
+    const newTracker = (series: string, root: WatchedRoot): SeriesTracker =>
+      trackSeries(
         series,
-        { atomic: options.atomic, patience: options.patience * 1000, settle },
+        {
+          atomic: root.atomic,
+          patience: options.patience * 1000,
+          gapWait: gapWait === undefined ? undefined : gapWait * 1000,
+          onGap: options.onGap,
+          settle,
+        },
         {
           ledger: context.ledger,
           fail: (...failure) => {
@@ -75,7 +96,7 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
           notice: (message) => {
             context.notice(message);
           },
-          validate: (entry) => context.validate(entry),
+          validate: (entry) => root.validate(entry),
           wanted,
           emit: (ready) => {
             emitted++;
@@ -83,89 +104,123 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
           },
         },
       );
-      trackers.set(series, tracker);
-      return tracker;
-    };
 
-    const scan = async (): Promise<readonly Entry[]> => {
-      try {
-        const entries = await context.source.scan(signal);
-        failing = false;
-        return entries;
-      } catch (error) {
-        if (!signal.aborted && !failing) context.notice(`the scan failed: ${messageOf(error)}; trying again`);
-        failing = true;
-        return [];
-      }
-    };
-
-    const sleep = (milliseconds: number, untilHint = false): Promise<void> =>
-      new Promise((resolve) => {
-        const timer = setTimeout(finish, milliseconds);
-        function finish(): void {
-          clearTimeout(timer);
-          signal.removeEventListener('abort', finish);
-          wake = () => undefined;
-          resolve();
-        }
-        if (untilHint) wake = finish;
-        if (signal.aborted) finish();
-        else signal.addEventListener('abort', finish);
+    /** Follows one root until no more frames are wanted. */
+    const follow = async (root: WatchedRoot): Promise<void> => {
+      const trackers = new Map<string, SeriesTracker>();
+      const track = (series: string): void => {
+        if (trackers.has(series)) return;
+        const tracker = newTracker(series, root);
+        trackers.set(series, tracker);
+        all.set(series, tracker);
+      };
+      const scan = scanning(root, signal, (message) => {
+        context.notice(message);
       });
-    /** Waits for the timer, or for a hint once `least` has passed. */
-    const pause = async (least: number, most: number): Promise<void> => {
-      await sleep(least);
-      if (!hinted && most > least) await sleep(most - least, true);
-    };
-
-    const run = async (): Promise<void> => {
-      // Series that an earlier run knew are looked at even when nothing of them is there any more.
-      for (const { series } of context.ledger.allSeries()) trackerOf(series);
-      let lastNews = now();
-      for (let first = true; wanted(); first = false) {
-        hinted = false;
-        const began = now();
-        const entries = bySeries(await scan());
-        if (!wanted()) break;
-        const look = { began, ended: now(), date: context.now().getTime(), first };
-        for (const series of entries.keys()) trackerOf(series);
-        const news = await lastValueFrom(
-          from([...trackers]).pipe(
-            mergeMap(([series, tracker]) => tracker.look(entries.get(series) ?? [], look), SERIES_AT_ONCE),
-            toArray(),
-          ),
-        );
-        const all = [...trackers.values()];
-        if (news.includes(true)) lastNews = look.ended;
-        const waiting = all.some((tracker) => tracker.waiting > 0);
-        if (options.untilIdle !== undefined && !waiting && now() - lastNews >= options.untilIdle * 1000)
-          break;
-        // A folder that takes long to scan is scanned less often.
-        const least = Math.max(LEAST_PAUSE, look.ended - began);
-        const soon = all.some((tracker) => tracker.unsettled(now()));
-        await pause(least, soon ? settle : options.pollInterval * 1000);
+      const pause = pausing(signal);
+      const hints = root.source.hints.subscribe({
+        next: () => {
+          pause.hint();
+        },
+        error: (error: unknown) => {
+          context.notice(`no hints of changes any more: ${messageOf(error)}; scanning goes on`);
+        },
+      });
+      try {
+        // Series that an earlier run knew are looked at even when nothing of them is there any more.
+        for (const { series } of context.ledger.allSeries()) if (root.owns(series)) track(series);
+        for (let first = true; wanted(); first = false) {
+          pause.begin();
+          const began = now();
+          const entries = bySeries(await scan());
+          if (!wanted()) return;
+          const look = { began, ended: now(), date: context.now().getTime(), first };
+          for (const series of entries.keys()) track(series);
+          const news = await lastValueFrom(
+            from([...trackers]).pipe(
+              mergeMap(([series, tracker]) => tracker.look(entries.get(series) ?? [], look), SERIES_AT_ONCE),
+              toArray(),
+            ),
+          );
+          if (news.includes(true)) lastNews = look.ended;
+          looked.add(root);
+          if (looked.size === context.roots.length && isIdle()) ended.abort();
+          // A folder that takes long to scan is scanned less often.
+          const least = Math.max(LEAST_PAUSE, look.ended - began);
+          const soon = [...trackers.values()].some((tracker) => tracker.unsettled(now()));
+          await pause.sleep(least, soon ? settle : options.pollInterval * 1000);
+        }
+      } finally {
+        hints.unsubscribe();
       }
     };
 
-    const hints = context.source.hints.subscribe({
-      next: () => {
-        hinted = true;
-        wake();
-      },
-      error: (error: unknown) => {
-        context.notice(`no hints of changes any more: ${messageOf(error)}; scanning goes on`);
-      },
-    });
+    /** Roots that were scanned once: before all were, nobody can say that there is nothing. */
+    const looked = new Set<WatchedRoot>();
     const stop = (): void => {
       subscriber.complete();
     };
     context.signal.addEventListener('abort', stop);
-    run().then(stop, (error: unknown) => {
+    Promise.all(context.roots.map(follow)).then(stop, (error: unknown) => {
+      ended.abort();
       subscriber.error(error);
     });
     return () => {
       context.signal.removeEventListener('abort', stop);
       ended.abort();
-      hints.unsubscribe();
     };
   });
+
+/** Scans that never fail: what is wrong is told once, until it is right again. */
+const scanning = (
+  { source, pick = (entries) => entries }: WatchedRoot,
+  signal: AbortSignal,
+  notice: (message: string) => void,
+): (() => Promise<readonly Entry[]>) => {
+  let failing = false;
+  return async () => {
+    try {
+      const entries = pick(await source.scan(signal));
+      failing = false;
+      return entries;
+    } catch (error) {
+      if (!signal.aborted && !failing) notice(`the scan failed: ${messageOf(error)}; trying again`);
+      failing = true;
+      return [];
+    }
+  };
+};
+
+/** Pauses that a hint ends. */
+const pausing = (signal: AbortSignal) => {
+  let hinted = false;
+  let wake = (): void => undefined;
+  const sleep = (milliseconds: number, untilHint = false): Promise<void> =>
+    new Promise((resolve) => {
+      const timer = setTimeout(finish, milliseconds);
+      function finish(): void {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', finish);
+        wake = () => undefined;
+        resolve();
+      }
+      if (untilHint) wake = finish;
+      if (signal.aborted) finish();
+      else signal.addEventListener('abort', finish);
+    });
+  return {
+    hint: (): void => {
+      hinted = true;
+      wake();
+    },
+    /** Hints from now on count for the next pause. */
+    begin: (): void => {
+      hinted = false;
+    },
+    /** Waits for `most` milliseconds, or for a hint once `least` have passed. */
+    sleep: async (least: number, most: number): Promise<void> => {
+      await sleep(least);
+      if (!hinted && most > least) await sleep(most - least, true);
+    },
+  };
+};

@@ -1,3 +1,4 @@
+import type { FilesOptions } from '../pipeline/config/root-options.js';
 import { CodecError, UsageError } from '../pipeline/errors.js';
 import { describeShape, sameShape, sizeOf, type Field, type Region } from '../pipeline/frame.js';
 import { hasGaps } from '../pipeline/intake/gaps.js';
@@ -31,11 +32,9 @@ export interface SeriesOptions extends KnownRanges {
 }
 
 /** Series on disk: which, and how they are read. */
-export interface DataOptions extends SeriesOptions {
+export interface DataOptions extends SeriesOptions, FilesOptions {
   /** Folders, with what lies below them, and files of several frames. */
   readonly data: readonly string[];
-  readonly include?: readonly string[] | undefined;
-  readonly ignore?: readonly string[] | undefined;
   readonly codecs?: CodecOptions | undefined;
   /** The part of the frames that counts, and how many pixels are averaged into one, as `attach` has it. */
   readonly region?: Region | undefined;

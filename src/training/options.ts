@@ -2,10 +2,11 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { settingsSchema, type Settings } from '../forecaster/forecaster.js';
 import { attachSchema, rangeSchema } from '../pipeline/config/config.js';
+import { filesShape } from '../pipeline/config/root-options.js';
 import { isPath } from '../pipeline/plugins/registry.js';
 
 const count = z.number().int().positive();
-const { include, ignore, codecs, region, downsample } = attachSchema.shape;
+const { codecs, region, downsample } = attachSchema.shape;
 
 /** What `mesocast train` can be told, with its defaults. */
 export const trainSchema = z.strictObject({
@@ -15,8 +16,7 @@ export const trainSchema = z.strictObject({
     .describe(
       'folders of frames, or files of several; each folder with frames, at any depth, is a series, and each such file',
     ),
-  include,
-  ignore,
+  ...filesShape,
   codecs,
   region,
   downsample,

@@ -38,7 +38,7 @@ test('status and ledger tell of a run while it runs, after a kill, and after its
   });
   expect(status).toMatchObject({
     run: 'running',
-    heartbeat: { directory: frames, out, forecaster: { name: 'tiny' } },
+    heartbeat: { directories: [frames], out, forecaster: { name: 'tiny' } },
     series: {
       frames: {
         frames: { forecast: 4, 'warm-up': 3, rejected: 0 },

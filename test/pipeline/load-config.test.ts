@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { UsageError } from '../../src/pipeline/errors.js';
+import { rootsOf } from '../../src/pipeline/config/roots.js';
 import { loadConfig } from '../../src/pipeline/config/load-config.js';
 
 let folder: string;
@@ -64,6 +65,34 @@ test('mistakes are named with file, line, key, what was given and what is allowe
     '--horizon is 0: allowed is a whole number, at least 1; --forecast-every is 1.5: allowed is a whole number, at least 1',
   );
   expect(await refusal('horizon: 4\n')).toBe('the directory to attach to is missing');
+});
+
+test('several folders, with settings of their own; those on the command line are instead of them', async () => {
+  await write(
+    'roots:\n  - frames\n  - { directory: ../sem, as: sem, pattern: "s(?<index>\\\\d+).tif", atomic: true }\nignore: [old]\nstart: 12\n',
+  );
+  const config = await loadConfig({}, file);
+  expect(config.start).toBe(12);
+  expect(rootsOf(config)).toMatchObject([
+    { directory: join(folder, 'frames'), ignore: ['old'], atomic: false, links: 'inside' },
+    {
+      directory: join(folder, '../sem'),
+      as: 'sem',
+      pattern: 's(?<index>\\d+).tif',
+      ignore: ['old'],
+      atomic: true,
+    },
+  ]);
+  const other = await loadConfig({ directory: '/elsewhere', start: 'now' }, file);
+  expect(rootsOf(other).map(({ directory }) => directory)).toEqual(['/elsewhere']);
+  expect(other.start).toBe('now');
+  expect(await refusal('roots: [a, { directory: b, patern: x }]\n')).toMatch(
+    /run\.yaml:1: roots\[1\]\.patern is not known: did you mean "pattern"/,
+  );
+  expect(await refusal('directory: d\npattern: "f(\\\\d+)"\n')).toMatch(/:2: pattern is .*needs a group/);
+  expect(await refusal('directory: d\nstart: later\n')).toMatch(
+    /start is "later": beginning, now or a frame number/,
+  );
 });
 
 test('a file that is no config says so, with the line of a syntax error', async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { firstValueFrom } from 'rxjs';
 import { directory } from '../../plugins/sources/directory.js';
+import type { FilesOptions } from '../../src/pipeline/config/root-options.js';
 import { StartupError } from '../../src/pipeline/errors.js';
 import type { Source } from '../../src/pipeline/plugins/plugin.js';
 
@@ -19,7 +20,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(home, { recursive: true }));
 
-const attach = (options: { include?: string[]; ignore?: string[] } = {}): Source =>
+const attach = (options: FilesOptions = {}): Source =>
   directory.create(directory.options.parse({ directory: root, ...options }), {
     log: (line) => lines.push(line),
     extensions: ['.png', '.npy', '.ome.npy'],
@@ -108,7 +109,66 @@ test('links inside the folder are followed once, links out of it never, those to
   await symlink(join('a', 'f_1.png'), join(root, 'first_1.png'));
   await symlink('nowhere', join(root, 'f_8.png'));
   expect(await seen(attach())).toEqual(['run7 1 first_1.png', 'run7 8 f_8.png', 'run7/a 1 a/f_1.png']);
-  expect(lines).toEqual([`links that leave ${root} are not followed, such as f_9.png`]);
+  expect(lines).toEqual([
+    `links that leave ${root} are not followed: 2, such as f_9.png (--links anywhere follows them)`,
+  ]);
+  lines = [];
+  expect(await seen(attach({ links: 'anywhere' }))).toEqual([
+    'run7 1 first_1.png',
+    'run7 8 f_8.png',
+    'run7 9 f_9.png',
+    'run7/a 1 a/f_1.png',
+    'run7/out 9 out/f_9.png',
+  ]);
+  expect(lines).toEqual([]);
+});
+
+test('a pattern says which file is which frame of which series', async () => {
+  await put('phi_t01_3.png', 'c_t01_3.png', 'phi_t01_4.npy', 'notes_5.png', '0003/phi.png', '0004/phi.png');
+  expect(await seen(attach({ pattern: '(?<series>phi|c)_t01_(?<index>\\d+)\\.\\w+' }))).toEqual([
+    'run7/c 3 c_t01_3.png',
+    'run7/phi 3 phi_t01_3.png',
+    'run7/phi 4 phi_t01_4.npy',
+  ]);
+  // A folder for each frame, and nothing said of series: all are one.
+  expect(await seen(attach({ pattern: '(?<index>\\d+)/phi\\.png' }))).toEqual([
+    'run7 3 0003/phi.png',
+    'run7 4 0004/phi.png',
+  ]);
+  expect(lines).toEqual([]);
+  expect(await seen(attach({ pattern: 'x(?<index>\\d+)' }))).toEqual([]);
+  expect(lines).toEqual([expect.stringMatching(/no frames in .*: 0003\/phi\.png does not match x\(/)]);
+});
+
+test.each([
+  ['frame_\\d+', /needs a group \(\?<index>/],
+  ['(?<number>\\d+)', /groups are called index and series, not "number"/],
+  ['(?<index>\\d+', /Unterminated group|Invalid regular expression/],
+])('the pattern %s is refused', (pattern, says) => {
+  expect(directory.options.safeParse({ directory: root, pattern }).error?.issues[0]?.message).toMatch(says);
+});
+
+test('with a marker only files that have theirs are there', async () => {
+  await put(
+    'f_1.png',
+    'f_1.png.done',
+    'f_2.png',
+    'f_2.done',
+    'f_3.png',
+    'a/f_1.png',
+    'a/f_2.done',
+    'b/f_1.png',
+  );
+  await put('b/FINISHED');
+  expect(await seen(attach({ doneMarker: '*.done' }))).toEqual(['run7 1 f_1.png', 'run7 2 f_2.png']);
+  expect(await seen(attach({ doneMarker: 'FINISHED' }))).toEqual(['run7/b 1 b/f_1.png']);
+  expect(lines).toEqual([]);
+  expect(await seen(attach({ doneMarker: '*.ok' }))).toEqual([]);
+  expect(lines).toEqual([
+    expect.stringMatching(/5 wait for their marker, such as a\/f_1\.png for f_1\.png\.ok or f_1\.ok/),
+  ]);
+  for (const doneMarker of ['*', '', 'done/*', '*.*.done', '..'])
+    expect(directory.options.safeParse({ directory: root, doneMarker }).success).toBe(false);
 });
 
 test('a folder that vanishes is reported once and taken up again', async () => {

@@ -81,8 +81,19 @@ test('a folder written by torn and by atomic writers comes through whole, in ord
   await source.open(context.signal);
   const came = new Map<string, number[]>();
   await watch(
-    { atomic: false, pollInterval: 0.1, patience: 2, untilIdle: 1 },
-    { ...context, source, ledger, validate: ({ path }) => validateFile(path, codecOf(path)) },
+    { pollInterval: 0.1, patience: 2, untilIdle: 1 },
+    {
+      ...context,
+      roots: [
+        {
+          source,
+          atomic: false,
+          validate: ({ path }) => validateFile(path, codecOf(path)),
+          owns: () => true,
+        },
+      ],
+      ledger,
+    },
   )
     .pipe(
       read({}, { ...context, ledger, credits: createCredits({ items: 4, bytes: 1e6 }), codecFor: codecOf }),

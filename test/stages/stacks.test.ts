@@ -52,8 +52,8 @@ const ingest = async (onFrame: (key: string) => Promise<void> = async () => unde
   const came: string[] = [];
   const writes: Promise<void>[] = [];
   await watch(
-    { atomic: false, pollInterval: 0.1, patience: 1, untilIdle: 1 },
-    { ...context, ledger, ...stacks },
+    { pollInterval: 0.1, patience: 1, untilIdle: 1 },
+    { ...context, ledger, roots: [{ ...stacks, atomic: false, owns: () => true }] },
   )
     .pipe(
       read(

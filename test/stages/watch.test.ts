@@ -3,8 +3,10 @@ import fc from 'fast-check';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { messageOf } from '../../src/pipeline/errors.js';
 import type { Ledger } from '../../src/pipeline/ledger/ledger.js';
 import { openLedger } from '../../src/pipeline/ledger/ledger.js';
+import type { Source } from '../../src/pipeline/plugins/plugin.js';
 import type { WatchOptions } from '../../src/stages/watch.js';
 import { watch } from '../../src/stages/watch.js';
 import type { FakeFolder } from '../support/ingest.js';
@@ -34,23 +36,40 @@ interface Watched {
   readonly failures: string[];
   readonly notices: string[];
   readonly completed: boolean;
+  readonly failed: string | undefined;
   readonly stop: AbortController;
 }
-const begin = (options: Partial<WatchOptions> = {}): Watched => {
+const begin = (
+  { atomic = false, ...options }: Partial<WatchOptions> & { atomic?: boolean } = {},
+  other?: Source,
+): Watched => {
   const stop = new AbortController();
   stops.push(stop);
   const context = recordingContext(ledger, stop.signal);
   const { failures, notices } = context;
   const came: string[] = [];
   let completed = false;
+  let failed: string | undefined;
   watch(
-    { atomic: false, pollInterval: 1, patience: 5, ...options },
-    { ...context, source: folder, ledger, validate: (entry) => folder.validate(entry) },
+    { pollInterval: 1, patience: 5, ...options },
+    {
+      ...context,
+      roots: [folder, ...(other === undefined ? [] : [other])].map((source) => ({
+        source,
+        atomic,
+        validate: (entry) => (source === folder ? folder.validate(entry) : Promise.resolve(undefined)),
+        owns: () => source === folder,
+      })),
+      ledger,
+    },
   ).subscribe({
     next: ({ entry, position }) =>
       came.push(`${entry.series === 's' ? '' : `${entry.series}/`}${entry.index}@${position}`),
     complete: () => {
       completed = true;
+    },
+    error: (error: unknown) => {
+      failed = messageOf(error);
     },
   });
   return {
@@ -60,6 +79,9 @@ const begin = (options: Partial<WatchOptions> = {}): Watched => {
     stop,
     get completed() {
       return completed;
+    },
+    get failed() {
+      return failed;
     },
   };
 };
@@ -148,6 +170,31 @@ test('a missing number is waited for, then counted; when it comes after all it i
   folder.put('f6', 6);
   await pass(2);
   expect(run.failures).toEqual(['s 6 rejected: late: it came after number 7']);
+});
+
+test('a missing number is waited for as long as is said, whatever the patience', async () => {
+  for (const index of [0, 1, 2, 4]) folder.put(`f${index}`, index);
+  const run = begin({ patience: 2, gapWait: 20 });
+  await pass(15);
+  expect(run.came).toEqual(['0@0', '1@1', '2@2']);
+  await pass(10);
+  expect(run.came.slice(3)).toEqual(['4@4']);
+  expect(ledger.counts().missing).toBe(1);
+});
+
+test('where gaps end the run it fails with their place, and goes on once the frame is there', async () => {
+  for (const index of [0, 1, 2, 5]) folder.put(`f${index}`, index);
+  const run = begin({ onGap: 'fail' });
+  await pass(4);
+  expect(run.failed).toBeUndefined();
+  await pass(4);
+  expect(run.failed).toMatch(/^s: 2 missing between 2 and 5$/);
+  expect(ledger.counts().missing).toBe(0);
+  for (const index of [3, 4]) folder.put(`f${index}`, index);
+  for (const frame of ledger.frames('s')) ledger.finish(frame, 'observed');
+  const next = begin({ onGap: 'fail' });
+  await pass(3);
+  expect(next.came).toEqual(['3@3', '4@4', '5@5']);
 });
 
 test('old gaps are not waited for', async () => {
@@ -260,6 +307,27 @@ test('completes when idle, but not while a file may still become whole', async (
   expect(run.failures).toEqual(['s 3 rejected: half']);
   expect(run.completed).toBe(false);
   await pass(3);
+  expect(run.completed).toBe(true);
+});
+
+test('a root that hangs holds up no other, and with one nobody is idle before both were looked at', async () => {
+  const other = fakeFolder();
+  let answer = (): void => undefined;
+  const hanging: Source = {
+    ...other,
+    scan: (signal) => new Promise<void>((resolve) => (answer = resolve)).then(() => other.scan(signal)),
+  };
+  other.put('o/f0', 0, { series: 'o' });
+  for (const index of [0, 1, 2]) folder.put(`f${index}`, index);
+  const run = begin({ untilIdle: 3 }, hanging);
+  await pass(20);
+  expect(run.came).toEqual(['0@0', '1@1', '2@2']);
+  expect(run.completed).toBe(false);
+  for (let look = 0; look < 4; look++) {
+    answer();
+    await pass(25); // it rests as long as the scan took
+  }
+  expect(run.came.slice(3)).toEqual(['o/0@0']);
   expect(run.completed).toBe(true);
 });
 

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import type { PhysicalTime, Region } from '../frame.js';
+import type { Start } from '../intake/start-at.js';
+import { filesShape, rootOptions, rootSchema } from './root-options.js';
 
 /** A sink as a config names it: `jsonl`, `./my-sink.mjs`, `my-package`, or an object with what is to be known of it. */
 const sinkSchema = z
@@ -65,7 +67,15 @@ export const rangeSchema = z
 export const attachSchema = z.strictObject({
   directory: z
     .string()
+    .optional()
     .describe('the folder that frames appear in; folders below it are series of their own'),
+  roots: z
+    .array(rootSchema)
+    .min(1)
+    .optional()
+    .describe(
+      'several such folders: paths, or { directory, as, include, ignore, pattern, doneMarker, atomic, links } for settings of their own',
+    ),
   out: z.string().default('mesocast-out').describe('where sinks write'),
   state: z.string().optional().describe('where the ledger lives; default: OUT/state'),
   forecaster: z
@@ -158,25 +168,36 @@ export const attachSchema = z.strictObject({
     .describe(
       'time from one frame to the next, such as 0.1s; default: what the files or a times.csv beside them say',
     ),
-  include: z
-    .array(z.string())
-    .default([])
-    .describe('only files whose path below the directory matches one of these globs'),
-  ignore: z.array(z.string()).default([]).describe('skip files that match one of these globs'),
+  ...filesShape,
+  start: z
+    .union([z.string(), z.number()])
+    .transform((given, context): Start => {
+      if (given === 'beginning' || given === 'now') return given;
+      const index = Number(given);
+      if (given === '' || !Number.isSafeInteger(index) || index < 0)
+        context.issues.push({ code: 'custom', input: given, message: 'beginning, now or a frame number' });
+      return index;
+    })
+    .default('beginning')
+    .describe(
+      'where a run without state begins; beginning: with the first frame that is there, now: with the next one that comes, or a number: with that frame',
+    ),
   codecs: z
     .record(z.string(), z.record(z.string(), z.unknown()))
     .default({})
     .describe(
       'options of codecs by name, such as { vti: { field: phi } } (see `mesocast plugins codec`); a name may be a file or package',
     ),
-  atomic: z
-    .boolean()
-    .default(false)
-    .describe('the writer renames finished files into place: accept a file at once'),
+  atomic: rootOptions.atomic.default(false),
   pollInterval: seconds.default(1).describe('seconds between scans of the directory'),
-  patience: seconds
-    .default(5)
-    .describe('seconds that a file may stay incomplete, or a number missing, before it is given up'),
+  patience: seconds.default(5).describe('seconds that a file may stay incomplete before it is given up'),
+  gapWait: seconds
+    .optional()
+    .describe('seconds to wait for a number that is missing while later ones are there; default: patience'),
+  onGap: z
+    .enum(['skip', 'fail'])
+    .default('skip')
+    .describe('skip: go on without a number that did not come in time, and count it; fail: end the run'),
   untilIdle: seconds.optional().describe('end when no new frame came for this many seconds'),
   frames: count.optional().describe('end after this many frames'),
   batchSize: count.default(8).describe('most series in one run of the network'),

@@ -4,6 +4,7 @@ import { LineCounter, isNode, parseDocument } from 'yaml';
 import type { Document } from 'yaml';
 import { attachSchema } from './config.js';
 import type { AttachConfig } from './config.js';
+import { rootsOf } from './roots.js';
 import { UsageError, codeOf, messageOf } from '../errors.js';
 import { dotted, explain, kebab } from './options.js';
 
@@ -75,10 +76,13 @@ const anchorPaths = (values: Mapping, base: string): Mapping => {
     typeof value === 'string' && /^\.{1,2}[/\\]/.test(value) ? resolve(base, value) : value;
   const sink = (value: unknown): unknown =>
     isMapping(value) ? { ...value, name: anchoredIfPath(value.name) } : anchoredIfPath(value);
+  const root = (value: unknown): unknown =>
+    isMapping(value) ? { ...value, directory: anchored(value.directory) } : anchored(value);
   return Object.fromEntries(
     Object.entries(values).map(([key, value]) => {
       if (key === 'directory' || key === 'out' || key === 'state' || key === 'mask')
         return [key, anchored(value)];
+      if (key === 'roots' && Array.isArray(value)) return [key, value.map(root)];
       if (key === 'forecaster') return [key, anchoredIfPath(value)];
       if (key === 'sinks' && Array.isArray(value)) return [key, value.map(sink)];
       return [key, value];
@@ -93,12 +97,16 @@ const anchorPaths = (values: Mapping, base: string): Mapping => {
 export const loadConfig = async (flags: Mapping, file?: string): Promise<AttachConfig> => {
   const config = file === undefined ? undefined : await readConfigFile(file);
   const fromFile = config && file !== undefined ? anchorPaths(config.values, dirname(resolve(file))) : {};
-  const input = { ...fromFile, ...flags };
+  // Folders on the command line are instead of those in the file.
+  const named = 'directory' in flags || 'roots' in flags ? { directory: undefined, roots: undefined } : {};
+  const input = { ...fromFile, ...named, ...flags };
   const parsed = attachSchema.safeParse(input);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) {
+    rootsOf(parsed.data);
+    return parsed.data;
+  }
   const nameOf = (path: readonly PropertyKey[]): string => {
     const [key] = path;
-    if (key === 'directory' && !('directory' in input)) return 'the directory to attach to';
     if (typeof key === 'string' && Object.hasOwn(flags, key))
       return `--${dotted([kebab(key), ...path.slice(1)])}`;
     return config ? `${config.where(path)}: ${dotted(path)}` : dotted(path);

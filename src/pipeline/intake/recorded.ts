@@ -6,6 +6,7 @@ import { bySeries } from '../frame.js';
 import { globOf, validator, type Codecs } from './input.js';
 import { misfit, numberingOf, placeOf } from './numbering.js';
 import { readFrame } from './read-frame.js';
+import { filesOf, type FilesOptions } from '../config/root-options.js';
 import { createPlugin } from '../plugins/registry.js';
 import { withStacks } from './stacks.js';
 
@@ -21,23 +22,21 @@ export interface Recorded {
   readonly frames: readonly RecordedFrame[];
 }
 
-export interface RecordedOptions {
+/** Which files are frames, as `attach` has it. */
+export interface RecordedOptions extends FilesOptions {
   readonly codecs: Codecs;
-  /** Globs, as `attach` has them. */
-  readonly include?: readonly string[] | undefined;
-  readonly ignore?: readonly string[] | undefined;
   readonly notice: (message: string) => void;
 }
 
 /** All entries below a folder, as a scan of `attach` finds them once everything stands still. */
 const entriesOf = async (
   directory: string,
-  { codecs, include = [], ignore = [], notice }: RecordedOptions,
+  { codecs, notice, ...files }: RecordedOptions,
 ): Promise<readonly Entry[]> => {
   const source = await createPlugin(
     'source',
     'directory',
-    { directory, include, ignore },
+    { directory, ...filesOf(files) },
     { log: notice, extensions: codecs.extensions, stackExtensions: codecs.stackExtensions },
   );
   const { signal } = new AbortController();

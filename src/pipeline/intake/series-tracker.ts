@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import type { Candidate, Look } from './candidates.js';
 import { candidateOf, examine, lookAgain } from './candidates.js';
+import { FrameError } from '../errors.js';
 import type { Entry } from '../frame.js';
 import { entryKey, sameRevision } from '../frame.js';
 import type { SeriesRecord } from '../ledger/records.js';
@@ -12,8 +13,12 @@ import type { Ready, RunContext } from '../run.js';
 export interface TrackerOptions {
   /** Files are renamed into place: the validator alone decides. */
   readonly atomic: boolean;
-  /** Milliseconds that a file may stay incomplete, or a number missing. */
+  /** Milliseconds that a file may stay incomplete. */
   readonly patience: number;
+  /** Milliseconds that a number may be missing while later ones are there; default: `patience`. */
+  readonly gapWait?: number | undefined;
+  /** What then: go on without it, or end the run. */
+  readonly onGap?: 'skip' | 'fail' | undefined;
   /** Milliseconds between the two looks that must find the same revision. */
   readonly settle: number;
 }
@@ -40,7 +45,7 @@ export interface Waiting {
 
 /** Decides, look by look, which frames of one series are whole and next. */
 export interface SeriesTracker {
-  /** Takes in what a scan found of this series. True when anything was new. */
+  /** Takes in what a scan found of this series. True when anything was new. @throws FrameError at a gap, where that ends the run */
   look(entries: readonly Entry[], look: Look): Promise<boolean>;
   /** Files that are neither handed on nor given up. */
   readonly waiting: number;
@@ -61,6 +66,7 @@ export const trackSeries = (
   context: TrackerContext,
 ): SeriesTracker => {
   const { ledger } = context;
+  const { gapWait = options.patience } = options;
   let record: SeriesRecord | undefined = ledger.series(series);
   const candidates = new Map<string, Candidate>();
   /** Files that were handed on or given up, as they were then. */
@@ -171,7 +177,7 @@ export const trackSeries = (
     return true;
   };
 
-  /** False while a number before the candidate may still come. */
+  /** False while a number before the candidate may still come. @throws FrameError when the run is to end there */
   const passGap = ({ entry }: Candidate, queue: readonly Candidate[], now: number): boolean => {
     if (record?.last === undefined || record.increment === 0) return true;
     const { first, last, increment } = record;
@@ -182,10 +188,13 @@ export const trackSeries = (
       if ((index - first) % increment === 0) missing--;
     if (missing === 0) return true;
     const waited = queue.some(
-      ({ entry: later, whole, changedAt }) =>
-        whole && later.index > from && now - changedAt >= options.patience,
+      ({ entry: later, whole, changedAt }) => whole && later.index > from && now - changedAt >= gapWait,
     );
     if (!waited) return false;
+    if (options.onGap === 'fail')
+      throw new FrameError(`${series}: ${missing} missing between ${last} and ${entry.index}`, {
+        hint: 'the run ends where a number is missing (on-gap: fail); start it again when the frame is there',
+      });
     ledger.countMissing(series, missing);
     if (++gaps <= GAPS_TOLD)
       context.notice(

@@ -7,13 +7,14 @@ import type { DeliveryCounts } from '../run.js';
 
 /** What a daemon knows that is not in its ledger, as `status.json` in the state folder has it. */
 export interface Heartbeat {
-  readonly version: 1;
+  readonly version: 2;
   /** ISO 8601, UTC. */
   readonly startedAt: string;
   readonly writtenAt: string;
   /** The run drained and ended; what follows is how it was then. */
   readonly ended: boolean;
-  readonly directory: string;
+  /** The folders that it follows. */
+  readonly directories: readonly string[];
   readonly out: string;
   /** The one that the run began with. */
   readonly forecaster: { readonly name: string; readonly hash: string };
@@ -39,7 +40,7 @@ export const startHeartbeat = (
   let written: Promise<unknown> = Promise.resolve();
   const write = (ended: boolean): void => {
     const beat: Heartbeat = {
-      version: 1,
+      version: 2,
       startedAt,
       writtenAt: new Date().toISOString(),
       ended,
@@ -67,7 +68,7 @@ export const startHeartbeat = (
 export const readHeartbeat = async (state: string): Promise<Heartbeat | undefined> => {
   try {
     const beat = JSON.parse(await readFile(pathIn(state), 'utf8')) as Heartbeat;
-    if (beat.version !== 1) throw new Error('another version of mesocast wrote it');
+    if (beat.version !== 2) throw new Error('another version of mesocast wrote it');
     return beat;
   } catch (cause) {
     if (codeOf(cause) === 'ENOENT') return undefined;

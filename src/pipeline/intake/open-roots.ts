@@ -1,0 +1,77 @@
+import { realpath } from 'node:fs/promises';
+import { UsageError } from '../errors.js';
+import { filesOf } from '../config/root-options.js';
+import type { Root, RootNames } from '../config/roots.js';
+import { nameRoots, requireApart } from '../config/roots.js';
+import type { Ledger } from '../ledger/ledger.js';
+import type { Incomplete, Source } from '../plugins/plugin.js';
+import { createPlugin } from '../plugins/registry.js';
+import type { Entry } from '../frame.js';
+import type { Codecs } from './input.js';
+import { ownOutput, requireDirectory, validator } from './input.js';
+import { withStacks } from './stacks.js';
+import type { Start } from './start-at.js';
+import { startAt } from './start-at.js';
+
+/** @throws StartupError when one of them is not there, UsageError when one lies in another or output would lie in one */
+export const requireRoots = async (roots: readonly Root[], outputs: readonly string[]): Promise<void> => {
+  for (const { directory } of roots) {
+    await requireDirectory(directory);
+    if (outputs.includes(directory))
+      throw new UsageError(`output and state cannot go into the watched directory itself: ${directory}`, {
+        hint: 'give --out another folder; one below it is fine',
+      });
+  }
+  requireApart(await Promise.all(roots.map(({ directory }) => realpath(directory))));
+};
+
+export interface OpenRootsOptions {
+  readonly roots: readonly Root[];
+  readonly start: Start;
+  /** Folders that the run writes into: not looked at. */
+  readonly outputs: readonly string[];
+  readonly codecs: Codecs;
+  readonly ledger: Ledger;
+  readonly notice: (message: string) => void;
+}
+
+/** A root as the stage `watch` follows it. */
+export interface OpenRoot {
+  readonly source: Source;
+  readonly atomic: boolean;
+  validate(entry: Entry): Promise<Incomplete>;
+  owns(series: string): boolean;
+  pick(entries: readonly Entry[]): readonly Entry[];
+}
+
+/**
+ * The sources of a run, not opened yet. What each root's series are called stays as it is for as long as there is the state.
+ * @throws UsageError when two would be called the same
+ */
+export const createRoots = async (options: OpenRootsOptions): Promise<OpenRoot[]> => {
+  const { roots, ledger, codecs, notice } = options;
+  const before = (ledger.note('roots') ?? {}) as RootNames;
+  const names = nameRoots(roots, before);
+  const now = Object.fromEntries(roots.map(({ directory }, k) => [names[k] ?? directory, directory]));
+  ledger.putNote('roots', { ...before, ...now });
+  return Promise.all(
+    roots.map(async ({ directory, atomic, ...root }, k): Promise<OpenRoot> => {
+      const name = names[k] ?? directory;
+      const ignore = [...(root.ignore ?? []), ...ownOutput(directory, options.outputs)];
+      const source = await createPlugin(
+        'source',
+        'directory',
+        { ...filesOf(root), directory, as: name, ignore },
+        { log: notice, extensions: codecs.extensions, stackExtensions: codecs.stackExtensions },
+      );
+      const owns = (series: string): boolean => series === name || series.startsWith(`${name}/`);
+      return {
+        ...withStacks(source, { ledger, codecFor: codecs.for, notice, validate: validator(codecs.for) }),
+        // A file that is said to be finished need not stand still.
+        atomic: atomic || root.doneMarker !== undefined,
+        owns,
+        pick: startAt(options.start, name, { ledger, notice, owns }),
+      };
+    }),
+  );
+};
