@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { learningFolder, readChanges, type Change } from '../learning/champion/log.js';
 import { requestRollback } from '../learning/champion/rollback.js';
+import { isKept } from '../learning/champion/versions.js';
 import { UsageError } from '../pipeline/errors.js';
 import type { Command } from './command.js';
 import { text } from './command.js';
@@ -20,7 +21,8 @@ const stateOf = (directory: string): string => {
 
 const share = (a: number, b: number): string => (b > 0 ? (a / b).toFixed(2) : '-');
 
-const lineOf = ({ at, name, hash, why, evidence }: Change): string => {
+const lineOf = (change: Change): string => {
+  const { at, name, hash, why, evidence } = change;
   const facts =
     evidence === undefined
       ? ''
@@ -29,7 +31,7 @@ const lineOf = ({ at, name, hash, why, evidence }: Change): string => {
           ? ''
           : `, of the one before ${share(evidence.rmse, evidence.champion)}`) +
         ` (${evidence.windows} windows, leads 1 to ${evidence.leads})`;
-  return `${at}  ${hash.slice(0, 8)}  ${name}: ${why}${facts}`;
+  return `${at}  ${hash.slice(0, 8)}  ${name}${isKept(change) ? '' : ' (no longer on disk)'}: ${why}${facts}`;
 };
 
 /** The change that is meant: by the beginning of its hash, by name, or the one before the last. @throws UsageError */
@@ -78,6 +80,10 @@ export const learnCommand: Command = {
       return 0;
     }
     const change = chosen(changes, text(args, 'to'));
+    if (!isKept(change))
+      throw new UsageError(`${change.name} (${change.hash.slice(0, 8)}) is no longer on disk`, {
+        hint: 'mesocast learn log shows which versions are',
+      });
     await requestRollback(state, change.hash);
     ui.result({ to: change }, [
       `the run goes back to ${change.name} (${change.hash.slice(0, 8)}) within seconds, or when it is started again`,

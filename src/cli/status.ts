@@ -53,8 +53,19 @@ const skillText = (skill: Readonly<Record<string, number>>): string =>
     .join(', ');
 
 const seriesLines = (name: string, series: SeriesStatus, now: number): string[] => {
-  const { frames, late, duplicate, revised, missing, last, onTheirWay, waiting, outstanding, scores } =
-    series;
+  const {
+    frames,
+    late,
+    duplicate,
+    revised,
+    missing,
+    last,
+    onTheirWay,
+    waiting,
+    newest,
+    outstanding,
+    scores,
+  } = series;
   const rejected = [
     ...(late > 0 ? [`${late} late`] : []),
     ...(duplicate > 0 ? [`${duplicate} duplicate`] : []),
@@ -76,6 +87,11 @@ const seriesLines = (name: string, series: SeriesStatus, now: number): string[] 
       ? []
       : [
           `  waiting  ${waiting.files === 1 ? '' : `${waiting.files} files, the first `}${waiting.path} for ${ago(waiting.since, now)}: ${waiting.for}`,
+        ]),
+    ...(newest === undefined
+      ? []
+      : [
+          `  newest   at frame ${newest.index} by ${newest.forecaster.name}, trusted ${newest.trustedFrames} frames ahead`,
         ]),
     `  forecasts  ${outstanding} wait for their truth; scores ${scores.final} final and ${scores.expired} expired`,
   ];

@@ -12,6 +12,7 @@ import { loadForecasterSet, type ForecasterSet } from '../uncertainty/forecaster
 import { appendChange, learningFolder, readChanges, type Change } from './champion/log.js';
 import { noForecaster } from './champion/no-forecaster.js';
 import { openReigns } from './champion/reigns.js';
+import { forgetOldVersions } from './champion/versions.js';
 import { takeRollback } from './champion/rollback.js';
 import type { Judge } from './judging/judge.js';
 import type { FrameFile, FromLearner, HeldOutScore } from './learner/messages.js';
@@ -111,6 +112,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
     changes.set(change.hash, change);
     await reigns.begin(change.hash);
     learner?.send({ type: 'champion', folder: change.folder });
+    await forgetOldVersions(state, [...changes.values()], change.hash);
   };
   const nameOf = (hash: string): string =>
     hash === first.id.hash ? first.id.name : (changes.get(hash)?.name ?? NO_FORECASTER.name);

@@ -47,7 +47,7 @@ import type { Observation, Outcome, Run, RunContext, RunEvent, Summary } from '.
 import { createSinkQueues } from './delivery/sink-queues.js';
 import { createSinks, recordSinks } from './delivery/sinks.js';
 import type { SeriesTracker, Waiting } from './intake/series-tracker.js';
-import { startHeartbeat } from './status/heartbeat.js';
+import { startHeartbeat, type NewestForecast } from './status/heartbeat.js';
 import { openStateFolder } from './state/state-folder.js';
 
 /** Milliseconds that a stop may take before what still waits for a sink is left to the next run. */
@@ -147,12 +147,14 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
       now: () => new Date(),
     });
     undo.add(() => live.close());
+    const newest = new Map<string, NewestForecast>();
     const heartbeat = startHeartbeat(state.path, () => ({
       directories: roots.map(({ directory }) => directory),
       out,
       forecaster: forecaster.id,
       memory: { frames: credits.items, bytes: credits.bytes },
       waiting: waitingOf(trackers),
+      newest: Object.fromEntries(newest),
       sinks: Object.fromEntries(queues.map((queue) => [queue.name, queue.counts()])),
     }));
     undo.add(() => heartbeat.end());
@@ -214,6 +216,8 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
       held.delete(keyOf(frame));
       if (forecast !== undefined) {
         counts.forecasts++;
+        const { series, index, forecaster, trustedLeads, stride } = forecast;
+        newest.set(series, { index, forecaster, trustedFrames: trustedLeads * stride });
         events.next({ type: 'forecast', forecast });
       }
       live.observed(observation);

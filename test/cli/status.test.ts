@@ -65,7 +65,19 @@ test('status and ledger tell of a run while it runs, after a kill, and after its
   expect(last.code).toBe(0);
   await writeFile(framePath(frames, 20), 'no picture');
   status = await statusNow();
-  expect(status).toMatchObject({ run: 'ended', series: { frames: { missing: 1, last: { index: 9 } } } });
+  expect(status).toMatchObject({
+    run: 'ended',
+    series: {
+      frames: {
+        missing: 1,
+        last: { index: 9 },
+        newest: { index: 9, forecaster: { name: 'tiny' }, trustedFrames: 0 },
+      },
+    },
+  });
+  expect((await mesocast(['status', out])).stdout).toMatch(
+    /newest +at frame 9 by tiny, trusted 0 frames ahead/,
+  );
   expect(Object.keys(status.skill)).toEqual(['1', '5']);
   expect(status.sinks).toMatchObject({ jsonl: { waitingOnDisk: 0, refusedOnDisk: 0 } });
 

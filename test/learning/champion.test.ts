@@ -1,13 +1,15 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { concatMap, finalize, lastValueFrom, of, Subject, toArray } from 'rxjs';
 import { byChampion } from '../../src/learning/champion/by-champion.js';
-import { appendChange, readChanges } from '../../src/learning/champion/log.js';
+import { appendChange, learningFolder, readChanges } from '../../src/learning/champion/log.js';
 import { openReigns } from '../../src/learning/champion/reigns.js';
 import { requestRollback } from '../../src/learning/champion/rollback.js';
+import { forgetOldVersions, versionsFolder } from '../../src/learning/champion/versions.js';
 import type { FrameRecord } from '../../src/pipeline/ledger/records.js';
+import { mesocast } from '../support/cli.js';
 import { difference, forecastLines, forecastValues, record, smallRun, until } from '../support/runs.js';
 import { putFrames, saveTiny } from '../support/tiny.js';
 
@@ -129,4 +131,36 @@ test('a running daemon takes another forecaster from one frame to the next and l
   expect(difference(after(changed), after(alone), 65535)).toBeLessThan(1e-5);
   expect(difference(changed, alone, 65535)).toBeGreaterThan(1e-3);
   expect((await forecastLines(at('out'))).length).toBe(17);
+});
+
+test('versions long out of use are deleted, but for the one that was gone back to; the log says which', async () => {
+  const state = at('versions');
+  const folder = versionsFolder(learningFolder(state));
+  const shipped = at('shipped');
+  await mkdir(shipped);
+  await appendChange(state, { at: '', name: 'shipped', hash: 'shipped', folder: shipped, why: 'it fits' });
+  for (let k = 1; k <= 25; k++) {
+    const name = String(k).padStart(4, '0');
+    await mkdir(join(folder, name), { recursive: true });
+    await appendChange(state, {
+      at: '',
+      name,
+      hash: `hash${name}`,
+      folder: join(folder, name),
+      why: 'learned',
+    });
+  }
+  await forgetOldVersions(state, await readChanges(state), 'hash0002');
+  const left = ['0002', ...Array.from({ length: 20 }, (_, k) => String(k + 6).padStart(4, '0'))];
+  expect((await readdir(folder)).sort()).toEqual(left);
+  expect(await readdir(shipped)).toEqual([]); // what was not learned here is not ours to delete
+
+  const log = (await mesocast(['learn', 'log', state])).stdout.split('\n');
+  expect(log[3]).toMatch(/ 0003 \(no longer on disk\): learned/);
+  expect(log[2]).toMatch(/ 0002: learned/);
+  const back = await mesocast(['learn', 'rollback', state, '0003']);
+  expect([back.code, back.stderr]).toEqual([
+    2,
+    expect.stringContaining('0003 (hash0003) is no longer on disk'),
+  ]);
 });

@@ -5,6 +5,7 @@ import { loadForecaster, saveForecaster } from '../../forecaster/folder.js';
 import type { Forecaster } from '../../forecaster/forecaster.js';
 import { createRunner } from '../../forecaster/programs.js';
 import { messageOf } from '../../pipeline/errors.js';
+import { versionsFolder } from '../champion/versions.js';
 import { meanOf } from '../judging/noise.js';
 import { isBetter, relativeError, scoreWindows, trivialRival, windowsOver, type Windows } from './compare.js';
 import type { FromLearner, HeldOutScore, LearnerSetup } from './messages.js';
@@ -24,7 +25,6 @@ const [LEAST_FALL, MORE_FRAMES] = [0.01, 1.25];
 
 /** A line for each judgement: error over that of the better of persistence and linear extrapolation, on frames kept apart. */
 const CURVE = 'curve.jsonl';
-const versionsOf = (folder: string): string => join(folder, 'versions');
 
 export interface LearnerOptions {
   readonly setup: LearnerSetup;
@@ -150,9 +150,9 @@ export const createLearner = async ({
   };
 
   const nextVersion = async (): Promise<string> => {
-    await mkdir(versionsOf(setup.folder), { recursive: true });
-    const numbers = (await readdir(versionsOf(setup.folder))).map(Number).filter(Number.isInteger);
-    return join(versionsOf(setup.folder), String(Math.max(0, ...numbers) + 1).padStart(4, '0'));
+    await mkdir(versionsFolder(setup.folder), { recursive: true });
+    const numbers = (await readdir(versionsFolder(setup.folder))).map(Number).filter(Number.isInteger);
+    return join(versionsFolder(setup.folder), String(Math.max(0, ...numbers) + 1).padStart(4, '0'));
   };
 
   const judge = async (learned: Study): Promise<void> => {

@@ -2,8 +2,16 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeAtomically } from '../atomic.js';
 import { codeOf, messageOf, StateError } from '../errors.js';
+import type { ForecasterId } from '../forecast.js';
 import type { Waiting } from '../intake/series-tracker.js';
 import type { DeliveryCounts } from '../run.js';
+
+/** Of which frame, by whom, and how many frames ahead it is trusted. */
+export interface NewestForecast {
+  readonly index: number;
+  readonly forecaster: ForecasterId;
+  readonly trustedFrames: number;
+}
 
 /** What a daemon knows that is not in its ledger, as `status.json` in the state folder has it. */
 export interface Heartbeat {
@@ -17,11 +25,13 @@ export interface Heartbeat {
   readonly directories: readonly string[];
   readonly out: string;
   /** The one that the run began with. */
-  readonly forecaster: { readonly name: string; readonly hash: string };
+  readonly forecaster: ForecasterId;
   /** Frames between reading and acknowledgement, and their bytes. */
   readonly memory: { readonly frames: number; readonly bytes: number };
   /** Files that are not handed on yet, by series. */
   readonly waiting: Readonly<Record<string, Waiting>>;
+  /** The newest forecast of each series. */
+  readonly newest: Readonly<Record<string, NewestForecast>>;
   /** Deliveries of this run, by sink. */
   readonly sinks: Readonly<Record<string, DeliveryCounts>>;
 }

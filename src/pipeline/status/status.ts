@@ -8,7 +8,7 @@ import type { DeliveryCounts } from '../run.js';
 import { skillByLead } from '../skill-sums.js';
 import { findState } from '../state/find-state.js';
 import { holderOf } from '../state/state-folder.js';
-import { readHeartbeat, type Heartbeat } from './heartbeat.js';
+import { readHeartbeat, type Heartbeat, type NewestForecast } from './heartbeat.js';
 
 /** One series, since its ledger was begun. */
 export interface SeriesStatus extends LedgerCounts {
@@ -17,6 +17,8 @@ export interface SeriesStatus extends LedgerCounts {
   readonly onTheirWay: number;
   /** Files that were seen and not handed on, when the daemon last said so. */
   readonly waiting?: Waiting;
+  /** The newest forecast of the run, when the daemon last said so. */
+  readonly newest?: NewestForecast;
   /** Forecasts that wait for their truth. */
   readonly outstanding: number;
   readonly skill: Readonly<Record<string, number>>;
@@ -27,7 +29,7 @@ export interface Status {
   /** `killed`: it is gone, and did not end in order. */
   readonly run: 'running' | 'ended' | 'killed';
   readonly process?: { readonly pid: number; readonly host: string };
-  readonly heartbeat?: Omit<Heartbeat, 'waiting' | 'sinks' | 'version' | 'ended'>;
+  readonly heartbeat?: Omit<Heartbeat, 'waiting' | 'newest' | 'sinks' | 'version' | 'ended'>;
   readonly state: string;
   readonly series: Readonly<Record<string, SeriesStatus>>;
   readonly skill: Readonly<Record<string, number>>;
@@ -38,7 +40,7 @@ export interface Status {
     >
   >;
   /** Bytes on disk, by part. */
-  readonly disk: Readonly<Record<'ledger' | 'outstanding' | 'deliveries' | 'out', number>>;
+  readonly disk: Readonly<Record<'ledger' | 'outstanding' | 'deliveries' | 'learning' | 'out', number>>;
 }
 
 /**
@@ -58,7 +60,7 @@ export const readStatus = async (directory: string): Promise<Status> => {
       const { kept: _, forgottenTo: _to, skill, ...counts } = ledger.countsOf(series);
       const index = ledger.lastFinished(series);
       const at = index === undefined ? undefined : ledger.frame(series, index)?.at;
-      const waiting = beat?.waiting[series];
+      const [waiting, newest] = [beat?.waiting[series], beat?.newest?.[series]]; // older versions did not write the latter
       return {
         ...counts,
         ...(index !== undefined && {
@@ -66,6 +68,7 @@ export const readStatus = async (directory: string): Promise<Status> => {
         }),
         onTheirWay: ledger.unfinished(series).length,
         ...(waiting !== undefined && { waiting }),
+        ...(newest !== undefined && { newest }),
         outstanding: outstanding.get(series) ?? 0,
         skill: skillByLead([skill]),
       };
@@ -82,6 +85,7 @@ export const readStatus = async (directory: string): Promise<Status> => {
         ledger: await bytesOf(join(state, 'ledger.mdb')),
         outstanding: await bytesOf(join(state, 'outstanding')),
         deliveries: await bytesOf(join(state, 'deliveries')),
+        learning: await bytesOf(join(state, 'learning')),
         out: beat === undefined ? 0 : await bytesOf(beat.out, state),
       },
     };
@@ -90,7 +94,8 @@ export const readStatus = async (directory: string): Promise<Status> => {
   }
 };
 
-const withoutParts = ({ waiting: _, sinks: _s, version: _v, ended: _e, ...rest }: Heartbeat) => rest;
+const withoutParts = ({ waiting: _, newest: _n, sinks: _s, version: _v, ended: _e, ...rest }: Heartbeat) =>
+  rest;
 
 const sinksOf = async (state: string, beat: Heartbeat | undefined): Promise<Status['sinks']> => {
   const names = [...new Set([...Object.keys(beat?.sinks ?? {}), ...(await sinksWithFiles(state))])];
