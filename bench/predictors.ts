@@ -27,9 +27,17 @@ interface Network {
   readonly predictor: string;
   readonly predictorOptions?: Options;
   readonly decoder: string;
+  readonly decoderOptions?: Options;
+  /** Where it has to be trained in another way than the others. */
+  readonly context?: number;
+  readonly rate?: number;
 }
 
-/** Each predictor with the stages that it is used with, in its usual size; the E3D-LSTM smaller, or its compilation alone would take the budget. */
+/**
+ * Each predictor with the stages that it is used with, in its usual size; the E3D-LSTM smaller, or its compilation alone
+ * would take the budget. Linear prediction fits its coefficients to the frames that it is given, so it is given ten, and
+ * trains the two weights of its decoder alone.
+ */
 const PREDICTORS: Readonly<Record<string, Network>> = {
   conv_lstm: { encoder: 'conv', predictor: 'conv_lstm', decoder: 'conv' },
   e3d_lstm: {
@@ -41,6 +49,15 @@ const PREDICTORS: Readonly<Record<string, Network>> = {
   },
   convnext: { encoder: 'patch', encoderOptions: { patch: 2 }, predictor: 'convnext', decoder: 'patch' },
   resnet: { encoder: 'patch', encoderOptions: { patch: 2 }, predictor: 'resnet', decoder: 'patch' },
+  linear_prediction: {
+    encoder: 'patch',
+    encoderOptions: { patch: 1, velocityScale: 0, space: 'logit' },
+    predictor: 'linear_prediction',
+    decoder: 'patch',
+    decoderOptions: { space: 'logit' },
+    context: 10,
+    rate: 2e-2,
+  },
 };
 
 /** What is known of a system before any training, and the same for all predictors. */
@@ -54,8 +71,6 @@ const KNOWN: Readonly<Record<string, Options>> = {
 const trainingOf = (name: string, { simulation, options, range }: System, network: Network): Options => ({
   simulation,
   simulationOptions: { ...options, height: SIDE, width: SIDE },
-  ...KNOWN[name],
-  ...network,
   ...(range !== undefined && { range }),
   series: 24,
   frames: 60,
@@ -68,6 +83,8 @@ const trainingOf = (name: string, { simulation, options, range }: System, networ
   rate: 2e-3,
   device: 'cpu',
   threads: 1,
+  ...KNOWN[name],
+  ...network,
 });
 
 /** Runs a cell in a process of its own; undefined if it was stopped. A signal to this process is one to it. */
