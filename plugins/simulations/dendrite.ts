@@ -145,6 +145,14 @@ export const dendrite = defineSimulation({
     return {
       shape: [height, width, 1],
       range: [0, 1],
+      parameters: {
+        symmetry: arms,
+        orientation: theta0,
+        latentHeat: heat,
+        anisotropy,
+        nuclei,
+        stepsPerFrame,
+      },
       next: () => {
         if (started) for (let n = 0; n < stepsPerFrame; n++) step();
         started = true;

@@ -161,6 +161,7 @@ export const grainGrowth = defineSimulation({
     let steps = stepsBefore;
     return {
       shape: [height, width, 1],
+      parameters: { grains: count, stepsPerFrame },
       range: show === 'ids' ? [0, 65535] : [0, 1],
       next: () => {
         for (let n = 0; n < steps; n++) step();

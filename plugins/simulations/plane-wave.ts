@@ -52,6 +52,7 @@ export const planeWave = defineSimulation({
     return {
       shape: [height, width, 1],
       range: [0, 1],
+      parameters: { modes: waves.length, framesPerUnit },
       next: () => {
         const t = frame++ / framesPerUnit;
         return Float32Array.from({ length: height * width }, (_, k) => {

@@ -86,6 +86,7 @@ export const spinodal = defineSimulation({
     return {
       shape: [height, width, 1],
       range: [0, 1],
+      parameters: { composition, noise, mobility, gradientEnergy, stepsPerFrame },
       next: () => {
         for (let n = 0; n < steps; n++) step();
         steps = stepsPerFrame;

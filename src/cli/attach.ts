@@ -7,6 +7,7 @@ import { optionsOf } from '../pipeline/config/options.js';
 import type { Args, Command } from './command.js';
 import { declareOptions, given, parseSetting, text, texts } from './command.js';
 import { follow, followedLines } from './follow.js';
+import { declareParameters, parametersOf } from './parameter-options.js';
 import { declareCodec, isCodec, namedCodecs, withCodecOption } from './part-options.js';
 
 type Sinks = AttachConfig['sinks'];
@@ -58,12 +59,14 @@ export const attachConfig = async (args: Args): Promise<AttachConfig> => {
   else if (directory !== undefined) flags.directory = directory;
   const sinks = texts(args, 'sink');
   if (sinks.length > 0) flags.sinks = sinks;
+  const parameters = parametersOf(args);
+  if (Object.keys(parameters).length > 0) flags.parameters = parameters;
   return withSinkFlags(await loadConfig(flags, text(args, 'config')), args);
 };
 
-/** The flags that say where forecasts go, and how frames are read. */
+/** The flags that say where forecasts go, how frames are read, and what is known of their run. */
 export const declareSinks = (yargs: Argv): Argv =>
-  declareCodec(yargs)
+  declareParameters(declareCodec(yargs))
     .option('sink', {
       type: 'array',
       string: true,

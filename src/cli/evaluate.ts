@@ -7,10 +7,11 @@ import { optionsOf, type OptionInfo } from '../pipeline/config/options.js';
 import type { Evaluation } from '../evaluation/evaluate.js';
 import type { Args, Command } from './command.js';
 import { declareOptions, given, parseFlags, texts } from './command.js';
+import { declareParameters, parametersOf } from './parameter-options.js';
 import { declareCodecs, partOptions } from './part-options.js';
 import type { Progress } from './ui.js';
 
-const { context, horizon, stride, device, threads, range, ensemble, codecs, region, downsample } =
+const { context, horizon, stride, device, threads, range, ensemble, codecs, region, downsample, parameters } =
   attachSchema.shape;
 /** What commands that work on held-out series are told. */
 export const heldOutShape = {
@@ -25,6 +26,7 @@ export const heldOutShape = {
   codecs,
   region,
   downsample,
+  parameters,
   device,
   threads,
   ensemble,
@@ -58,7 +60,7 @@ const coverageLines = ({ uncertainty }: Evaluation): string[] =>
 
 /** The forecaster and the folders. */
 export const declareHeldOut = (yargs: Argv): Argv =>
-  declareCodecs(yargs)
+  declareParameters(declareCodecs(yargs))
     .positional('forecaster', {
       type: 'string',
       demandOption: true,
@@ -77,6 +79,7 @@ export const heldOutFlags = (args: Args, known: readonly OptionInfo[]): Record<s
   forecaster: String(args.forecaster),
   data: texts(args, 'data'),
   codecs: partOptions(args, []).codecs,
+  parameters: parametersOf(args),
 });
 
 export const evaluateCommand: Command = {

@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
+import { writeAtomically } from '../pipeline/atomic.js';
 import { UsageError } from '../pipeline/errors.js';
 import type { SampleType } from '../pipeline/frame.js';
 import { kebab, optionsOf } from '../pipeline/config/options.js';
@@ -118,7 +119,15 @@ const run = async (args: Args, ui: Ui): Promise<number> => {
       simulation: await startSimulation(name, options),
     })),
   );
-  for (const { folder } of simulations) await prepareFolder(folder, settings.overwrite);
+  for (const { folder, simulation } of simulations) {
+    await prepareFolder(folder, settings.overwrite);
+    // Before the first frame: whoever sees that finds them.
+    if (simulation.parameters !== undefined)
+      await writeAtomically(
+        join(folder, 'parameters.json'),
+        Buffer.from(`${JSON.stringify(simulation.parameters, undefined, 2)}\n`),
+      );
+  }
 
   const { signal, release } = abortOnStopSignal();
   const progress: Progress = ui.progress('frames', settings.frames * simulations.length);

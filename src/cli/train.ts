@@ -28,12 +28,14 @@ const run = async (args: Args, ui: Ui): Promise<number> => {
   const { trainSchema, FROM_BRINGS } = await settings();
   const { train } = await training();
   const data = texts(args, 'data');
+  const told = texts(args, 'parameter');
   const { codecs, options: parts } = partOptions(args, PARTS);
   const flags = {
     ...given(args, optionsOf(trainSchema)),
     ...parts,
     codecs,
     ...(data.length > 0 && { data }),
+    ...(told.length > 0 && { parameters: told }),
   };
   const options = parseFlags(trainSchema, flags, ['data']);
   const own = options.from === undefined ? undefined : FROM_BRINGS.find((name) => name in flags);
@@ -97,6 +99,13 @@ export const trainCommand: Command = {
         describe:
           'folders of frames, or files of several; each folder with frames, at any depth, is a series',
       })
+      .option('parameter', {
+        type: 'array',
+        string: true,
+        requiresArg: true,
+        describe:
+          'a scalar of the runs that the network is told, such as temperature, or with its range: temperature=800:1200; its values are in a parameters.json in the folder of each series; repeat for more',
+      })
       .option('set', {
         type: 'array',
         string: true,
@@ -105,7 +114,7 @@ export const trainCommand: Command = {
       });
     return declareOptions(
       yargs,
-      optionsOf(trainSchema).filter(({ name }) => name !== 'data'),
+      optionsOf(trainSchema).filter(({ name }) => name !== 'data' && name !== 'parameters'),
     );
   },
   run,

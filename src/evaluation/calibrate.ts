@@ -5,7 +5,7 @@ import { sizeOf } from '../pipeline/frame.js';
 import { streamSeed, uniformNumbers } from '../pipeline/random.js';
 import { bandsUpTo, LEVELS, localOf, type Band, type Calibration } from '../uncertainty/calibration.js';
 import { createSampler, crossCoverage, fitClasses } from '../uncertainty/fit.js';
-import { loadForecasterSet, rangesFor, saveCalibration } from '../uncertainty/forecaster-set.js';
+import { loadForecasterSet, saveCalibration } from '../uncertainty/forecaster-set.js';
 import { forecastWindows, windowsOf } from '../training/window-forecasts.js';
 import type { EvaluateOptions } from './evaluate.js';
 import { loadHeldOut } from './held-out.js';
@@ -32,7 +32,7 @@ export const calibrate = async (
 ): Promise<Calibrated> => {
   const { context, horizon, stride, every, notice = () => undefined } = options;
   const set = await loadForecasterSet(options.forecaster, { horizon, stride, ensemble: options.ensemble });
-  const heldOut = await loadHeldOut({ ...options, ...rangesFor(set, options.range) }, set.channels);
+  const heldOut = await loadHeldOut(options, set);
   const { names, series } = heldOut;
   if (names.length < 2)
     throw new UsageError('one series is not enough to calibrate on', {

@@ -4,7 +4,7 @@ import type { FrameShape } from '../pipeline/frame.js';
 import { atLead, leadSums } from '../training/score-series.js';
 import { forecastWindows, windowsOf, type WindowForecast } from '../training/window-forecasts.js';
 import { halfWidths, localOf } from '../uncertainty/calibration.js';
-import { loadForecasterSet, rangesFor, type ForecasterSet } from '../uncertainty/forecaster-set.js';
+import { loadForecasterSet, type ForecasterSet } from '../uncertainty/forecaster-set.js';
 import { loadHeldOut, type HeldOutOptions } from './held-out.js';
 import { overSeries, type OverSeries } from './over-series.js';
 import { pooled, scoresOf, type Scores } from './scores.js';
@@ -113,7 +113,7 @@ const score = async (
 ): Promise<{ evaluation: Evaluation; detail?: Detail }> => {
   const { context, horizon, stride, every, threshold = 0.5 } = options;
   const set = await loadForecasterSet(options.forecaster, { horizon, stride, ensemble: options.ensemble });
-  const heldOut = await loadHeldOut({ ...options, ...rangesFor(set, options.range) }, set.channels);
+  const heldOut = await loadHeldOut(options, set);
   const { names, series } = heldOut;
   const windows = { context, horizon, every, latentStride: set.latentStride };
   const sums = names.map(() => leadSums(horizon));

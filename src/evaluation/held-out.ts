@@ -1,19 +1,24 @@
 import type { FilesOptions } from '../pipeline/config/root-options.js';
 import type { Region } from '../pipeline/frame.js';
 import { UsageError } from '../pipeline/errors.js';
-import type { KnownRanges } from '../pipeline/intake/normalisation.js';
+import type { GivenRange } from '../pipeline/intake/normalisation.js';
+import type { ParameterValues } from '../pipeline/parameters.js';
 import type { CodecOptions } from '../pipeline/plugins/registry.js';
 import { describeLongest, loadSeries } from '../training/load-series.js';
 import { longestStretch, strided, type Series } from '../training/series.js';
+import { parametersFor, rangesFor, type ForecasterSet } from '../uncertainty/forecaster-set.js';
 
 /** What of the series is forecast. */
-export interface HeldOutOptions extends KnownRanges, FilesOptions {
+export interface HeldOutOptions extends FilesOptions {
   /** Folders of frames; each folder with frames, at any depth, is a series, and each file of several frames. */
   readonly data: readonly string[];
   readonly codecs?: CodecOptions | undefined;
   readonly region?: Region | undefined;
   readonly downsample?: number | undefined;
   readonly notice?: ((message: string) => void) | undefined;
+  /** What the user says of the values' range, and of the scalars of all series. */
+  readonly range?: GivenRange | undefined;
+  readonly parameters?: ParameterValues | undefined;
   readonly context: number;
   readonly horizon: number;
   /** Frames of the series per lead. */
@@ -33,10 +38,22 @@ export interface HeldOut {
 /** Windows overlap: what was read for one is there for the next. */
 const MEMORY = 512 * 2 ** 20;
 
-/** @throws StartupError or CodecError for what cannot be loaded, UsageError when no series is long enough */
-export const loadHeldOut = async (options: HeldOutOptions, channels: number): Promise<HeldOut> => {
+/**
+ * Series as a forecaster takes them.
+ * @throws StartupError, CodecError or FrameError for what cannot be loaded, UsageError when no series is long enough
+ */
+export const loadHeldOut = async (options: HeldOutOptions, set: ForecasterSet): Promise<HeldOut> => {
   const { context, horizon, stride, notice = () => undefined } = options;
-  const all = await loadSeries({ ...options, channels, memoryBytes: MEMORY, notice });
+  const { given, asked } = parametersFor(set, options.parameters);
+  const all = await loadSeries({
+    ...options,
+    ...rangesFor(set, options.range),
+    channels: set.channels,
+    parameters: given,
+    asked,
+    memoryBytes: MEMORY,
+    notice,
+  });
   const needed = (context + horizon) * stride;
   const long = all.filter((series) => longestStretch(series) >= needed);
   if (long.length === 0) {

@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { exportOnnx } from '../engine/onnx/export.js';
 import type { Named, Spec } from '../engine/types.js';
 import { UsageError } from '../pipeline/errors.js';
-import type { Forecaster } from './forecaster.js';
+import type { Forecaster, Settings } from './forecaster.js';
 import { bind, LIMITS, observe, rollOut, stateShapes, type State } from './network-functions.js';
 
 /** What shapes the files are written for: they take these and no others. */
@@ -36,6 +36,8 @@ export interface Manifest {
   readonly boundary: string;
   readonly feedback: string;
   readonly layout: 'NCHW';
+  /** Scalars of a run that it is told, with the values that are 0 and 1 to it. */
+  readonly parameters?: Settings['parameters'];
   /** What the values of frames mean. */
   readonly range: string;
   /** Where decoded frames are held in a roll-out. */
@@ -49,7 +51,7 @@ interface Part {
   readonly what: string;
   readonly inputs: Named<readonly number[]>;
   readonly outputs: readonly string[];
-  readonly fn: (inputs: Named<Tensor4D>, weights: Named<Tensor>) => readonly Tensor[];
+  readonly fn: (inputs: Named<Tensor>, weights: Named<Tensor>) => readonly Tensor[];
   /** Weights whose names begin with one of these are in the file. */
   readonly stages: readonly string[];
 }
@@ -59,7 +61,7 @@ const last = (x: Tensor4D): Tensor4D => tf.transpose(x, [0, 2, 3, 1]);
 const channelsFirst = ([n = 1, h = 1, w = 1, c = 1]: readonly number[]): number[] => [n, c, h, w];
 const numbered = (prefix: string, count: number): string[] =>
   Array.from({ length: count }, (_, k) => `${prefix}_${k}`);
-const all = (inputs: Named<Tensor4D>, names: readonly string[]): Tensor4D[] =>
+const all = (inputs: Named<Tensor>, names: readonly string[]): Tensor4D[] =>
   names.map((name) => last(inputs[name] as Tensor4D));
 
 /** The stages and the whole, as functions of channels-first tensors: the contract that stages from files have too. */
@@ -67,19 +69,21 @@ const partsOf = (
   { network, settings }: Forecaster,
   { height, width, batch, leads }: ExportOptions,
 ): Part[] => {
-  const { encoder, predictor, shape } = network;
+  const { encoder, predictor, shape, seen } = network;
   const frame = [batch, shape.channels, height, width];
+  const told = seen.channels - shape.channels;
+  const view = [batch, seen.channels, height, width];
   const [h, w] = [height / encoder.stride, width / encoder.stride];
-  const own = predictor.stateShapes(batch, h, w, encoder.latentChannels(shape)).map(channelsFirst);
+  const own = predictor.stateShapes(batch, h, w, encoder.latentChannels(seen)).map(channelsFirst);
   const states = numbered('state', own.length);
   const skips = numbered('skip', encoder.skips.length);
-  const latent = [batch, encoder.latentChannels(shape), h, w];
+  const latent = [batch, encoder.latentChannels(seen), h, w];
   const frames = { frame, previous: frame };
   return [
     {
       file: 'encoder.onnx',
       what: 'a frame and the one before it (the same where a series starts), to a latent and skips',
-      inputs: frames,
+      inputs: { frame: view, previous: view },
       outputs: ['latent', ...skips],
       stages: ['encoder'],
       fn: (inputs, weights) => {
@@ -129,21 +133,25 @@ const partsOf = (
     {
       file: 'rollout.onnx',
       what: 'the whole: frames of the context [N, context, C, H, W], to the frames at leads 1, 2, ...',
-      inputs: { frames: [batch, settings.context, shape.channels, height, width] },
+      inputs: {
+        frames: [batch, settings.context, shape.channels, height, width],
+        ...(told > 0 && { parameters: [batch, told] }),
+      },
       outputs: ['forecast'],
       stages: ['encoder', 'predictor', 'decoder'],
-      fn: ({ frames: given }, weights) => {
+      fn: ({ frames: given, parameters }, weights) => {
+        const conditions = parameters as Tensor2D | undefined;
         const series = tf.unstack(given as Tensor, 1).map((x) => last(x as Tensor4D));
         const zeros: State = stateShapes(network, batch, height, width).map((dims) =>
           tf.zeros(dims as [number, number, number, number]),
         );
         const at = (t: number): Tensor4D => series[Math.max(t, 0)] as Tensor4D;
         const state = series.reduce(
-          (memory, now, t) => observe(network, weights, now, at(t - 1), memory),
+          (memory, now, t) => observe(network, weights, now, at(t - 1), memory, conditions),
           zeros,
         );
         const [now, before] = [at(series.length - 1), at(series.length - 2)];
-        return [tf.stack(rollOut(network, weights, now, before, state, leads).map(first), 1)];
+        return [tf.stack(rollOut(network, weights, now, before, state, leads, { conditions }).map(first), 1)];
       },
     },
   ];
@@ -154,6 +162,11 @@ const CALL = [
   'rollout.onnx: forecast = run(frames of the context)',
   'or stage by stage: states = zeros; for each observed frame: latent, skips = encoder(frame, previous); expected, states = predictor(latent, states)',
   'then for each lead: next = decoder(expected, skips, frame, previous), held within the limits; previous, frame = frame, next; latent, skips = encoder(frame, previous); expected, states = predictor(latent, states)',
+];
+/** Where the network is told scalars of a run. */
+const CALL_TOLD = [
+  'parameters are float32 [N, P], in the order of "parameters": (value - low) / (high - low); rollout.onnx takes them beside frames',
+  'encoder.onnx takes them as channels behind those of frame and previous, each the same at every pixel',
 ];
 /** With feedback "latent" the predictor steps on what it expected. */
 const CALL_LATENT = [
@@ -172,6 +185,7 @@ export const exportForecaster = (
 ): { readonly files: Named<Uint8Array>; readonly manifest: Manifest } => {
   const { settings, network, weights, id } = forecaster;
   const { stride } = network.encoder;
+  const { parameters: told = [] } = settings;
   if (options.height % stride !== 0 || options.width % stride !== 0)
     throw new UsageError(`frames of ${options.height}x${options.width} do not fit ${settings.name}`, {
       hint: `height and width have to be multiples of ${stride}`,
@@ -187,6 +201,7 @@ export const exportForecaster = (
   };
   const metadata = {
     ...Object.fromEntries(Object.entries(facts).map(([key, value]) => [key, String(value)])),
+    ...(told.length > 0 && { parameters: JSON.stringify(told) }),
     forecaster: id.name,
     hash: id.hash,
   };
@@ -201,7 +216,7 @@ export const exportForecaster = (
     const shapes: number[][] = [];
     files[file] = exportOnnx(
       (tensors) => {
-        const results = fn(tensors as Named<Tensor4D>, tensors);
+        const results = fn(tensors, tensors);
         shapes.push(...results.map(({ shape }) => [...shape]));
         return Object.fromEntries(outputs.map((name, k) => [name, results[k] as Tensor]));
       },
@@ -215,6 +230,8 @@ export const exportForecaster = (
       outputs: outputs.map((name, k) => ({ name, shape: shapes[k] as number[] })),
     };
   });
-  const call = settings.feedback === 'latent' ? CALL_LATENT : CALL;
-  return { files, manifest: { forecaster: id, ...facts, call, files: described } };
+  const usual = settings.feedback === 'latent' ? CALL_LATENT : CALL;
+  const call = told.length > 0 ? [...usual, ...CALL_TOLD] : usual;
+  const parameters = told.length > 0 && { parameters: told };
+  return { files, manifest: { forecaster: id, ...facts, ...parameters, call, files: described } };
 };

@@ -5,6 +5,7 @@ import type { Named } from '../engine/types.js';
 import { ForecasterError, MesocastError, messageOf } from '../pipeline/errors.js';
 import type { ForecasterId } from '../pipeline/forecast.js';
 import { normalNumbers, uniformNumbers } from '../pipeline/random.js';
+import { parameterSchema } from '../pipeline/parameters.js';
 import { createPlugin } from '../pipeline/plugins/registry.js';
 import { networkParams, type Network } from './network-functions.js';
 import { onnxDecoder, onnxEncoder, onnxPredictor } from './onnx-stages.js';
@@ -33,6 +34,15 @@ export const settingsSchema = z.strictObject({
     .literal('each')
     .optional()
     .describe('each channel is normalised by a range of its own; without it they share one'),
+  parameters: z
+    .array(parameterSchema)
+    .min(1)
+    .refine(
+      (all) => new Set(all.map(({ name }) => name)).size === all.length,
+      'each parameter has a name of its own',
+    )
+    .optional()
+    .describe('scalars of a run that it is told, with the values that were 0 and 1 in training'),
   training: z.record(z.string(), z.unknown()).default({}).describe('how it was made; for people'),
 });
 export type Settings = z.output<typeof settingsSchema>;
@@ -57,8 +67,9 @@ const onnxFile = ({ name, options }: z.output<typeof stage>, folder: string): st
  * @throws PluginError for a stage that does not exist or is set wrongly, ForecasterError for stages that do not fit
  */
 export const buildNetwork = async (settings: Settings, folder = process.cwd()): Promise<Network> => {
-  const { channels, boundary, feedback } = settings;
+  const { channels, boundary, feedback, parameters = [] } = settings;
   const shape = { channels, boundary };
+  const seen = { channels: channels + parameters.length, boundary };
   const files = {
     encoder: onnxFile(settings.encoder, folder),
     predictor: onnxFile(settings.predictor, folder),
@@ -69,14 +80,14 @@ export const buildNetwork = async (settings: Settings, folder = process.cwd()): 
   try {
     const encoder = await (files.encoder === undefined
       ? plugin('encoder')
-      : onnxEncoder(files.encoder, shape));
+      : onnxEncoder(files.encoder, seen));
     const predictor = await (files.predictor === undefined
       ? plugin('predictor')
-      : onnxPredictor(files.predictor, shape, encoder));
+      : onnxPredictor(files.predictor, seen, encoder));
     const decoder = await (files.decoder === undefined
       ? plugin('decoder')
       : onnxDecoder(files.decoder, shape, encoder, predictor));
-    const network = { encoder, predictor, decoder, shape, feedback };
+    const network = { encoder, predictor, decoder, shape, seen, feedback };
     networkParams(network); // stages that do not fit say so
     return network;
   } catch (cause) {

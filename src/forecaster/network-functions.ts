@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import type { Named } from '../engine/types.js';
 import type { Decoder, Encoded, Encoder, NetworkShape, Params, ParamSpec, Predictor } from './network.js';
 
@@ -8,7 +8,10 @@ export interface Network {
   readonly encoder: Encoder;
   readonly predictor: Predictor;
   readonly decoder: Decoder;
+  /** What the decoder makes. */
   readonly shape: NetworkShape;
+  /** What the encoder sees: the same, and behind the channels of a frame one for each scalar that the network is told. */
+  readonly seen: NetworkShape;
   /** `frame`: each predicted frame is encoded again; `latent`: the predictor steps on its own latents. */
   readonly feedback: 'frame' | 'latent';
 }
@@ -16,11 +19,11 @@ export interface Network {
 type Stage = 'encoder' | 'predictor' | 'decoder';
 
 /** Every weight of the network, prefixed by its stage: `encoder.half.weight`, ... */
-export const networkParams = ({ encoder, predictor, decoder, shape }: Network): Params<ParamSpec> => {
+export const networkParams = ({ encoder, predictor, decoder, shape, seen }: Network): Params<ParamSpec> => {
   const inputs = { stride: encoder.stride, skips: encoder.skips, latentChannels: predictor.latentChannels };
   const stages: [Stage, Params<ParamSpec>][] = [
-    ['encoder', encoder.params(shape)],
-    ['predictor', predictor.params(shape, encoder.latentChannels(shape))],
+    ['encoder', encoder.params(seen)],
+    ['predictor', predictor.params(shape, encoder.latentChannels(seen))],
     ['decoder', decoder.params(shape, inputs)],
   ];
   return Object.fromEntries(
@@ -42,23 +45,39 @@ export type State = readonly Tensor4D[];
 
 /** Shapes of that state for frames [n, height, width, channels]. */
 export const stateShapes = (
-  { encoder, predictor, shape }: Network,
+  { encoder, predictor, seen }: Network,
   n: number,
   height: number,
   width: number,
 ): number[][] => {
   const [h, w] = [height / encoder.stride, width / encoder.stride];
-  const own = predictor.stateShapes(n, h, w, encoder.latentChannels(shape));
+  const own = predictor.stateShapes(n, h, w, encoder.latentChannels(seen));
   return [...own.map((dims) => [...dims]), [n, h, w, predictor.latentChannels]];
 };
 
+/** The scalars that a network is told of each of N series, normalised, [N, P]; undefined where it is told none. */
+export type Conditions = Tensor2D | undefined;
+
+/**
+ * Frames with a channel for each scalar, the same at every pixel. Several frames of each series may come as one batch,
+ * [T N, H, W, C].
+ */
+const withConditions = (frames: Tensor4D, conditions: Conditions): Tensor4D => {
+  if (conditions === undefined) return frames;
+  const [n, h, w] = frames.shape;
+  const [series, count] = conditions.shape;
+  const pixels = tf.reshape(tf.tile(conditions, [n / series, 1]), [n, 1, 1, count]);
+  return tf.concat([frames, tf.tile<Tensor4D>(pixels as Tensor4D, [1, h, w, 1])], 3);
+};
+
 /** The three stages bound to their weights. Everything below works on normalised frames [N, H, W, C]. */
-export const bind = (network: Network, params: Named<Tensor>) => {
-  const { encoder, predictor, decoder, shape } = network;
+export const bind = (network: Network, params: Named<Tensor>, conditions?: Conditions) => {
+  const { encoder, predictor, decoder, shape, seen } = network;
   const [e, p, d] = (['encoder', 'predictor', 'decoder'] as const).map((stage) =>
     stageParams(params, stage),
   ) as [Params<Tensor>, Params<Tensor>, Params<Tensor>];
-  const encode = (frame: Tensor4D, previous: Tensor4D): Encoded => encoder.encode(e, frame, previous, shape);
+  const encode = (frame: Tensor4D, previous: Tensor4D): Encoded =>
+    encoder.encode(e, withConditions(frame, conditions), withConditions(previous, conditions), seen);
   const advance = (latent: Tensor4D, state: State): State => {
     const stepped = predictor.step(p, latent, state.slice(0, -1), shape);
     return [...stepped.state, stepped.latent];
@@ -78,12 +97,14 @@ export const observe = (
   frame: Tensor4D,
   previous: Tensor4D,
   state: State,
+  conditions?: Conditions,
 ): State => {
-  const { encode, advance } = bind(network, params);
+  const { encode, advance } = bind(network, params, conditions);
   return advance(encode(frame, previous).latent, state);
 };
 
 export interface RollOutOptions {
+  readonly conditions?: Conditions;
   /** Values beyond are held at the limit. Training sets undefined, so that gradients pass everywhere. */
   readonly limits?: readonly [number, number] | undefined;
   /** What the network is shown in place of its own frame at a lead, if not that frame. */
@@ -100,8 +121,8 @@ export const rollOut = (
   horizon: number,
   options: RollOutOptions = {},
 ): Tensor4D[] => {
-  const { limits, shown } = { limits: LIMITS, ...options };
-  const { encode, advance, decode } = bind(network, params);
+  const { limits, shown, conditions } = { limits: LIMITS, ...options };
+  const { encode, advance, decode } = bind(network, params, conditions);
   let { skips } = encode(frame, previous);
   let [now, before, memory] = [frame, previous, state];
   const frames: Tensor4D[] = [];

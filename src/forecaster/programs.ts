@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import type { Engine, Handle, HostTensor, Named, Program, Spec } from '../engine/types.js';
 import type { FrameShape } from '../pipeline/frame.js';
+import { normalisedParameters, type ParameterValues } from '../pipeline/parameters.js';
 import type { Forecaster } from './forecaster.js';
 import { observe, rollOut, stateShapes, type State } from './network-functions.js';
 import type { Weight } from './safetensors.js';
@@ -16,6 +17,8 @@ export interface SeriesInput {
   readonly previous: Float32Array;
   /** Undefined before the first frame. */
   readonly state: StateHandles | undefined;
+  /** Scalars of its run, for a network that is told some. */
+  readonly parameters?: ParameterValues | undefined;
 }
 
 /** A forecaster on an engine: compiles programs as shapes and batch sizes come up, each with the weights in it. */
@@ -54,7 +57,8 @@ const stacked = (frames: readonly Float32Array[], shape: FrameShape): HostTensor
 };
 
 export const createRunner = (forecaster: Forecaster, engine: Engine): Runner => {
-  const { network, weights } = forecaster;
+  const { network, weights, settings } = forecaster;
+  const parameters = settings.parameters ?? [];
   const programs = new Map<string, Promise<Program>>();
 
   const inputSpecs = (n: number, [h, w, c]: FrameShape): Record<string, Spec> => {
@@ -64,7 +68,12 @@ export const createRunner = (forecaster: Forecaster, engine: Engine): Runner => 
         (shape, k) => [stateName(series, k), { shape, dtype: 'float32' }] as const,
       ),
     );
-    return { frame: frames, previous: frames, ...Object.fromEntries(states.flat()) };
+    return {
+      frame: frames,
+      previous: frames,
+      ...(parameters.length > 0 && { conditions: { shape: [n, parameters.length], dtype: 'float32' } }),
+      ...Object.fromEntries(states.flat()),
+    };
   };
 
   /** States come one by one, so that series can meet in any batch, and go through the network as one. */
@@ -104,11 +113,14 @@ export const createRunner = (forecaster: Forecaster, engine: Engine): Runner => 
         (inputs) => {
           const [frame, previous] = [inputs['frame'], inputs['previous']] as [Tensor4D, Tensor4D];
           const params = constants(weights);
+          const conditions = inputs['conditions'] as Tensor2D | undefined;
           const state = joined(inputs, n, states);
           if (kind === 'rollOut') {
-            return { frames: tf.stack(rollOut(network, params, frame, previous, state, horizon), 1) };
+            return {
+              frames: tf.stack(rollOut(network, params, frame, previous, state, horizon, { conditions }), 1),
+            };
           }
-          const next = observe(network, params, frame, previous, state);
+          const next = observe(network, params, frame, previous, state, conditions);
           const split = next.map((tensor) => (n === 1 ? [tensor] : tf.split(tensor, n, 0)));
           return Object.fromEntries(
             split.flatMap((parts, k) => parts.map((part, series) => [stateName(series, k), part])),
@@ -148,6 +160,13 @@ export const createRunner = (forecaster: Forecaster, engine: Engine): Runner => 
         filled.map(({ previous }) => previous),
         shape,
       ),
+      ...(parameters.length > 0 && {
+        conditions: {
+          shape: [filled.length, parameters.length],
+          dtype: 'float32',
+          data: Float32Array.from(filled.flatMap((one) => normalisedParameters(parameters, one.parameters))),
+        },
+      }),
       ...Object.fromEntries(states),
     };
   };

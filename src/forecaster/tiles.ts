@@ -124,6 +124,7 @@ export const tiled = (runner: Runner, options: TileOptions): Runner => {
     const frame = cut(input.frame, shape, tiles[at]!, [inner[0], inner[1]]);
     const own = (input.state?.length ?? 0) / tiles.length;
     return {
+      ...input,
       frame,
       previous:
         input.previous === input.frame ? frame : cut(input.previous, shape, tiles[at]!, [inner[0], inner[1]]),

@@ -258,6 +258,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
         type: 'frames',
         series,
         normalisation,
+        parameters: frame.parameters,
         frames: [...earlier, fileOf({ ...source, position, contentHash })],
       });
     },

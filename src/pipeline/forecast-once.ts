@@ -5,7 +5,7 @@ import { openEngine } from '../engine/index.js';
 import { decode } from '../stages/decode.js';
 import { encode, type SeriesMemory } from '../stages/encode.js';
 import { predict } from '../stages/predict.js';
-import { intervalOf, loadForecasterSet, rangesFor } from '../uncertainty/forecaster-set.js';
+import { intervalOf, loadForecasterSet, parametersFor, rangesFor } from '../uncertainty/forecaster-set.js';
 import type { AttachConfig } from './config/config.js';
 import { filesOf, type FilesOptions } from './config/root-options.js';
 import { closeSinks, deliverTo, openSinks } from './delivery/delivery.js';
@@ -14,6 +14,7 @@ import type { Forecast } from './forecast.js';
 import { describeShape, sameShape, type Frame } from './frame.js';
 import { openCodecs, ownOutput, type Codecs } from './intake/input.js';
 import { frameTimes, type FrameTimes } from './intake/frame-times.js';
+import { runParameters } from './intake/run-parameters.js';
 import { createSeriesClock } from './state/series-clock.js';
 import { openPreparation, type PreparationOptions } from './intake/preparation.js';
 import {
@@ -23,6 +24,7 @@ import {
   type Recorded,
   type RecordedOptions,
 } from './intake/recorded.js';
+import type { ParameterValues } from './parameters.js';
 import type { CodecOptions } from './plugins/registry.js';
 import { createSinks } from './delivery/sinks.js';
 
@@ -35,6 +37,8 @@ export type ForecastOnceOptions = Pick<
   FilesOptions & {
     /** A folder of frames, the last frame to use, or a file of several frames. */
     readonly path: string;
+    /** Scalars of the run, for a forecaster that is told some. */
+    readonly parameters?: ParameterValues | undefined;
     readonly codecs?: CodecOptions | undefined;
     /** Hears what people should know, a line each. */
     readonly notice?: ((message: string) => void) | undefined;
@@ -160,8 +164,11 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
   const { apply, view } = await openPreparation(options);
   const codecs = await openCodecs(forecaster.channels, options.codecs, apply);
   const series = await chosenSeries(path, codecs, options);
-  const frames = await lastFrames(series, path, context * stride, codecs, frameTimes(options.frameInterval));
   const { notice: log = () => undefined } = options;
+  const parametersOf = runParameters({ ...parametersFor(forecaster, options.parameters), notice: log });
+  const read = await lastFrames(series, path, context * stride, codecs, frameTimes(options.frameInterval));
+  const parameters = await parametersOf((read.at(-1) as Frame).source);
+  const frames = read.map((frame): Frame => ({ ...frame, parameters }));
   const abort = new AbortController();
   const sinks = await createSinks(options.sinks, resolve(options.out), log);
   const engine = await openEngine(options.device, options.threads, log);

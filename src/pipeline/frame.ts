@@ -1,3 +1,5 @@
+import type { ParameterValues } from './parameters.js';
+
 /** Height, width and channels of one frame. */
 export type FrameShape = readonly [height: number, width: number, channels: number];
 
@@ -59,6 +61,8 @@ export interface Frame extends Field {
   /** SHA-256 of the file's bytes, hex: with path, size and mtime the frame's revision. */
   readonly contentHash: string;
   readonly source: Entry;
+  /** What is known of the scalars of its run. */
+  readonly parameters?: ParameterValues;
 }
 
 /** What tells one entry of a series from another: its file, and its place in it. */

@@ -24,7 +24,7 @@ import { predict } from '../stages/predict.js';
 import { read, type Admitted } from '../stages/read.js';
 import { verify } from '../stages/verify.js';
 import { watch } from '../stages/watch.js';
-import { intervalOf, rangesFor } from '../uncertainty/forecaster-set.js';
+import { intervalOf, parametersFor, rangesFor } from '../uncertainty/forecaster-set.js';
 import { cleanup } from './cleanup.js';
 import type { AttachConfig } from './config/config.js';
 import { rootsOf } from './config/roots.js';
@@ -34,6 +34,7 @@ import { StateError } from './errors.js';
 import type { Score } from './forecast.js';
 import type { Entry, Frame } from './frame.js';
 import { frameTimes } from './intake/frame-times.js';
+import { runParameters } from './intake/run-parameters.js';
 import { openPreparation } from './intake/preparation.js';
 import { openCodecs } from './intake/input.js';
 import { createRoots, requireRoots } from './intake/open-roots.js';
@@ -97,6 +98,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
   try {
     const forecaster = await firstForecaster(config);
     const ranges = rangesFor(forecaster, config.range);
+    const told = parametersFor(forecaster, config.parameters);
     const preparation = await openPreparation(config);
     const codecs = await openCodecs(forecaster.channels, config.codecs, preparation.apply);
     const codecFor = codecs.for;
@@ -229,7 +231,16 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
       trackers,
       roots: watched,
     }).pipe(
-      read({}, { ...stageContext, credits, codecFor, timeOf: frameTimes(config.frameInterval) }),
+      read(
+        {},
+        {
+          ...stageContext,
+          credits,
+          codecFor,
+          timeOf: frameTimes(config.frameInterval),
+          parametersOf: runParameters({ ...told, notice }),
+        },
+      ),
       map(admit),
       batch(
         {

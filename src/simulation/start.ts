@@ -13,8 +13,7 @@ export const startSimulation = async (
   const simulation = await createPlugin('simulation', name, options, undefined);
   let frames = 0;
   return {
-    shape: simulation.shape,
-    range: simulation.range,
+    ...simulation,
     next: () => {
       const data = simulation.next();
       if (!data.every(Number.isFinite))

@@ -49,6 +49,13 @@ export interface EncodeOptions extends KnownRanges {
   readonly stateBytes: number;
 }
 
+/** Frames that go through the network into one state. */
+interface Job {
+  readonly segment: Segment;
+  readonly frames: Float32Array[];
+  readonly parameters: Frame['parameters'];
+}
+
 /** "0 .. 1", or that of each channel. */
 const describeRange = (normalisation: Normalisation): string =>
   (normalisation.channels ?? [normalisation]).map(({ low, high }) => `${low} .. ${high}`).join(', ');
@@ -90,18 +97,15 @@ export const encode = (
     fit(normalise(filled(frame.data, frame.shape), normalisation), frame.shape, latentStride);
 
   /** Runs frames through the state of several segments at once, round by round. */
-  const takeIn = async (
-    shape: FrameShape,
-    jobs: readonly { segment: Segment; frames: readonly Float32Array[] }[],
-  ): Promise<void> => {
+  const takeIn = async (shape: FrameShape, jobs: readonly Job[]): Promise<void> => {
     const rounds = Math.max(0, ...jobs.map(({ frames }) => frames.length));
     for (let round = 0; round < rounds; round++) {
       const active = jobs.filter(({ frames }) => round < frames.length);
       for (let k = 0; k < active.length; k += LARGEST_BATCH) {
         const part = active.slice(k, k + LARGEST_BATCH);
-        const inputs = part.map(({ segment, frames }): SeriesInput => {
+        const inputs = part.map(({ segment, frames, parameters }): SeriesInput => {
           const frame = frames[round] as Float32Array;
-          return { frame, previous: segment.last ?? frame, state: segment.state };
+          return { frame, previous: segment.last ?? frame, state: segment.state, parameters };
         });
         const states = await runner.observe(fittedShape(shape, latentStride), inputs);
         part.forEach(({ segment, frames }, at) => {
@@ -185,7 +189,7 @@ export const encode = (
     }
     lanes.delete(name);
     lanes.set(name, lane); // the last: it was used last
-    const jobs = new Map<number, { segment: Segment; frames: Float32Array[] }>();
+    const jobs = new Map<number, Job>();
     const last = lane.step;
     const { step, data } = now();
     for (const taken of bridged([...known, { step, data }]).filter((frame) => frame.step > last)) {
@@ -194,7 +198,7 @@ export const encode = (
       )) {
         const segment = lane.segments.get(start) ?? { state: undefined, last: undefined, before: undefined };
         lane.segments.set(start, segment);
-        const job = jobs.get(start) ?? { segment, frames: [] };
+        const job = jobs.get(start) ?? { segment, frames: [], parameters: frame.parameters };
         jobs.set(start, job);
         job.frames.push(taken.data);
       }
@@ -288,6 +292,7 @@ export const encode = (
           frame: data,
           previous: segment.before ?? data,
           state: segment.state.map((handle) => handle.retain()),
+          parameters: frame.parameters,
         },
       };
     });

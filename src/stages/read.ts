@@ -8,6 +8,7 @@ import type { Ledger } from '../pipeline/ledger/ledger.js';
 import type { Codec } from '../pipeline/plugins/plugin.js';
 import { readFrame } from '../pipeline/intake/read-frame.js';
 import type { Ready, RunContext } from '../pipeline/run.js';
+import type { RunParameters } from '../pipeline/intake/run-parameters.js';
 import type { FrameTimes } from '../pipeline/intake/frame-times.js';
 
 export interface ReadOptions {
@@ -20,6 +21,8 @@ export interface ReadContext extends RunContext {
   readonly credits: Credits;
   /** Default: frames have the times that their files say. */
   readonly timeOf?: FrameTimes;
+  /** Scalars of a frame's run; default: none are known. */
+  readonly parametersOf?: RunParameters;
   /** The codec for a file name; undefined when none reads it. */
   codecFor(path: string): Codec | undefined;
 }
@@ -63,13 +66,15 @@ export const read =
           const { time: own, ...values } = loaded.field;
           const time =
             context.timeOf === undefined ? own : await context.timeOf(entry, position, loaded.field);
+          const parameters = await context.parametersOf?.(entry);
           return () => {
             try {
               const field = fitted(values, entry, context.ledger);
               credit.resize(field.data.byteLength);
               const { revision, contentHash } = loaded;
               const place = { series: entry.series, index: entry.index, position };
-              const frame = { ...field, ...place, contentHash, ...(time && { time }) };
+              const known = { ...(time && { time }), ...(parameters && { parameters }) };
+              const frame = { ...field, ...place, contentHash, ...known };
               subscriber.next({
                 frame: { ...frame, source: { ...entry, revision } },
                 release: () => {

@@ -1,6 +1,7 @@
 import type { HostTensor } from '../engine/types.js';
+import { normalisedParameters } from '../pipeline/parameters.js';
 import { normalNumbers, streamSeed, uniformNumbers } from '../pipeline/random.js';
-import type { TrainOptions } from './options.js';
+import { rangedParameters, type TrainOptions } from './options.js';
 import { leadsAt, truthShareAt } from './schedule.js';
 import { framesFrom, longestStretch, startsIn, type Series } from './series.js';
 import { truthMasks, type ClipShape } from './train-step.js';
@@ -40,7 +41,7 @@ const place = (
 /** What a step takes in besides weights and numbers. */
 export interface Clip {
   readonly shape: ClipShape;
-  /** `clip` [T, N, H, W, C]; `noise` [context, N, H, W, C] and `truth` where the options ask for them. */
+  /** `clip` [T, N, H, W, C]; `conditions` [N, P], `noise` [context, N, H, W, C] and `truth` where the options ask for them. */
   readonly inputs: Readonly<Record<string, HostTensor>>;
 }
 
@@ -83,14 +84,26 @@ export const sampleClip = async (
     };
     return { of, start, symmetry };
   });
-  const shape: ClipShape = { batch, context, leads, frame: first.shape, sampling, noisy: noise > 0 };
+  const parameters = rangedParameters(options);
+  const told = parameters.length > 0 && { told: parameters.length };
+  const shape: ClipShape = {
+    batch,
+    context,
+    leads,
+    frame: first.shape,
+    sampling,
+    noisy: noise > 0,
+    ...told,
+  };
   const normal = normalNumbers(random);
   const share = truthShareAt(iteration, options);
-  const tensor = (dims: readonly number[], fill: () => number): HostTensor => ({
+  const tensor = (dims: readonly number[], fill: (_: unknown, k: number) => number): HostTensor => ({
     shape: dims,
     dtype: 'float32',
     data: Float32Array.from({ length: dims.reduce((a, b) => a * b, 1) }, fill),
   });
+  const scalars = draws.flatMap(({ of }) => normalisedParameters(parameters, of.parameters));
+  const conditions = told && { conditions: tensor([batch, told.told], (_, k) => scalars[k]!) };
   const noises = noise > 0 && { noise: tensor([context, batch, h, w, c], () => noise * normal()) };
   const masks = sampling !== 'free' && { truth: tensor(truthMasks(shape), () => (random() < share ? 1 : 0)) };
   const size = h * w * c;
@@ -102,7 +115,12 @@ export const sampleClip = async (
   await Promise.all(draws.map(fill));
   return {
     shape,
-    inputs: { clip: { shape: [length, batch, h, w, c], dtype: 'float32', data }, ...noises, ...masks },
+    inputs: {
+      clip: { shape: [length, batch, h, w, c], dtype: 'float32', data },
+      ...conditions,
+      ...noises,
+      ...masks,
+    },
   };
 };
 

@@ -1,3 +1,4 @@
+import { didYouMean } from '../pipeline/closest.js';
 import { UsageError } from '../pipeline/errors.js';
 import { requireRange } from '../pipeline/intake/normalisation.js';
 import { describeLongest, loadSeries, simulateSeries } from './load-series.js';
@@ -11,7 +12,15 @@ export const gather = async (options: TrainOptions, notice: (message: string) =>
     throw new UsageError('give folders of frames, or a simulation by name, to train on');
   }
   requireRange(options.range, options.channels, ownRanges(options));
-  if (simulation === undefined) return loadSeries({ ...options, ownRanges: ownRanges(options), notice });
+  if (simulation === undefined)
+    return loadSeries({
+      ...options,
+      ownRanges: ownRanges(options),
+      parameters: undefined, // each series has its own, or there is nothing to learn
+      asked:
+        options.from === undefined ? options.parameters.map(({ name }) => ({ name })) : options.parameters,
+      notice,
+    });
   const seeds = Array.from({ length: options.series + options.validation }, (_, k) => options.firstSeed + k);
   notice(
     `simulating ${seeds.length} series of ${options.frames} frames (${simulation}, seeds ${seeds[0]} to ${seeds.at(-1)})`,
@@ -21,6 +30,30 @@ export const gather = async (options: TrainOptions, notice: (message: string) =>
     ownRanges: ownRanges(options),
   });
 };
+
+/**
+ * The options with a range for each scalar that the network is told: its least and greatest value, where none was given.
+ * @throws UsageError for one that is not known of a series, or is the same in all
+ */
+export const withParameterRanges = (options: TrainOptions, all: readonly Series[]): TrainOptions => ({
+  ...options,
+  parameters: options.parameters.map((asked) => {
+    const { name } = asked;
+    const values = all.map(({ name: series, parameters = {} }) => {
+      const value = parameters[name];
+      if (value !== undefined) return value;
+      throw new UsageError(`the parameter "${name}" is not known of ${series}`, {
+        hint: didYouMean(name, Object.keys(parameters)),
+      });
+    });
+    if (asked.low !== undefined) return asked;
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    if (low < high) return { name, low, high };
+    throw new UsageError(`the parameter "${name}" is ${low} in all series: nothing can be learned of it`, {
+      hint: 'add series of other values, leave it out, or give the range that others have: --parameter NAME=LOW:HIGH',
+    });
+  }),
+});
 
 /**
  * Training series, as the network takes them, and validation series.

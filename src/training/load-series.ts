@@ -3,6 +3,7 @@ import { CodecError, UsageError } from '../pipeline/errors.js';
 import { describeShape, sameShape, sizeOf, type Field, type Region } from '../pipeline/frame.js';
 import { hasGaps } from '../pipeline/intake/gaps.js';
 import { openCodecs, type Codecs } from '../pipeline/intake/input.js';
+import { runParameters, type RunParameters } from '../pipeline/intake/run-parameters.js';
 import { openPreparation } from '../pipeline/intake/preparation.js';
 import {
   fixNormalisation,
@@ -17,6 +18,7 @@ import {
   type Recorded,
   type RecordedFrame,
 } from '../pipeline/intake/recorded.js';
+import type { Asked, ParameterValues } from '../pipeline/parameters.js';
 import type { CodecOptions } from '../pipeline/plugins/registry.js';
 import { startSimulation } from '../simulation/start.js';
 import { frameCache, type FrameCache } from './frame-cache.js';
@@ -39,6 +41,10 @@ export interface DataOptions extends SeriesOptions, FilesOptions {
   /** The part of the frames that counts, and how many pixels are averaged into one, as `attach` has it. */
   readonly region?: Region | undefined;
   readonly downsample?: number | undefined;
+  /** Scalars of all series, as the user says them. */
+  readonly parameters?: ParameterValues | undefined;
+  /** Scalars that have to be known of each series. */
+  readonly asked?: readonly Asked[] | undefined;
   readonly notice: (message: string) => void;
 }
 
@@ -71,6 +77,7 @@ const open = async (
   codecs: Codecs,
   cache: FrameCache,
   { context, ...ranges }: SeriesOptions,
+  parametersOf: RunParameters,
   number: number,
 ): Promise<Series> => {
   const fields: Field[] = [];
@@ -90,11 +97,13 @@ const open = async (
     if (!sameShape(first.shape, field.shape)) throw shapeError(entry.path, field, first);
     return normalise(field.data, normalisation);
   };
+  const parameters = await parametersOf(frames[0] as RecordedFrame);
   const byPlace = new Map(frames.map((entry) => [entry.place, entry]));
   return {
     name,
     shape: first.shape,
     normalisation,
+    parameters,
     stretches: stretchesOf(frames.map(({ place }) => place)),
     frame: (place) => {
       const entry = byPlace.get(place);
@@ -121,11 +130,13 @@ export const loadSeries = async (options: DataOptions): Promise<Series[]> => {
   const { apply } = await openPreparation(options);
   const codecs = await openCodecs(channels, options.codecs, apply);
   const cache = frameCache(memoryBytes);
+  const parametersOf = runParameters({ given: options.parameters, asked: options.asked, notice });
   const all: Series[] = [];
   for (const where of data) {
     const found = await listRecorded(where, { ...options, codecs });
     if (found.length === 0) throw noFramesIn(where);
-    for (const recorded of found) all.push(await open(recorded, codecs, cache, options, all.length));
+    for (const recorded of found)
+      all.push(await open(recorded, codecs, cache, options, parametersOf, all.length));
   }
   const bytes = bytesOf(all);
   if (bytes <= memoryBytes) await readAll(all);
@@ -175,7 +186,12 @@ export const simulateSeries = async (
     );
     all.push(
       inMemory(
-        { name: `${name}-${seed}`, shape: (fields[0] as Field).shape, normalisation },
+        {
+          name: `${name}-${seed}`,
+          shape: (fields[0] as Field).shape,
+          normalisation,
+          parameters: run.parameters,
+        },
         fields.map(({ data }) => normalise(data, normalisation)),
       ),
     );

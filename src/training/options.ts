@@ -3,10 +3,31 @@ import { z } from 'zod';
 import { settingsSchema, type Settings } from '../forecaster/forecaster.js';
 import { attachSchema, rangeSchema } from '../pipeline/config/config.js';
 import { filesShape } from '../pipeline/config/root-options.js';
+import type { Parameter } from '../pipeline/parameters.js';
 import { isPath } from '../pipeline/plugins/registry.js';
 
 const count = z.number().int().positive();
 const { codecs, region, downsample } = attachSchema.shape;
+
+/** A scalar that the network is to be told: by name, with its range if that is not to be measured. */
+const toldSchema = z.union([
+  z
+    .string()
+    .regex(/^[^=\s]+(=[^:\s]+:[^:\s]+)?$/, 'NAME or NAME=LOW:HIGH, such as temperature=800:1200')
+    .transform((text, context) => {
+      const [name = '', range] = text.split('=');
+      if (range === undefined) return { name };
+      const [low = NaN, high = NaN] = range.split(':').map(Number);
+      if (!(high > low))
+        context.issues.push({
+          code: 'custom',
+          input: text,
+          message: 'LOW and HIGH are numbers, HIGH the larger',
+        });
+      return { name, low, high };
+    }),
+  z.strictObject({ name: z.string(), low: z.number().optional(), high: z.number().optional() }),
+]);
 
 /** What `mesocast train` can be told, with its defaults. */
 export const trainSchema = z.strictObject({
@@ -55,6 +76,12 @@ export const trainSchema = z.strictObject({
     .optional()
     .describe(
       'values that normalise to 0 and 1, or such a pair for each channel, also when it forecasts; default: measured for each series',
+    ),
+  parameters: z
+    .array(toldSchema)
+    .default([])
+    .describe(
+      'scalars of a run that the network is told; each series has a parameters.json with their values',
     ),
   context: z.number().int().min(2).default(10).describe('frames a forecast stands on'),
   stride: count.default(1).describe('frames per step of the network: it learns from every n-th frame'),
@@ -141,12 +168,23 @@ export const FROM_BRINGS = [
   'channelRanges',
   'boundary',
   'context',
+  'parameters',
 ] as const satisfies readonly (keyof TrainOptions)[];
 
 /** The options with what `base`, the forecaster that is gone on from, brings. */
 export const withBase = (
   options: TrainOptions,
-  { encoder, predictor, decoder, channels, channelRanges, boundary, context, range }: Settings,
+  {
+    encoder,
+    predictor,
+    decoder,
+    channels,
+    channelRanges,
+    boundary,
+    context,
+    range,
+    parameters = [],
+  }: Settings,
 ): TrainOptions => ({
   ...options,
   encoder: encoder.name,
@@ -159,8 +197,13 @@ export const withBase = (
   channelRanges: channelRanges ?? 'shared',
   boundary,
   context,
+  parameters,
   range: options.range ?? range,
 });
+
+/** The scalars that the network is told, with their ranges; 0 to 1 for those that are still to be measured. */
+export const rangedParameters = ({ parameters }: Pick<TrainOptions, 'parameters'>): Parameter[] =>
+  parameters.map(({ name, low = 0, high = 1 }) => ({ name, low, high }));
 
 /** Channels, where each is normalised by a range of its own. */
 export const ownRanges = ({ channels, channelRanges }: TrainOptions): number | undefined =>
@@ -186,6 +229,7 @@ export const settingsOf = (options: TrainOptions, training: Record<string, unkno
     context: options.context,
     ...(ownRanges(options) !== undefined && { channelRanges: 'each' }),
     ...(options.range !== undefined && { range: options.range }),
+    ...(options.parameters.length > 0 && { parameters: rangedParameters(options) }),
     training,
   });
 

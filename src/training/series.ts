@@ -1,6 +1,7 @@
 import { fit, fittedShape } from '../pipeline/fit.js';
 import type { Normalisation } from '../pipeline/forecast.js';
 import type { FrameShape } from '../pipeline/frame.js';
+import type { ParameterValues } from '../pipeline/parameters.js';
 
 /** Places `from` .. `to - 1`, each of which has a frame. */
 export interface Stretch {
@@ -13,6 +14,8 @@ export interface Series {
   readonly name: string;
   readonly shape: FrameShape;
   readonly normalisation: Normalisation;
+  /** What is known of the scalars of its run. */
+  readonly parameters?: ParameterValues | undefined;
   /** Between them frames are missing: a clip or window lies in one of them. */
   readonly stretches: readonly Stretch[];
   /** [H, W, C], values about 0..1; not to be written to. @throws CodecError for one that cannot be read */
@@ -70,7 +73,7 @@ export const strided = (series: Series, stride: number): Series[] =>
 
 /** A series whose frames are in memory, without a gap. */
 export const inMemory = (
-  series: Pick<Series, 'name' | 'shape' | 'normalisation'>,
+  series: Pick<Series, 'name' | 'shape' | 'normalisation' | 'parameters'>,
   frames: readonly Float32Array[],
 ): Series => ({
   ...series,

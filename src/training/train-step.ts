@@ -1,7 +1,14 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Scalar, Tensor, Tensor4D, Tensor5D } from '@tensorflow/tfjs-core';
 import type { Named, Spec, TensorFunction } from '../engine/types.js';
-import { bind, rollOut, stateShapes, type Network, type State } from '../forecaster/network-functions.js';
+import {
+  bind,
+  rollOut,
+  stateShapes,
+  type Conditions,
+  type Network,
+  type State,
+} from '../forecaster/network-functions.js';
 import type { FrameShape } from '../pipeline/frame.js';
 
 /** Shape of the clips of a step: `context` frames are given, `leads` more are forecast and compared. */
@@ -12,6 +19,8 @@ export interface ClipShape {
   readonly frame: FrameShape;
   /** What the network sees next: see `mesocast train --sampling`. Default: free. */
   readonly sampling?: 'free' | 'scheduled' | 'reverse';
+  /** Scalars of its run that the network is told. */
+  readonly told?: number;
   /** Noise is added to the frames that are given. */
   readonly noisy?: boolean;
 }
@@ -57,18 +66,19 @@ interface Context {
   readonly before: Tensor4D;
 }
 
+type Bound = ReturnType<typeof bind>;
+
 const zeroState = (network: Network, { batch, frame: [h, w] }: ClipShape): State =>
   stateShapes(network, batch, h, w).map((shape) => tf.zeros(shape as [number, number, number, number]));
 
 /** The context is all given: encode its frames as one batch, step through them, decode as one batch. */
 const givenContext = (
   network: Network,
-  params: Named<Tensor>,
+  { encode, advance, decode }: Bound,
   given: readonly Tensor4D[],
   shape: ClipShape,
 ): Context => {
   const { batch, context } = shape;
-  const { encode, advance, decode } = bind(network, params);
   const joined = (frames: readonly Tensor4D[]): Tensor4D => tf.concat<Tensor4D>([...frames], 0);
   const [all, before] = [joined(given), joined([given[0] as Tensor4D, ...given.slice(0, -1)])];
   const { latent, skips } = encode(all, before);
@@ -94,12 +104,11 @@ const givenContext = (
 /** Inside the context too the network is shown its own forecasts where `choose` says so: one frame after the other. */
 const sampledContext = (
   network: Network,
-  params: Named<Tensor>,
+  { encode, advance, decode }: Bound,
   given: readonly Tensor4D[],
   shape: ClipShape,
   choose: (k: number, truth: Tensor4D, own: Tensor4D) => Tensor4D,
 ): Context => {
-  const { encode, advance, decode } = bind(network, params);
   let state = zeroState(network, shape);
   let now = given[0] as Tensor4D;
   let before = now;
@@ -115,11 +124,18 @@ const sampledContext = (
   return { expected: tf.concat<Tensor4D>(expected, 0), state, now, before };
 };
 
+interface ClipTensors {
+  readonly clip: Tensor5D;
+  readonly noise?: Tensor5D;
+  readonly truth?: Tensor5D;
+  readonly conditions?: Conditions;
+}
+
 /** clip [T, N, H, W, C], time first so that frames are whole blocks of memory. */
 const clipLoss = (
   network: Network,
   params: Named<Tensor>,
-  { clip, noise, truth }: { clip: Tensor5D; noise?: Tensor5D; truth?: Tensor5D },
+  { clip, noise, truth, conditions }: ClipTensors,
   shape: ClipShape,
 ): Scalar => {
   const { batch, context, leads, frame, sampling } = shape;
@@ -136,10 +152,11 @@ const clipLoss = (
     return tf.add(own, tf.mul(mask, tf.sub(real, own)));
   };
 
+  const bound = bind(network, params, conditions);
   const { expected, state, now, before } =
     sampling === 'reverse'
-      ? sampledContext(network, params, given, shape, choose)
-      : givenContext(network, params, given, shape);
+      ? sampledContext(network, bound, given, shape, choose)
+      : givenContext(network, bound, given, shape);
   // The first frame shows no motion, so what is expected of it alone counts only where there is nothing else.
   const from = Math.min(1, context - 2);
   const counted = context - 1 - from;
@@ -153,7 +170,11 @@ const clipLoss = (
     sampling === 'scheduled'
       ? (lead: number, own: Tensor4D) => choose(lead - 1, frames(clip, context + lead - 1, 1), own)
       : undefined;
-  const predicted = rollOut(network, params, now, before, state, leads, { limits: undefined, shown });
+  const predicted = rollOut(network, params, now, before, state, leads, {
+    limits: undefined,
+    shown,
+    conditions,
+  });
   const last = frames(clip, context - 1, 1);
   const leadLoss = meanOf(predicted.map((p, k) => relativeError(p, frames(clip, context + k, 1), last)));
   return tf.add(tf.mul(leadLoss, 1 - CONTEXT_SHARE), tf.mul(insideLoss, CONTEXT_SHARE));
@@ -175,6 +196,9 @@ export const trainSpecs = (
     clip: frames(clip.context + clip.leads),
     ...(clip.noisy === true && { noise: frames(clip.context) }),
     ...((clip.sampling ?? 'free') !== 'free' && { truth: { shape: truthMasks(clip), dtype: 'float32' } }),
+    ...(clip.told !== undefined && {
+      conditions: { shape: [clip.batch, clip.told], dtype: 'float32' },
+    }),
     rate: scalar,
     debias1: scalar,
     debias2: scalar,
@@ -196,7 +220,7 @@ export const trainStep =
       clipLoss(
         network,
         Object.fromEntries(names.map((name, k) => [name, values[k] as Tensor])),
-        inputs as { clip: Tensor5D; noise?: Tensor5D; truth?: Tensor5D },
+        inputs as Named<Tensor> & ClipTensors,
         shape,
       ),
     )(weights);

@@ -10,7 +10,7 @@ import { isTemporary, writeAtomically } from '../pipeline/atomic.js';
 import { messageOf, StartupError, UsageError } from '../pipeline/errors.js';
 import { loadCheckpoint, saveCheckpoint, type Checkpoint, type Progress } from './checkpoint.js';
 import { clipsFrom } from './clips.js';
-import { divide, gather } from './data.js';
+import { divide, gather, withParameterRanges } from './data.js';
 import { averaged, initialSlots, optimiser } from './optimiser.js';
 import {
   anchored,
@@ -92,15 +92,17 @@ export const train = async (
   const notice = (message: string): void => emit({ type: 'notice', message });
   // What can be wrong with the options is found before time is spent on the data.
   const base = chosen.from === undefined ? undefined : await loadForecaster(chosen.from);
-  const options = anchored(base === undefined ? chosen : withBase(chosen, base.settings));
-  const network = await buildNetwork(settingsOf(options, {}));
+  const asked = anchored(base === undefined ? chosen : withBase(chosen, base.settings));
+  const network = await buildNetwork(settingsOf(asked, {}));
   if (sealedStages(network).length > 0)
     throw new UsageError('a stage that is an .onnx file cannot be trained', {
       hint: 'train it where it was made: attach, forecast and evaluate take it as it is (docs/onnx.md)',
     });
-  const identity = identityOf(options);
-  const checkpoint = await takeUp(options, network, identity);
-  const { training, validation } = divide(await gather(options, notice), options, network.encoder.stride);
+  const identity = identityOf(asked);
+  const checkpoint = await takeUp(asked, network, identity);
+  const all = await gather(asked, notice);
+  const options = withParameterRanges(asked, all);
+  const { training, validation } = divide(all, options, network.encoder.stride);
   const engine = await openEngine(options.device, options.threads, notice);
   try {
     const work = optimiser(engine, network, options);

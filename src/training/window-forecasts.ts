@@ -66,6 +66,7 @@ const forecastBatch = async (
   let states: (StateHandles | undefined)[] = batch.map(() => undefined);
   const inputs = (t: number): SeriesInput[] =>
     given.map((frames, k) => ({
+      parameters: batch[k]?.series.parameters,
       frame: frames[t] as Float32Array,
       previous: frames[Math.max(t - 1, 0)] as Float32Array,
       state: states[k],

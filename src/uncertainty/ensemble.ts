@@ -67,6 +67,7 @@ export const createEnsembleRunner = (
           const from = offsets[member] as number;
           const frame = motion.there(input.frame);
           return {
+            ...input,
             frame,
             previous: input.previous === input.frame ? frame : motion.there(input.previous),
             state: input.state?.slice(from, from + statesOf(by, shape)),

@@ -11,6 +11,7 @@ import { writeAtomically } from '../pipeline/atomic.js';
 import { codeOf, ForecasterError, messageOf, UsageError } from '../pipeline/errors.js';
 import type { ForecasterId } from '../pipeline/forecast.js';
 import { requireRange, type GivenRange, type KnownRanges } from '../pipeline/intake/normalisation.js';
+import { requireAsked, type ParameterValues } from '../pipeline/parameters.js';
 import { explain } from '../pipeline/config/options.js';
 import { calibrationSchema, LEVELS, type Calibration } from './calibration.js';
 import { createEnsembleRunner } from './ensemble.js';
@@ -188,6 +189,18 @@ export const rangesFor = (
 ): KnownRanges => {
   requireRange(range, channels, ownRanges);
   return { range, usual, ownRanges };
+};
+
+/** Scalars that the user says and those that it is told. @throws UsageError for one that is given and not told */
+export const parametersFor = ({ forecasters }: ForecasterSet, given: ParameterValues = {}) => {
+  const asked = forecasters.flatMap(({ settings }) => settings.parameters ?? []);
+  // Without a forecaster it is not known yet who will want them.
+  if (forecasters.length > 0)
+    requireAsked(
+      given,
+      asked.map(({ name }) => name),
+    );
+  return { given, asked };
 };
 
 /** The intervals that `decode` is to give forecasts, if a level was asked for. */

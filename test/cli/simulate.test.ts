@@ -42,7 +42,12 @@ test('frames are a function of the seed, and what the simulation makes', async (
   await simulate('c', ...frames, '--seed', '6');
   await simulate('n', ...frames, '--seed', '5', '--format', 'npy');
   await simulate('v', ...frames, '--seed', '5', '--format', 'vti');
-  expect(await names('a')).toEqual(['frame_000000.png', 'frame_000001.png', 'frame_000002.png']);
+  expect(await names('a')).toEqual([
+    'frame_000000.png',
+    'frame_000001.png',
+    'frame_000002.png',
+    'parameters.json',
+  ]);
   const last = 'frame_000002.png';
   expect(await bytes('a', last)).toEqual(await bytes('b', last));
   expect(await bytes('a', last)).not.toEqual(await bytes('c', last));
@@ -68,7 +73,11 @@ test('several series have seeds that count up', async () => {
   await simulate('many', '--frames', '2', '--count', '2', '--seed', '7', '--format', 'tiff', '--bits', '8');
   await simulate('one', '--frames', '2', '--seed', '8', '--format', 'tiff', '--bits', '8');
   expect(await names('many')).toEqual(['series_000', 'series_001']);
-  expect(await names('many', 'series_001')).toEqual(['frame_000000.tif', 'frame_000001.tif']);
+  expect(await names('many', 'series_001')).toEqual([
+    'frame_000000.tif',
+    'frame_000001.tif',
+    'parameters.json',
+  ]);
   expect(await bytes('many', 'series_001', 'frame_000001.tif')).toEqual(
     await bytes('one', 'frame_000001.tif'),
   );

@@ -76,6 +76,7 @@ const run = async (): Promise<void> => {
           shape,
           message.normalisation,
           normalise(data, message.normalisation),
+          message.parameters,
         );
       } catch {
         // A frame that went away is one less to learn from; the daemon says what is wrong with frames.

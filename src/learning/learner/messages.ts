@@ -1,6 +1,7 @@
 import type { PreparationOptions } from '../../pipeline/intake/preparation.js';
 import type { CodecOptions } from '../../pipeline/plugins/registry.js';
 import type { Normalisation } from '../../pipeline/forecast.js';
+import type { ParameterValues } from '../../pipeline/parameters.js';
 import type { Evidence } from '../champion/log.js';
 
 /** A frame that was accepted, by where it can be read. */
@@ -41,6 +42,8 @@ export type ToLearner =
       readonly type: 'frames';
       readonly series: string;
       readonly normalisation: Normalisation;
+      /** Scalars of its run. */
+      readonly parameters?: ParameterValues | undefined;
       readonly frames: readonly FrameFile[];
     }
   /** The forecaster in use is this one now. */

@@ -1,5 +1,6 @@
 import type { FrameShape } from '../../pipeline/frame.js';
 import type { Normalisation } from '../../pipeline/forecast.js';
+import type { ParameterValues } from '../../pipeline/parameters.js';
 
 /** Frames that are kept from learning, to judge by: a share of the newest of each series, and bounds of their number. */
 const HELD_OUT = { share: 0.25, least: 6, most: 24 } as const;
@@ -9,6 +10,7 @@ export interface Recording {
   readonly name: string;
   readonly shape: FrameShape;
   readonly normalisation: Normalisation;
+  readonly parameters?: ParameterValues | undefined;
   readonly frames: readonly Float32Array[];
 }
 
@@ -17,6 +19,7 @@ interface Stretch {
   readonly series: string;
   readonly shape: FrameShape;
   readonly normalisation: Normalisation;
+  readonly parameters: ParameterValues | undefined;
   /** Place of its first frame. */
   readonly from: number;
   readonly frames: readonly Float32Array[];
@@ -24,13 +27,14 @@ interface Stretch {
 
 /** The frames that a learner has seen, as many as fit. */
 export interface Replay {
-  /** A normalised frame [H, W, C]. Frames of a series come in order. */
+  /** A normalised frame [H, W, C], and what is known of its run's scalars. Frames of a series come in order. */
   add(
     series: string,
     position: number,
     shape: FrameShape,
     normalisation: Normalisation,
     frame: Float32Array,
+    parameters?: ParameterValues,
   ): void;
   /** Stretches to learn from: without the newest frames of each series. One for each phase of the stride. */
   training(): Recording[];
@@ -55,6 +59,7 @@ export const createReplay = ({
     series: string;
     shape: FrameShape;
     normalisation: Normalisation;
+    parameters: ParameterValues | undefined;
     from: number;
     frames: Float32Array[];
   }[] = [];
@@ -87,18 +92,18 @@ export const createReplay = ({
     frontiers.set(series, frontier);
     return frontier;
   };
-  const asSeries = ({ series: name, shape, normalisation, frames }: Omit<Stretch, 'from'>): Recording[] =>
+  const asSeries = ({ series: name, frames, ...facts }: Omit<Stretch, 'from'>): Recording[] =>
     Array.from({ length: stride }, (_, phase) => ({
-      ...{ name, shape, normalisation },
+      ...{ name, shape: facts.shape, normalisation: facts.normalisation, parameters: facts.parameters },
       frames: frames.filter((_frame, k) => k % stride === phase),
     }));
 
   return {
-    add: (series, position, shape, normalisation, frame) => {
+    add: (series, position, shape, normalisation, frame, parameters) => {
       const last = stretches.findLast((known) => known.series === series);
       if (last !== undefined && position === last.from + last.frames.length) last.frames.push(frame);
       else if (last === undefined || position > lastOf(series))
-        stretches.push({ series, shape, normalisation, from: position, frames: [frame] });
+        stretches.push({ series, shape, normalisation, parameters, from: position, frames: [frame] });
       else return;
       held += frame.byteLength;
       count++;

@@ -111,7 +111,8 @@ export const openStudy = async ({ engine, replay, folder, from, fresh }: StudyOp
     replay
       .training()
       .map((recording) => fitted(inMemory(recording, recording.frames), stride))
-      .filter((one) => longestStretch(one) >= options.context + leads && one.shape[2] === options.channels);
+      .filter((one) => longestStretch(one) >= options.context + leads && one.shape[2] === options.channels)
+      .filter(({ parameters = {} }) => options.parameters.every(({ name }) => name in parameters));
 
   return {
     canStep: () => usable(LEADS[0].leads).length > 0,

@@ -132,6 +132,12 @@ export const attachSchema = z.strictObject({
     .describe(
       'values that normalise to 0 and 1, or such a pair for each channel, one after the other; default: those the forecaster was trained with where the first context frames fit them, else the least and greatest of these frames',
     ),
+  parameters: z
+    .record(z.string(), z.number())
+    .default({})
+    .describe(
+      'scalars of the runs by name, such as { temperature: 900 }, for a forecaster that is told some; default: what a parameters.json beside the frames says',
+    ),
   region: z
     .string()
     .regex(/^\d+(,\d+){3}$/, 'x,y,width,height in whole pixels, such as 0,0,512,512')

@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import type { Decoder, Encoder, Predictor } from '../../forecaster/network.js';
 import type { Forecast, Score } from '../forecast.js';
 import type { Entry, Field, FrameShape } from '../frame.js';
+import type { ParameterValues } from '../parameters.js';
 
 /** Bytes of a file at any offset, so that a validator need not read all of it. */
 export interface ByteSource {
@@ -79,6 +80,8 @@ export interface Simulation {
   readonly shape: FrameShape;
   /** The range that written images map to their full scale. */
   readonly range: readonly [low: number, high: number];
+  /** Scalars of this run by the names of its options, those drawn by seed included: what a network may be told. */
+  readonly parameters?: ParameterValues;
   /** The next frame, physical values [H, W, C]; the first call gives the initial state. */
   next(): Float32Array;
 }
