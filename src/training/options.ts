@@ -113,7 +113,9 @@ export const trainSchema = z.strictObject({
   from: z
     .string()
     .optional()
-    .describe('forecaster to go on from, by name or folder: it brings its stages, context and boundary'),
+    .describe(
+      'forecaster to go on from, by name or folder: it brings its stages, context and boundary; options of its stages that leave its weights their shapes can be given anew',
+    ),
   seed: z.number().int().default(1).describe('of the first weights and of the clips'),
   validateEvery: count.default(200).describe('steps between validations and checkpoints'),
   fresh: z.boolean().default(false).describe('begin anew even if OUT has a checkpoint'),
@@ -161,15 +163,26 @@ export const FROM_BRINGS = [
   'encoder',
   'predictor',
   'decoder',
-  'encoderOptions',
-  'predictorOptions',
-  'decoderOptions',
   'channels',
   'channelRanges',
   'boundary',
   'context',
   'parameters',
 ] as const satisfies readonly (keyof TrainOptions)[];
+
+/** Settings of the forecaster that is gone on from, with the options of its stages that are given beside it. */
+export const refined = (
+  settings: Settings,
+  { encoderOptions, predictorOptions, decoderOptions }: TrainOptions,
+): Settings => {
+  const { encoder, predictor, decoder } = settings;
+  return {
+    ...settings,
+    encoder: { ...encoder, options: { ...encoder.options, ...encoderOptions } },
+    predictor: { ...predictor, options: { ...predictor.options, ...predictorOptions } },
+    decoder: { ...decoder, options: { ...decoder.options, ...decoderOptions } },
+  };
+};
 
 /** The options with what `base`, the forecaster that is gone on from, brings. */
 export const withBase = (

@@ -1,7 +1,7 @@
 import { appendFile, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openEngine, type Named } from '../engine/index.js';
-import { buildNetwork, initialWeights, sealedStages } from '../forecaster/forecaster.js';
+import { buildNetwork, initialWeights, sealedStages, withWeights } from '../forecaster/forecaster.js';
 import { loadForecaster, saveForecaster } from '../forecaster/folder.js';
 import { createRunner } from '../forecaster/programs.js';
 import type { Network } from '../forecaster/network-functions.js';
@@ -16,6 +16,7 @@ import {
   anchored,
   identityAgain,
   identityOf,
+  refined,
   settingsOf,
   withBase,
   type TrainEvent,
@@ -92,12 +93,13 @@ export const train = async (
   const notice = (message: string): void => emit({ type: 'notice', message });
   // What can be wrong with the options is found before time is spent on the data.
   const base = chosen.from === undefined ? undefined : await loadForecaster(chosen.from);
-  const asked = anchored(base === undefined ? chosen : withBase(chosen, base.settings));
+  const asked = anchored(base === undefined ? chosen : withBase(chosen, refined(base.settings, chosen)));
   const network = await buildNetwork(settingsOf(asked, {}));
   if (sealedStages(network).length > 0)
     throw new UsageError('a stage that is an .onnx file cannot be trained', {
       hint: 'train it where it was made: attach, forecast and evaluate take it as it is (docs/onnx.md)',
     });
+  if (base !== undefined) withWeights(settingsOf(asked, {}), network, base.weights); // they have to fit what was given anew
   const identity = identityOf(asked);
   const checkpoint = await takeUp(asked, network, identity);
   const all = await gather(asked, notice);

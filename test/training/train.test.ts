@@ -247,6 +247,20 @@ test('--from goes on with another forecaster: its stages, context and weights', 
     );
 });
 
+test('options of the stages can be given anew where one goes on from a forecaster, if its weights fit', async () => {
+  await run(settings('wide'));
+  const from = { from: join(home, 'wide'), validation: 1, iterations: 1, batch: 2, leads: 4, horizon: 5 };
+  const pupil = (name: string, more: Record<string, unknown>) =>
+    trainSchema.parse({ data: [data], out: join(home, name), device: 'cpu', threads: 1, ...from, ...more });
+  await run(pupil('bounded', { decoderOptions: { bounds: [0, 1] } }));
+  const [before, after] = await Promise.all(
+    ['wide', 'bounded'].map((name) => loadForecaster(join(home, name))),
+  );
+  expect(after?.settings.decoder.options).toEqual({ ...before?.settings.decoder.options, bounds: [0, 1] });
+  expect(after?.settings.encoder).toEqual(before?.settings.encoder);
+  await expect(run(pupil('other', { encoderOptions: { width: 5 } }))).rejects.toThrow(/weight ".*" is \[/);
+});
+
 test('a declared range is the forecaster’s own', async () => {
   await run(settings('ranged', { iterations: 1, range: [0, 2] }));
   expect((await loadForecaster(join(home, 'ranged'))).settings.range).toEqual([0, 2]);
