@@ -26,55 +26,57 @@ const table = (n: number) => {
 };
 
 /**
- * Discrete Fourier transform of any length, sum_j x_j exp(-2 pi i j k / n), by the smallest factor of the length (Cooley
- * and Tukey, Math. Comput. 19, 1965): O(n times the sum of its prime factors).
+ * Discrete Fourier transform along the first axis of [n, inner], sum_j x_j exp(-2 pi i j k / n), by the factors of n
+ * (Stockham's ordering, which sorts itself; Cochran et al., Proc. IEEE 55, 1967): O(n times the sum of its prime
+ * factors) for each of the inner columns, which are worked on together.
  */
-const transform = ({ re, im }: Line): Line => {
-  const n = re.length;
-  if (n <= 1) return { re, im };
-  const p = smallestFactor(n);
-  const m = n / p;
-  const result = { re: new Float64Array(n), im: new Float64Array(n) };
-  const { cos, sin } = table(n);
-  for (let r = 0; r < p; r++) {
-    const part = { re: new Float64Array(m), im: new Float64Array(m) };
-    for (let j = 0; j < m; j++) {
-      part.re[j] = re[j * p + r]!;
-      part.im[j] = im[j * p + r]!;
-    }
-    const { re: a, im: b } = transform(part);
-    for (let k = 0; k < n; k++) {
-      const [at, angle] = [k % m, (r * k) % n];
-      result.re[k]! += a[at]! * cos[angle]! + b[at]! * sin[angle]!;
-      result.im[k]! += b[at]! * cos[angle]! - a[at]! * sin[angle]!;
-    }
+const transform = (line: Line, n: number, inner: number): Line => {
+  let from = line;
+  let to: Line = { re: new Float64Array(line.re.length), im: new Float64Array(line.im.length) };
+  for (let [left, run] = [n, inner]; left > 1;) {
+    const p = smallestFactor(left);
+    const m = left / p;
+    const { cos, sin } = table(left);
+    to.re.fill(0);
+    to.im.fill(0);
+    for (let j = 0; j < m; j++)
+      for (let k = 0; k < p; k++)
+        for (let r = 0; r < p; r++) {
+          const angle = ((r * m + j) * k) % left;
+          turn(from, (r * m + j) * run, to, (j * p + k) * run, run, cos[angle]!, sin[angle]!);
+        }
+    [from, to] = [to, from];
+    left = m;
+    run *= p;
   }
-  return result;
+  return from;
+};
+
+/** Adds `count` values turned by -angle. */
+const turn = (x: Line, at: number, y: Line, into: number, count: number, cos: number, sin: number): void => {
+  const [{ re: a, im: b }, { re: c, im: d }] = [x, y];
+  for (let q = 0; q < count; q++) {
+    c[into + q]! += a[at + q]! * cos + b[at + q]! * sin;
+    d[into + q]! += b[at + q]! * cos - a[at + q]! * sin;
+  }
+};
+
+const transposed = ({ re, im }: Line, rows: number, columns: number): Line => {
+  const turned = { re: new Float64Array(re.length), im: new Float64Array(im.length) };
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) {
+      turned.re[column * rows + row] = re[row * columns + column]!;
+      turned.im[column * rows + row] = im[row * columns + column]!;
+    }
+  return turned;
 };
 
 /** Two-dimensional transform, the zero frequency first: `numpy.fft.fft2(values)`. */
 export const fft2 = ({ height, width, values }: Plane): Spectrum => {
-  const re = Float64Array.from(values);
-  const im = new Float64Array(values.length);
-  for (let row = 0; row < height; row++) {
-    const [from, to] = [row * width, (row + 1) * width];
-    const line = transform({ re: re.subarray(from, to), im: im.subarray(from, to) });
-    re.set(line.re, from);
-    im.set(line.im, from);
-  }
-  for (let column = 0; column < width; column++) {
-    const line = { re: new Float64Array(height), im: new Float64Array(height) };
-    for (let row = 0; row < height; row++) {
-      line.re[row] = re[row * width + column]!;
-      line.im[row] = im[row * width + column]!;
-    }
-    const done = transform(line);
-    for (let row = 0; row < height; row++) {
-      re[row * width + column] = done.re[row]!;
-      im[row * width + column] = done.im[row]!;
-    }
-  }
-  return { height, width, re, im };
+  const plane = { re: Float64Array.from(values), im: new Float64Array(values.length) };
+  const downwards = transposed(transform(plane, height, width), height, width);
+  const both = transposed(transform(downwards, width, height), width, height);
+  return { height, width, ...both };
 };
 
 /** |F(k)|^2, [H, W], the zero frequency first. */
