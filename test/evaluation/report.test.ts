@@ -11,6 +11,7 @@ import {
   type ReportData,
 } from '../../src/evaluation/evaluate.js';
 import { overSeries, quantile } from '../../src/evaluation/over-series.js';
+import { uncertaintyCharts } from '../../src/evaluation/report/charts.js';
 import { svgOf } from '../../src/evaluation/report/chart.js';
 import { writeReport } from '../../src/evaluation/report/write-report.js';
 import { forecastOnce } from '../../src/pipeline/forecast-once.js';
@@ -140,4 +141,38 @@ test('a plot leaves gaps for what is no number, and escapes its words', async ()
   expect(path?.match(/M/g)).toHaveLength(2);
   expect(path).not.toContain('NaN');
   expect((await sharp(Buffer.from(svg)).metadata()).format).toBe('svg');
+});
+
+test('the name of an axis keeps clear of long numbers, bands stay inside, legends have room', () => {
+  const line = { name: 'a', colour: '#000', values: [0.00351, 0.00352] };
+  const long = svgOf({ id: 'a', title: 't', x: 'x', y: 'y', xs: [1, 2], lines: [line] });
+  const ends = [...long.matchAll(/<text x="([\d.]+)"[^>]*text-anchor="end">([^<]*)/g)];
+  const left = Math.min(...ends.map(([, x, text]) => Number(x) - 7 * (text?.length ?? 0)));
+  expect(ends.length).toBeGreaterThan(2);
+  expect(left).toBeGreaterThan(22); // the name is around x = 15
+
+  const band = { low: [-1, -1], high: [1, 1] };
+  const lines = [{ name: 'a', colour: '#000', values: [0.1, 0.2], band }];
+  const [clipped] =
+    /<g clip-path.*<\/g>/s.exec(
+      svgOf({ id: 'a', title: 't', x: 'x', y: 'y', xs: [1, 2], domain: [0, 1], lines }),
+    ) ?? [];
+  expect(clipped).toContain('opacity="0.18"');
+});
+
+test('plots of calibration show by how many points intervals miss their level', async () => {
+  const { report } = await evaluateInDetail(options());
+  const uncertainty = report.uncertainty!;
+  const all = uncertaintyCharts(report, uncertainty);
+  const { lines, xs, domain } = all.find(({ id }) => id === 'calibration')!;
+  const [ideal, first] = lines;
+  expect(ideal?.values).toEqual(xs.map(() => 0));
+  expect(ideal?.band).toEqual({ low: xs.map(() => -3), high: xs.map(() => 3) });
+  const band = uncertainty.intervals!.bands[0]!;
+  expect(first?.values).toEqual(band.all.map((share, k) => 100 * (share - xs[k]!)));
+  for (const { values } of lines)
+    for (const value of values) expect(Math.abs(value)).toBeLessThanOrEqual(domain![1]);
+  const svg = svgOf(all.find(({ id }) => id === 'calibration')!);
+  for (const [, x, text] of svg.matchAll(/<text x="([\d.]+)" y="46"[^>]*>([^<]*)/g))
+    expect(Number(x) + 6.9 * (text?.length ?? 0)).toBeLessThan(520);
 });

@@ -52,6 +52,16 @@ test('predicted frames are above true ones, the context at the left, a missing o
   expect(ink(width - 12 - 128)).toBeGreaterThan(ink(width - 12 - 132 - 128));
 });
 
+test('room for the context alone leaves the columns where they are', async () => {
+  const [usual, room] = [await draw(), await draw({ context: 'room' })];
+  expect(room.width).toBe(usual.width);
+  const middle = Math.floor(usual.height / 2);
+  expect(usual.at(12 + 64, middle)).not.toEqual([255, 255, 255]);
+  expect(room.at(12 + 64, middle)).toEqual([255, 255, 255]);
+  const right = usual.width - 12 - 132 - 64;
+  expect(room.at(right, middle - 20)).toEqual(usual.at(right, middle - 20));
+});
+
 test('grey, frames larger than a tile, and colour', async () => {
   const large = await draw({
     colours: 'grey',

@@ -36,7 +36,9 @@ export const COLOURS = {
 } as const;
 
 const [WIDTH, HEIGHT] = [520, 320];
-const FRAME = { left: 62, right: 14, top: 58, bottom: 44 };
+const FRAME = { right: 14, top: 58, bottom: 44 };
+/** Left of the y axis: at least so much, and room for the name of the axis and the longest of its numbers. */
+const [LEAST_LEFT, AXIS_NAME, DIGIT] = [62, 30, 7.4];
 const FONT = 'font-family="DejaVu Sans, Helvetica, Arial, sans-serif"';
 
 /** For text and attributes of markup. */
@@ -87,8 +89,10 @@ export const svgOf = (chart: Chart): string => {
     value !== undefined && Number.isFinite(value) && (!log || value > 0);
   const [right, bottom] = [WIDTH - FRAME.right, HEIGHT - FRAME.bottom];
   const [first, last] = [chart.xs[0] ?? 0, chart.xs.at(-1) ?? 1];
-  const x = axis(log, [first, last > first ? last : first + 1], [FRAME.left, right], 8);
   const y = axis(log, extent(chart), [bottom, FRAME.top], 5);
+  const longest = Math.max(0, ...y.ticks.map((value) => y.label(value).length));
+  const start = Math.max(LEAST_LEFT, Math.ceil(AXIS_NAME + DIGIT * longest));
+  const x = axis(log, [first, last > first ? last : first + 1], [start, right], 8);
   const drawn = chart.xs.flatMap((_, k) => (log && chart.xs[k]! <= 0 ? [] : [k]));
 
   const curve = (values: readonly number[]): string =>
@@ -113,8 +117,8 @@ export const svgOf = (chart: Chart): string => {
     ),
     ...y.ticks.map(
       (value) =>
-        `<line x1="${FRAME.left}" x2="${right}" y1="${short(y.at(value))}" y2="${short(y.at(value))}" stroke="#ddd"/>` +
-        text(y.label(value), [FRAME.left - 6, y.at(value) + 4], 'text-anchor="end"'),
+        `<line x1="${start}" x2="${right}" y1="${short(y.at(value))}" y2="${short(y.at(value))}" stroke="#ddd"/>` +
+        text(y.label(value), [start - 6, y.at(value) + 4], 'text-anchor="end"'),
     ),
   ];
   const bands = chart.lines.flatMap(({ band, colour }) =>
@@ -124,7 +128,7 @@ export const svgOf = (chart: Chart): string => {
     ({ values, colour, dashed }) =>
       `<path d="${curve(values)}" fill="none" stroke="${colour}" stroke-width="2"${dashed === true ? ' stroke-dasharray="6 4"' : ''}/>`,
   );
-  let place = FRAME.left;
+  let place = start;
   const legend = chart.lines.map(({ name, colour, dashed }) => {
     const from = place;
     place += 34 + 6.9 * name.length;
@@ -136,16 +140,16 @@ export const svgOf = (chart: Chart): string => {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" role="img" aria-label="${escaped(chart.title)}" ${FONT} fill="#222">`,
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>`,
-    `<text x="${FRAME.left}" y="22" font-size="15" font-weight="bold">${escaped(chart.title)}</text>`,
+    `<text x="${start}" y="22" font-size="15" font-weight="bold">${escaped(chart.title)}</text>`,
     ...legend,
     ...grid,
-    ...bands,
-    `<clipPath id="clip-${chart.id}"><rect x="${FRAME.left}" y="${FRAME.top - 2}" width="${right - FRAME.left}" height="${bottom - FRAME.top + 4}"/></clipPath>`,
+    `<clipPath id="clip-${chart.id}"><rect x="${start}" y="${FRAME.top - 2}" width="${right - start}" height="${bottom - FRAME.top + 4}"/></clipPath>`,
     `<g clip-path="url(#clip-${chart.id})">`,
+    ...bands,
     ...curves,
     '</g>',
-    `<line x1="${FRAME.left}" x2="${right}" y1="${bottom}" y2="${bottom}" stroke="#666"/>`,
-    text(chart.x, [(FRAME.left + right) / 2, HEIGHT - 8], 'text-anchor="middle"'),
+    `<line x1="${start}" x2="${right}" y1="${bottom}" y2="${bottom}" stroke="#666"/>`,
+    text(chart.x, [(start + right) / 2, HEIGHT - 8], 'text-anchor="middle"'),
     `<text transform="translate(15 ${short((FRAME.top + bottom) / 2)}) rotate(-90)" text-anchor="middle" font-size="12">${escaped(chart.y)}</text>`,
     '</svg>',
   ].join('\n');

@@ -19,7 +19,8 @@ export const scoreCharts = (report: ReportData): Chart[] => {
     of('linear extrapolation', linear, COLOURS.linear, true),
     of('forecast', own, COLOURS.forecast),
   ];
-  const skills = [...report.over_series.skill.low, ...report.skill, ...report.linear_skill];
+  const { skill, linear_skill } = report.over_series;
+  const skills = [...skill.low, ...linear_skill.low, ...report.skill, ...report.linear_skill];
   return [
     {
       id: 'rmse',
@@ -112,6 +113,9 @@ export const statisticsCharts = (report: ReportData): Chart[] => {
   ];
 };
 
+/** Percentage points: what the plots of calibration show at least, and how near to their level intervals should cover. */
+const [MOST_OFF, WANTED] = [10, 3];
+
 /** Empty for a forecaster that says nothing of its errors. */
 export const uncertaintyCharts = (report: ReportData, uncertainty: UncertaintyReport): Chart[] => {
   const xs = leadsOf(report);
@@ -131,22 +135,36 @@ export const uncertaintyCharts = (report: ReportData, uncertainty: UncertaintyRe
     });
   if (intervals === undefined) return charts;
   const bandColours = [COLOURS.forecast, COLOURS.linear, COLOURS.persistence, COLOURS.other];
-  const reliability = (id: string, title: string, pick: 'all' | 'interface'): Chart => ({
-    id,
-    title,
-    x: 'level of the interval',
-    y: 'share of values inside',
-    xs: intervals.levels,
-    domain: [0, 1],
-    lines: [
-      { name: 'ideal', colour: '#999999', values: intervals.levels, dashed: true },
-      ...intervals.bands.map((band, k): Line => ({
-        name: `leads ${band.from}-${band.to}`,
-        colour: bandColours[k % bandColours.length] ?? COLOURS.other,
-        values: band[pick] ?? [],
-      })),
-    ],
-  });
+  const constant = (value: number): number[] => intervals.levels.map(() => value);
+  /** Points that the share inside is above its level: near the diagonal of the usual plot nothing could be told apart. */
+  const reliability = (id: string, title: string, pick: 'all' | 'interface'): Chart => {
+    const off = intervals.bands.map((band) =>
+      (band[pick] ?? []).map((share, k) => 100 * (share - intervals.levels[k]!)),
+    );
+    const most = Math.max(MOST_OFF, ...off.flat().map(Math.abs));
+    return {
+      id,
+      title,
+      x: 'level of the interval',
+      y: 'percentage points too many inside',
+      xs: intervals.levels,
+      domain: [-most, most],
+      lines: [
+        {
+          name: `ideal ± ${WANTED}`,
+          colour: '#999999',
+          values: constant(0),
+          band: { low: constant(-WANTED), high: constant(WANTED) },
+          dashed: true,
+        },
+        ...intervals.bands.map((band, k): Line => ({
+          name: `leads ${band.from}-${band.to}`,
+          colour: bandColours[k % bandColours.length] ?? COLOURS.other,
+          values: off[k] ?? [],
+        })),
+      ],
+    };
+  };
   return [
     ...charts,
     reliability('calibration', 'Calibration, all pixels', 'all'),

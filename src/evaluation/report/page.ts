@@ -43,6 +43,13 @@ const tableLeads = (horizon: number): number[] =>
     .filter((lead) => lead <= horizon)
     .sort((a, b) => a - b);
 
+/** Folders that the page names; of more it says how many. */
+const MOST_NAMED = 4;
+const named = (data: readonly string[]): string => {
+  const names = data.slice(0, MOST_NAMED).map(escaped).join(', ');
+  return data.length > MOST_NAMED ? `${names} and ${data.length - MOST_NAMED} more` : names;
+};
+
 const summary = ({ report, data }: PageParts): string => {
   const { horizon, per_series: each } = report;
   const trusted = report.trusted_leads;
@@ -58,7 +65,7 @@ const summary = ({ report, data }: PageParts): string => {
     each.length < 8
       ? ` <b>${each.length} series are few</b>: what another run would give may lie well outside of the bands.`
       : '';
-  return `<p>Forecaster <b>${escaped(report.forecaster.name)}</b> (${report.forecaster.hash.slice(0, 12)}) on ${report.windows} forecasts from ${each.length} series of ${report.shapes.map(escaped).join(', ')} frames in ${data.map(escaped).join(', ')}; each stands on ${report.context} frames and reaches ${horizon} leads of ${report.stride} frame${report.stride === 1 ? '' : 's'}.</p>
+  return `<p>Forecaster <b>${escaped(report.forecaster.name)}</b> (${report.forecaster.hash.slice(0, 12)}) on ${report.windows} forecasts from ${each.length} series of ${report.shapes.map(escaped).join(', ')} frames in ${named(data)}; each stands on ${report.context} frames and reaches ${horizon} leads of ${report.stride} frame${report.stride === 1 ? '' : 's'}.</p>
 <ul>${lines.map((line) => `<li>${line}</li>`).join('')}</ul>
 <p>All values are normalised: 0 and 1 are the least and the greatest value of a series' first ${report.context} frames, or the range that was given. Lines are of all forecasts together; bands hold the middle 80 % of the series (all of them when there are fewer than five). A series counts once, however many forecasts start in it: those overlap, and are no independent samples. The bands say how much one run differs from the next, not how exactly the line is known.${few} They hold for runs like these, and say nothing of other physics, other frame intervals, or other instruments.</p>`;
 };
@@ -96,7 +103,9 @@ const statisticsTable = ({ report }: PageParts): string => {
     STATISTICS.map((name) => {
       const { truth, forecast, error } = report.statistics.leads[name];
       const [t, f, e] = [truth.mean[last] ?? 0, forecast.mean[last] ?? 0, error[last] ?? 0];
-      const share = Math.abs(t) < 1e-9 ? '' : percent(e / Math.abs(t));
+      // Of a value near 0 a share says nothing.
+      const share =
+        name === 'least' || name === 'greatest' || Math.abs(t) < 1e-9 ? '' : percent(e / Math.abs(t));
       return [
         name.replaceAll('_', ' '),
         number(t, digits(t)),
@@ -154,7 +163,7 @@ const uncertaintyText = ({ report, uncertainty }: PageParts): string => {
   return `${made}${spread}
 <p><b>Intervals</b> were calibrated on the series that <code>mesocast calibrate</code> was given; what follows is a test of them only if those were others. Of the true values, this share lies inside the 90 % intervals here; a series of its own may differ, as the last column says:</p>
 ${table(['leads', 'all pixels', 'interface pixels', 'single series'], rows)}
-<p><b>Calibration</b>: the share of true values inside the intervals at each level; on the grey diagonal the intervals say what they promise, below it they are too narrow. Interface pixels are those where the truth changes by more than 0.1 a pixel. <b>Width</b>: how much the intervals leave open. <b>CRPS</b>: the error of the whole distribution, in normalised values, lower is better; a forecast without intervals would have its mean absolute error. Intervals are for single pixels: how many pixels of one frame lie outside together is not promised.</p>
+<p><b>Calibration</b>: how many percentage points more of the true values lie inside the intervals than their level says; on the grey line the intervals keep what they promise, below it they are too narrow. Interface pixels are those where the truth changes by more than 0.1 a pixel. <b>Width</b>: how much the intervals leave open. <b>CRPS</b>: the error of the whole distribution, in normalised values, lower is better; a forecast without intervals would have its mean absolute error. Intervals are for single pixels: how many pixels of one frame lie outside together is not promised.</p>
 ${charts(uncertainty)}`;
 };
 

@@ -61,6 +61,7 @@ export const writePictures = async (folder: string, detail: Detail): Promise<Rep
       `Absolute error (E)${what2}, ${what}; the brightest is ${Number(highest.toPrecision(2))} or more`,
       (path) =>
         writePicture(path, {
+          context: 'room',
           leads: base.leads,
           shape,
           predicted: errors,

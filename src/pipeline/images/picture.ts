@@ -9,8 +9,8 @@ import { sizeOf } from '../frame.js';
 
 /** What a picture shows. Frames are [H, W, C] in physical values; of several channels, three are colours, else the first is drawn. */
 export interface Picture {
-  /** The last frame that the forecast saw; not drawn if absent. */
-  readonly context?: Float32Array;
+  /** The last frame that the forecast saw; not drawn if absent. `room`: its place is left free, so that columns stand below those of a picture that has it. */
+  readonly context?: Float32Array | 'room';
   readonly leads: readonly number[];
   /** One frame per entry of `leads`. */
   readonly predicted: readonly Float32Array[];
@@ -45,7 +45,8 @@ const EMPTY: Rgb = [226, 226, 226];
  * @throws RangeError when the lists differ in length or a frame does not have the shape
  */
 export const writePicture = async (path: string, picture: Picture): Promise<void> => {
-  const { context, leads, predicted, truth, shape, rows: letters = ['P', 'G'] } = picture;
+  const { leads, predicted, truth, shape, rows: letters = ['P', 'G'] } = picture;
+  const context = picture.context === 'room' ? undefined : picture.context;
   if (predicted.length !== leads.length || (truth ?? leads).length !== leads.length)
     throw new RangeError(
       `${leads.length} leads, ${predicted.length} predicted and ${truth?.length} true frames`,
@@ -60,7 +61,7 @@ export const writePicture = async (path: string, picture: Picture): Promise<void
   // A label may be wider than a narrow frame.
   const column = Math.max(tile.width, ...labels.map((label) => textWidth(label) * DOT + 2 * DOT));
   const top = MARGIN + LABEL + 2 * GAP;
-  const first = MARGIN + (context === undefined ? 0 : column + 3 * GAP) + letter + 2 * GAP;
+  const first = MARGIN + (picture.context === undefined ? 0 : column + 3 * GAP) + letter + 2 * GAP;
   const width = first + leads.length * (column + GAP) - GAP + MARGIN;
   const height = top + tile.height + (truth === undefined ? 0 : GAP + tile.height) + MARGIN;
   const canvas = createCanvas(width, height);
