@@ -11,13 +11,41 @@ const strip = (x: Tensor4D, axis: 1 | 2, begin: number, size: number): Tensor4D 
   return tf.slice(x, from, shape);
 };
 
-const padAxis = (x: Tensor4D, axis: 1 | 2, width: number, boundary: Boundary): Tensor4D => {
+const bordered = (x: Tensor4D, axis: 1 | 2, width: number, boundary: Boundary): Tensor4D => {
   const size = x.shape[axis];
   if (boundary === 'periodic') {
     return tf.concat([strip(x, axis, size - width, width), x, strip(x, axis, 0, width)], axis);
   }
   const repeat = (at: number): Tensor4D[] => Array<Tensor4D>(width).fill(strip(x, axis, at, 1));
   return tf.concat([...repeat(0), x, ...repeat(size - 1)], axis);
+};
+
+/** Gradient of `bordered`: each border is added to the end that it repeats. */
+const folded = (dy: Tensor4D, axis: 1 | 2, width: number, boundary: Boundary): Tensor4D => {
+  const size = dy.shape[axis] - 2 * width;
+  const parts = (...sizes: number[]): Tensor4D[] => tf.split(dy, sizes, axis);
+  if (boundary === 'periodic') {
+    const [before, first, middle, last, after] = parts(width, width, size - 2 * width, width, width) as [
+      Tensor4D,
+      Tensor4D,
+      Tensor4D,
+      Tensor4D,
+      Tensor4D,
+    ];
+    return tf.concat([tf.add<Tensor4D>(first, after), middle, tf.add<Tensor4D>(last, before)], axis);
+  }
+  const [first, middle, last] = parts(width + 1, size - 2, width + 1) as [Tensor4D, Tensor4D, Tensor4D];
+  const sum = (rows: Tensor4D): Tensor4D => tf.sum(rows, axis, true);
+  return tf.concat([sum(first), middle, sum(last)], axis);
+};
+
+/** A border with that gradient, unless its ends overlap: tfjs's own goes strip by strip, in 7 operations instead of 4. */
+const padAxis = (x: Tensor4D, axis: 1 | 2, width: number, boundary: Boundary): Tensor4D => {
+  if (x.shape[axis] < Math.max(2, 2 * width)) return bordered(x, axis, width, boundary);
+  return tf.customGrad<Tensor4D>((image) => ({
+    value: bordered(image as Tensor4D, axis, width, boundary),
+    gradFunc: (dy: Tensor) => folded(dy as Tensor4D, axis, width, boundary),
+  }))(x);
 };
 
 /**

@@ -35,6 +35,17 @@ test.each([
   expect(after.nodes[0]?.attributes).toEqual({ mode });
 });
 
+test.each([
+  ['replicate', ['Split', 'ReduceSum', 'ReduceSum', 'Concat']],
+  ['periodic', ['Split', 'Add', 'Add', 'Concat']],
+] as const)('the gradient of a %s border folds it back, columns then rows', (boundary, folded) => {
+  const fn: TensorFunction = ({ x, dy }) => ({
+    dx: tf.grad((image) => padBoundary(image as Tensor4D, 1, boundary))(x as Tensor4D, dy),
+  });
+  const dy: Spec = { shape: [2, 6, 7, 3], dtype: 'float32' };
+  expect(ops(removeDead(trace(fn, { ...specs, dy })))).toEqual([...folded, ...folded]);
+});
+
 test('a concatenation of other strips stays what it is', async () => {
   const strip = (x: Tensor4D, row: number): Tensor4D => tf.slice(x, [0, row, 0, 0], [2, 1, 5, 3]);
   const { after } = await merged(({ x }) => {

@@ -91,3 +91,13 @@ test('the same program compiled twice lives until both are disposed of', async (
     await expect(two.run({ x: INPUT })).rejects.toThrow(/released/);
   });
 });
+
+test('a long program without weights is not optimised, so it is not kept', async () => {
+  const long: TensorFunction = ({ x }) => {
+    let y = x as tf.Tensor;
+    for (let k = 0; k < 6000; k++) y = tf.neg(y);
+    return { y };
+  };
+  expect(await once(long)).toEqual([1, 2, 3, 4, 5, 6]);
+  await expect(kept()).rejects.toThrow('ENOENT');
+});

@@ -1,4 +1,5 @@
 import { afterAll, expect, test } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import { openEngine } from '../../src/engine/index.js';
 import type { HostTensor } from '../../src/engine/types.js';
@@ -7,7 +8,7 @@ import type { Boundary } from '../../src/forecaster/network.js';
 import type { Forecaster } from '../../src/forecaster/forecaster.js';
 import type { FrameShape } from '../../src/pipeline/frame.js';
 import { createPlugin } from '../../src/pipeline/plugins/registry.js';
-import { randomTensor, runOnce } from '../support/engine-compare.js';
+import { randomTensor, relativeError, runOnce } from '../support/engine-compare.js';
 import { forecastWith, largestDifference } from '../support/forecast-with.js';
 import { movingField, tinyForecaster } from '../support/tiny.js';
 
@@ -41,6 +42,32 @@ test.each<[Boundary, number[]]>([
   );
   expect(y?.shape).toEqual([1, 4, 5, 1]);
   expect([...(y?.data ?? [])]).toEqual(expected);
+});
+
+test.each<[Boundary, number, number, number]>([
+  ['periodic', 1, 2, 3],
+  ['periodic', 2, 4, 5],
+  ['periodic', 2, 2, 3],
+  ['replicate', 1, 1, 2],
+  ['replicate', 1, 4, 5],
+  ['replicate', 2, 4, 3],
+])('the gradient of a %s border of %i around %i x %i goes where its pixels came from', async (...given) => {
+  const [boundary, width, h, w] = given;
+  const places: HostTensor = { shape: [1, h, w, 1], dtype: 'float32', data: new Float32Array(h * w) };
+  places.data.forEach((_, k) => (places.data[k] = k));
+  const dy = randomTensor([1, h + 2 * width, w + 2 * width, 1], 5);
+  const { y, dx } = await runOnce(
+    engine,
+    (inputs) => {
+      const [x, weights] = [inputs['places'] as Tensor4D, inputs['dy'] as Tensor];
+      const padded = (image: Tensor): Tensor4D => padBoundary(image as Tensor4D, width, boundary);
+      return { y: padded(x), dx: tf.grad((image) => tf.sum(tf.mul(padded(image), weights)))(x) };
+    },
+    { places, dy },
+  );
+  const expected = new Float32Array(h * w);
+  y?.data.forEach((place, k) => (expected[place] = (expected[place] ?? 0) + (dy.data[k] ?? NaN)));
+  expect(relativeError(dx!, { ...places, data: expected })).toBeLessThan(1e-6);
 });
 
 test('channels become blocks of pixels row by row, and back', async () => {

@@ -6,6 +6,7 @@ import { optimise } from '../passes/index.js';
 import { programCache } from './program-cache.js';
 import type { DType, HostTensor } from '../types.js';
 import { forWebgpu, WEBGPU } from './webgpu.js';
+import { worthOptimising } from './worth-optimising.js';
 import type { Runtime } from '../worker/loop.js';
 
 /** A graph as it was traced, and how to run it. */
@@ -30,12 +31,18 @@ const programs = programCache();
 /** Tensors in the memory of the CPU; a GPU provider copies what a run takes and gives. */
 const onCpu: OnnxRuntime = {
   // The passes and the writing take longer than the tracing: they are done here, off the event loop.
-  create: ({ graph, options, cache }) =>
-    programs.open({
-      bytes: writeOnnx(optimise(graph, { onCpu: options.executionProviders?.[0] === 'cpu' })),
-      options,
-      cache,
-    }),
+  create: ({ graph, options, cache }) => {
+    const onCpu = options.executionProviders?.[0] === 'cpu';
+    const program = optimise(graph, { onCpu });
+    const bytes = writeOnnx(program);
+    if (!onCpu || worthOptimising(program)) return programs.open({ bytes, options, cache });
+    // A file of what was not optimised would save nothing.
+    return programs.open({
+      bytes,
+      options: { ...options, graphOptimizationLevel: 'disabled' },
+      cache: undefined,
+    });
+  },
   run: (session, inputs, wanted) => session.run(inputs, wanted),
   release: (session) => programs.release(session),
   toTensor,

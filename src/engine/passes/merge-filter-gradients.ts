@@ -50,10 +50,10 @@ const collect = (graph: Graph): { bags: Map<Value, Bag>; inner: Set<Node> } => {
 };
 
 /**
- * Pixels that make a product large enough: joining more would only spread it over memory that no cache holds.
- * Between 4,096 and 16,384 it makes little difference (`npm run bench -- engine`).
+ * Pixels that make a product large enough: joining more would only spread it over memory that no cache holds. Between
+ * 2,048 and 16,384 it makes little difference (`npm run bench -- engine`), and larger groups are fewer operators.
  */
-const ENOUGH_PIXELS = 2048;
+const ENOUGH_PIXELS = 8192;
 
 const pixelsOf = ({ inputs }: Node): number => count((inputs[1] as Value).shape.slice(0, -1));
 

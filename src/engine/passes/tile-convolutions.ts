@@ -9,6 +9,7 @@ import {
   gatherFilter,
   interpolate,
   multiply,
+  multiplyTransposed,
   TILE,
 } from './winograd.js';
 
@@ -64,7 +65,7 @@ const tiled = (node: Node, inputs: readonly Value[], out: Builder): Value | unde
     .map(([image, dy]) => {
       const a = evaluateImage(transpose(out, image, CHANNELS_FIRST), { kernel, pads }, out);
       const b = evaluateGradient(transpose(out, dy, CHANNELS_FIRST), kernel, out);
-      return multiply(a, transpose(out, b, [0, 2, 1]), out);
+      return multiplyTransposed(a, b, out);
     })
     .reduce((total, one) => out.add('Add', [total, one], total.shape));
   return gatherFilter(sum, kernel, out);

@@ -65,6 +65,12 @@ export const multiply = (a: Value, b: Value, out: Builder): Value => {
   return out.add('MatMul', [a, b], [...batch, a.shape.at(-2) ?? 1, b.shape.at(-1) ?? 1]);
 };
 
+/** Products of a batch of matrices, the second ones transposed. */
+export const multiplyTransposed = (a: Value, b: Value, out: Builder): Value => {
+  const shape = [...a.shape.slice(0, -1), b.shape.at(-2) ?? 1];
+  return out.add('FusedMatMul', [a, b], shape, { domain: 'com.microsoft', attributes: { transB: 1 } });
+};
+
 /**
  * An image [N, C, H, W] as its tiles are evaluated: [n n, C, pixels of a tile's grid], n = kernel + 1. What overlaps and
  * what lies outside of the image is in the constants, so that there is nothing to cut out or to pad.
