@@ -1,15 +1,17 @@
-import { watch as watchFiles } from 'chokidar';
 import { lstat, readdir, stat } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { basename, join, relative, resolve, sep } from 'node:path';
 import picomatch from 'picomatch';
-import { Observable } from 'rxjs';
+import { defer, NEVER } from 'rxjs';
 import { z } from 'zod';
-import { filesShape } from '../../src/pipeline/config/root-options.js';
+import { filesShape, rootOptions } from '../../src/pipeline/config/root-options.js';
 import { StartupError, codeOf, messageOf } from '../../src/pipeline/errors.js';
 import type { Entry } from '../../src/pipeline/frame.js';
 import { doneMarker } from '../../src/pipeline/intake/done-marker.js';
+import { watchFolders } from '../../src/pipeline/intake/folder-watch.js';
 import { pathOf, walk } from '../../src/pipeline/intake/folder-walk.js';
-import { frameNames } from '../../src/pipeline/intake/frame-names.js';
+import { frameNames, type Named } from '../../src/pipeline/intake/frame-names.js';
+import { networkFileSystemOf } from '../../src/pipeline/intake/network-file-systems.js';
+import { createRevisions, inParts, revisionOf, type NamedFile } from '../../src/pipeline/intake/revisions.js';
 import { defineSource } from '../../src/pipeline/plugins/plugin.js';
 
 /**
@@ -23,6 +25,7 @@ export const directory = defineSource({
     directory: z.string().describe('the folder'),
     as: z.string().optional().describe('what its series are called; default: the name of the folder'),
     ...filesShape,
+    watch: rootOptions.watch.default('auto'),
   }),
   create: (options, context) => {
     const root = resolve(options.directory);
@@ -30,14 +33,31 @@ export const directory = defineSource({
     const { extensions, stackExtensions = [] } = context;
     const named = frameNames({ extensions, stackExtensions, pattern: options.pattern });
     const included = options.include.length > 0 ? matcherOf(options.include) : () => true;
-    const ignored = matcherOf(options.ignore);
+    const ignored = options.ignore.length > 0 ? matcherOf(options.ignore) : () => false;
     const marker = options.doneMarker === undefined ? undefined : doneMarker(options.doneMarker);
+    const revisions = createRevisions();
     const tell = tellOnce((message) => {
       context.log(message);
     });
 
+    const whatIs = (path: string): Named => (included(path) ? named(path) : { kind: 'other' });
+    const frameOf = (path: string, what: Frame): NamedFile => ({
+      series: what.series === '' ? rootName : pathOf(rootName, what.series),
+      path: join(root, path),
+      ...(what.kind === 'frame' ? { index: what.index } : { index: 0, item: 0 }),
+    });
+    const frameAt = (path: string): NamedFile | undefined => {
+      const what = whatIs(path);
+      return what.kind === 'frame' || what.kind === 'stack' ? frameOf(path, what) : undefined;
+    };
+    /** It, or a folder on the way to it, is not looked at. */
+    const isIgnored = (path: string): boolean => {
+      const parts = path.split('/');
+      return parts.some((_, k) => ignored(parts.slice(0, k + 1).join('/')));
+    };
+
     /** Frames by their names, and what is told of files that are none. */
-    const scanNames = async (signal: AbortSignal): Promise<Found[]> => {
+    const scanNames = async (signal: AbortSignal): Promise<NamedFile[]> => {
       const { folders, refused } = await walk(root, {
         ignored,
         anywhere: options.links === 'anywhere',
@@ -46,23 +66,30 @@ export const directory = defineSource({
         },
         signal,
       });
-      const [found, others, unnumbered, unmarked]: [Found[], string[], string[], string[]] = [[], [], [], []];
+      watcher.follow(folders.map(({ path }) => join(root, path)));
+      const [found, others, unnumbered, unmarked]: [NamedFile[], string[], string[], string[]] = [
+        [],
+        [],
+        [],
+        [],
+      ];
       for (const { path: folder, files } of folders) {
         const names = marker === undefined ? undefined : new Set(files);
+        const directory = join(root, folder) + sep;
         for (const name of files) {
+          const known = revisions.at(directory + name);
+          if (known !== undefined) {
+            found.push(known);
+            continue;
+          }
           const path = pathOf(folder, name);
           if (marker?.isMarker(name) === true) continue;
-          const what = included(path) ? named(path) : ({ kind: 'other' } as const);
+          const what = whatIs(path);
           if (what.kind === 'other') others.push(path);
           else if (what.kind === 'no number') unnumbered.push(path);
           else if (what.kind === 'temporary') continue;
           else if (names !== undefined && marker?.isDone(name, names) === false) unmarked.push(path);
-          else
-            found.push({
-              series: what.series === '' ? rootName : pathOf(rootName, what.series),
-              path: join(root, path),
-              ...(what.kind === 'frame' ? { index: what.index } : { index: 0, item: 0 }),
-            });
+          else found.push(frameOf(path, what));
         }
       }
       if (refused.length > 0)
@@ -95,12 +122,15 @@ export const directory = defineSource({
     };
 
     let gone = false;
-    const scan = async (signal: AbortSignal): Promise<readonly Entry[]> => {
+    const scan = async (
+      signal: AbortSignal,
+      isDone: (entry: Entry) => boolean = () => false,
+    ): Promise<readonly Entry[]> => {
       try {
         const found = await scanNames(signal);
         if (gone) context.log(`${root} is back`);
         gone = false;
-        return await statAll(found, signal);
+        return await revisions.scan(found, isDone, signal);
       } catch (error) {
         signal.throwIfAborted();
         if (!gone) context.log(`${root} cannot be read: ${messageOf(error)}; going on when it is back`);
@@ -109,25 +139,31 @@ export const directory = defineSource({
       }
     };
 
-    const hints = new Observable<void>((subscriber) => {
-      const watcher = watchFiles(root, {
-        ignoreInitial: true,
-        followSymlinks: false,
-        ignored: (path) => path !== root && basename(path).startsWith('.'),
-      });
-      watcher.on('all', () => {
-        subscriber.next();
-      });
-      watcher.on('error', (error) => {
-        tell(
-          'watcher',
-          `cannot watch ${root} for changes (${messageOf(error)}): it is scanned regularly instead`,
-        );
-      });
-      return () => {
-        void watcher.close();
-      };
+    /** A frame, nothing, or undefined for what a scan has to tell. */
+    const lookAt = async (path: string): Promise<Entry | 'nothing' | undefined> => {
+      const below = relative(root, path).replaceAll(sep, '/');
+      const found = await lstat(path, { bigint: true }).catch(() => undefined);
+      if (found === undefined || isHidden(below) || isIgnored(below)) return 'nothing';
+      // A folder, a link: which way to a file counts, and whether it leaves the root. A marker speaks for other files.
+      if (!found.isFile() || marker !== undefined) return undefined;
+      const frame = frameAt(below);
+      return frame === undefined ? 'nothing' : { ...frame, revision: revisionOf(found) };
+    };
+    const look = async (
+      paths: readonly string[],
+      signal: AbortSignal,
+    ): Promise<readonly Entry[] | undefined> => {
+      const found = await inParts(paths, lookAt, signal);
+      if (found.includes(undefined)) return undefined;
+      const entries = found.filter((entry) => typeof entry === 'object');
+      for (const entry of entries) revisions.put(entry);
+      return entries;
+    };
+
+    const watcher = watchFolders((reason) => {
+      tell('watcher', `cannot watch ${root} for changes (${reason}): it is scanned regularly instead`);
     });
+    let announced = options.watch !== 'never';
 
     return {
       open: async () => {
@@ -140,9 +176,17 @@ export const directory = defineSource({
         await readdir(root).catch((error: unknown) => {
           throw new StartupError(`cannot attach to ${root}: ${whyNot(error)}`, { cause: error, hint });
         });
+        const network = options.watch === 'auto' ? await networkFileSystemOf(root) : undefined;
+        if (network !== undefined)
+          tell(
+            'network',
+            `${root} is on ${network}, where changes are not announced: it is scanned regularly`,
+          );
+        if (network !== undefined) announced = false;
       },
       scan,
-      hints,
+      look,
+      hints: defer(() => (announced ? watcher.hints : NEVER)),
       close: () => Promise.resolve(),
     };
   },
@@ -163,32 +207,12 @@ const tellOnce = (log: (message: string) => void): ((key: string, message: strin
   };
 };
 
-type Found = Omit<Entry, 'revision'>;
+type Frame = Extract<Named, { readonly kind: 'frame' | 'stack' }>;
+
+const isHidden = (path: string): boolean => path.split('/').some((part) => part.startsWith('.'));
 
 /** The first in order, so that the same folder gives the same message everywhere. */
 const least = (paths: readonly string[]): string =>
   paths.reduce((first, path) => (path < first ? path : first), paths[0] ?? '');
 const whyNot = (error: unknown): string =>
   codeOf(error) === 'ENOENT' ? 'there is no such folder' : messageOf(error);
-
-/** Enough to hide the latency of a network file system, few enough not to starve others of the thread pool. */
-const STATS_AT_ONCE = 32;
-
-const statAll = async (files: readonly Found[], signal: AbortSignal): Promise<Entry[]> => {
-  const entries: Entry[] = [];
-  for (let i = 0; i < files.length; i += STATS_AT_ONCE) {
-    signal.throwIfAborted();
-    const some = files.slice(i, i + STATS_AT_ONCE).map(async (found): Promise<Entry | undefined> => {
-      try {
-        const { size, mtimeNs } = await stat(found.path, { bigint: true }).catch(() =>
-          lstat(found.path, { bigint: true }),
-        );
-        return { ...found, revision: { size: Number(size), mtimeNs: String(mtimeNs) } };
-      } catch {
-        return undefined; // it went away since the folder was read
-      }
-    });
-    for (const entry of await Promise.all(some)) if (entry !== undefined) entries.push(entry);
-  }
-  return entries;
-};

@@ -5,6 +5,7 @@ import { bySeries } from '../pipeline/frame.js';
 import type { Ledger } from '../pipeline/ledger/ledger.js';
 import type { Incomplete, Source } from '../pipeline/plugins/plugin.js';
 import type { Ready, RunContext } from '../pipeline/run.js';
+import { LEAST_PAUSE, pace } from '../pipeline/intake/pace.js';
 import type { SeriesTracker } from '../pipeline/intake/series-tracker.js';
 import { trackSeries } from '../pipeline/intake/series-tracker.js';
 
@@ -49,9 +50,6 @@ export interface WatchContext extends RunContext {
 const SETTLE = 0.25;
 /** Series that are looked at together: bounds open files. */
 const SERIES_AT_ONCE = 8;
-/** Milliseconds between scans however many hints come. */
-const LEAST_PAUSE = 20;
-
 /**
  * Emits each frame once, when its file is whole, in the order of the numbers of its series. Places are counted from the
  * series' first frame. Files that are not whole in time, vanish, come late, do not fit the numbering or bear a number
@@ -107,6 +105,7 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
 
     /** Follows one root until no more frames are wanted. */
     const follow = async (root: WatchedRoot): Promise<void> => {
+      const { source } = root;
       const trackers = new Map<string, SeriesTracker>();
       const track = (series: string): void => {
         if (trackers.has(series)) return;
@@ -114,13 +113,16 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
         trackers.set(series, tracker);
         all.set(series, tracker);
       };
-      const scan = scanning(root, signal, (message) => {
-        context.notice(message);
+      const look = looking(root, signal, {
+        notice: (message) => {
+          context.notice(message);
+        },
+        isDone: (entry) => trackers.get(entry.series)?.isDone(entry) ?? false,
       });
-      const pause = pausing(signal);
-      const hints = root.source.hints.subscribe({
-        next: () => {
-          pause.hint();
+      const rhythm = pace({ interval: options.pollInterval * 1000, settle, now, signal });
+      const hints = source.hints.subscribe({
+        next: (hint) => {
+          rhythm.hint(hint);
         },
         error: (error: unknown) => {
           context.notice(`no hints of changes any more: ${messageOf(error)}; scanning goes on`);
@@ -129,26 +131,41 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
       try {
         // Series that an earlier run knew are looked at even when nothing of them is there any more.
         for (const { series } of context.ledger.allSeries()) if (root.owns(series)) track(series);
+        let paths: readonly string[] | undefined;
         for (let first = true; wanted(); first = false) {
-          pause.begin();
           const began = now();
-          const entries = bySeries(await scan());
+          const found = await look(paths);
           if (!wanted()) return;
-          const look = { began, ended: now(), date: context.now().getTime(), first };
+          const [until, date] = [now(), context.now().getTime()];
+          const entries = bySeries(found.entries);
           for (const series of entries.keys()) track(series);
+          // Of the others nothing is new.
+          const concerned = [...trackers].filter(
+            ([series, { waiting }]) => found.gone === undefined || waiting > 0 || entries.has(series),
+          );
           const news = await lastValueFrom(
-            from([...trackers]).pipe(
-              mergeMap(([series, tracker]) => tracker.look(entries.get(series) ?? [], look), SERIES_AT_ONCE),
+            from(concerned).pipe(
+              mergeMap(
+                ([series, tracker]) =>
+                  tracker.look(entries.get(series) ?? [], {
+                    began,
+                    ended: until,
+                    date,
+                    first,
+                    gone: found.gone,
+                  }),
+                SERIES_AT_ONCE,
+              ),
               toArray(),
             ),
+            { defaultValue: [] as boolean[] },
           );
-          if (news.includes(true)) lastNews = look.ended;
+          if (news.includes(true)) lastNews = until;
           looked.add(root);
           if (looked.size === context.roots.length && isIdle()) ended.abort();
-          // A folder that takes long to scan is scanned less often.
-          const least = Math.max(LEAST_PAUSE, look.ended - began);
-          const soon = [...trackers.values()].some((tracker) => tracker.unsettled(now()));
-          await pause.sleep(least, soon ? settle : options.pollInterval * 1000);
+          if (found.unsure) rhythm.hint(undefined);
+          rhythm.looked(began, until, found.gone === undefined);
+          paths = await rhythm.next([...trackers.values()].flatMap((tracker) => tracker.settling()));
         }
       } finally {
         hints.unsubscribe();
@@ -171,56 +188,39 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
     };
   });
 
-/** Scans that never fail: what is wrong is told once, until it is right again. */
-const scanning = (
+interface Found {
+  readonly entries: readonly Entry[];
+  /** Of the paths that were looked at; undefined after a scan. */
+  readonly gone: ReadonlySet<string> | undefined;
+  /** Only a scan can tell what became of the paths. */
+  readonly unsure?: boolean;
+}
+
+/** Looks at paths, or at everything. Never fails: what is wrong is told once, until it is right again. */
+const looking = (
   { source, pick = (entries) => entries }: WatchedRoot,
   signal: AbortSignal,
-  notice: (message: string) => void,
-): (() => Promise<readonly Entry[]>) => {
+  { notice, isDone }: { notice: (message: string) => void; isDone: (entry: Entry) => boolean },
+): ((paths: readonly string[] | undefined) => Promise<Found>) => {
   let failing = false;
-  return async () => {
+  const look = async (paths: readonly string[] | undefined): Promise<Found> => {
+    if (paths === undefined || source.look === undefined)
+      return { entries: pick(await source.scan(signal, isDone)), gone: undefined };
+    const entries = await source.look(paths, signal);
+    if (entries === undefined) return { entries: [], gone: new Set(), unsure: true };
+    const gone = new Set(paths);
+    for (const { path } of entries) gone.delete(path);
+    return { entries: pick(entries), gone };
+  };
+  return async (paths) => {
     try {
-      const entries = pick(await source.scan(signal));
+      const found = await look(paths);
       failing = false;
-      return entries;
+      return found;
     } catch (error) {
       if (!signal.aborted && !failing) notice(`the scan failed: ${messageOf(error)}; trying again`);
       failing = true;
-      return [];
+      return { entries: [], gone: paths === undefined ? undefined : new Set() };
     }
-  };
-};
-
-/** Pauses that a hint ends. */
-const pausing = (signal: AbortSignal) => {
-  let hinted = false;
-  let wake = (): void => undefined;
-  const sleep = (milliseconds: number, untilHint = false): Promise<void> =>
-    new Promise((resolve) => {
-      const timer = setTimeout(finish, milliseconds);
-      function finish(): void {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', finish);
-        wake = () => undefined;
-        resolve();
-      }
-      if (untilHint) wake = finish;
-      if (signal.aborted) finish();
-      else signal.addEventListener('abort', finish);
-    });
-  return {
-    hint: (): void => {
-      hinted = true;
-      wake();
-    },
-    /** Hints from now on count for the next pause. */
-    begin: (): void => {
-      hinted = false;
-    },
-    /** Waits for `most` milliseconds, or for a hint once `least` have passed. */
-    sleep: async (least: number, most: number): Promise<void> => {
-      await sleep(least);
-      if (!hinted && most > least) await sleep(most - least, true);
-    },
   };
 };

@@ -2,11 +2,14 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { firstValueFrom } from 'rxjs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { directory } from '../../plugins/sources/directory.js';
 import type { FilesOptions } from '../../src/pipeline/config/root-options.js';
 import { StartupError } from '../../src/pipeline/errors.js';
+import { networkFileSystem } from '../../src/pipeline/intake/network-file-systems.js';
 import type { Source } from '../../src/pipeline/plugins/plugin.js';
+
+import { until } from '../support/runs.js';
 
 let home: string;
 let root: string;
@@ -20,7 +23,8 @@ beforeEach(async () => {
 });
 afterEach(() => rm(home, { recursive: true }));
 
-const attach = (options: FilesOptions = {}): Source =>
+type Options = FilesOptions & { watch?: 'never' };
+const attach = (options: Options = {}): Source =>
   directory.create(directory.options.parse({ directory: root, ...options }), {
     log: (line) => lines.push(line),
     extensions: ['.png', '.npy', '.ome.npy'],
@@ -193,11 +197,94 @@ test('a scan ends when it is told to', async () => {
   await expect(attach().scan(AbortSignal.abort(new Error('stop')))).rejects.toThrow('stop');
 });
 
-test('hints come when something is written', async () => {
+test('hints name the files that were written, in folders that a scan found, new ones and such that come back too', async () => {
+  await put('a/f_1.png');
   const source = attach();
-  const hint = firstValueFrom(source.hints);
-  const writing = setInterval(() => void put('f_1.png'), 50); // the watcher says not when it is ready
-  await hint;
-  clearInterval(writing);
+  const named = new Set<string>();
+  let scans = 0;
+  const subscription = source.hints.subscribe((paths) => {
+    if (paths === undefined) scans++;
+    for (const path of paths ?? []) named.add(path.slice(root.length + 1));
+  });
+  await source.scan(signal);
+  await until('the folders are watched', () => scans > 0);
+  await put('a/f_2.png', 'f_3.png');
+  await until('both files are named', () => named.has('a/f_2.png') && named.has('f_3.png'));
+
+  await rm(join(root, 'a'), { recursive: true });
+  await put('b/f_1.png', 'a/f_4.png');
+  await until('the new folder is named', () => named.has('b'));
+  scans = 0;
+  await source.scan(signal);
+  await until('it is watched', () => scans > 0);
+  await put('b/f_2.png', 'a/f_5.png');
+  await until('files in both are named', () => named.has('b/f_2.png') && named.has('a/f_5.png'));
+  subscription.unsubscribe();
   await source.close();
+});
+
+test('nobody is woken where changes are not announced', async () => {
+  const source = attach({ watch: 'never' });
+  await source.open(signal);
+  let hints = 0;
+  const subscription = source.hints.subscribe(() => hints++);
+  await source.scan(signal);
+  await put('f_1.png');
+  await delay(300);
+  expect(hints).toBe(0);
+  subscription.unsubscribe();
+});
+
+test('a look at paths finds what a scan would, or leaves it to the scan', async () => {
+  await put('f_1.png', 'a/f_2.png', 'a/notes.txt', 'old/f_3.png', '.x/f_4.png', 'f_5.png.tmp');
+  await symlink('f_1.png', join(root, 'f_6.png'));
+  const look = async (paths: string[], options: Options = {}): Promise<string[] | undefined> => {
+    const entries = await attach({ ignore: ['old'], ...options }).look?.(
+      paths.map((path) => join(root, path)),
+      signal,
+    );
+    return entries?.map(({ series, index }) => `${series} ${index}`).sort();
+  };
+  const all = [
+    'f_1.png',
+    'a/f_2.png',
+    'a/notes.txt',
+    'old/f_3.png',
+    '.x/f_4.png',
+    'f_5.png.tmp',
+    'gone_9.png',
+  ];
+  expect(await look(all)).toEqual(['run7 1', 'run7/a 2']);
+  expect(await look(['f_1.png', 'f_6.png'])).toBeUndefined(); // a link may leave the folder
+  expect(await look(['a'])).toBeUndefined();
+  expect(await look(['f_1.png'], { doneMarker: '*.done' })).toBeUndefined();
+  const [entry] = (await attach().look?.([join(root, 'f_1.png')], signal)) ?? [];
+  expect(entry).toEqual((await attach().scan(signal)).find(({ path }) => path === entry?.path));
+});
+
+test('of many files that were dealt with some are looked at in each scan, and all in turn', async () => {
+  const paths = Array.from({ length: 2500 }, (_, k) => join(root, `f_${k}.png`));
+  for (const path of paths) await writeFile(path, '');
+  const source = attach();
+  await source.scan(signal);
+  for (const path of paths) await writeFile(path, 'revised');
+  const revised = async (isDone: () => boolean): Promise<number> =>
+    (await source.scan(signal, isDone)).filter(({ revision }) => revision.size > 0).length;
+  expect(await revised(() => true)).toBeLessThan(1000);
+  await revised(() => true);
+  expect(await revised(() => true)).toBe(2500);
+  for (const path of paths) await writeFile(path, '');
+  expect(await revised(() => false)).toBe(0);
+});
+
+test.each([
+  [0x6969, 'NFS'],
+  [0xff534d42, 'CIFS'],
+  [0xff534d42 - 2 ** 32, 'CIFS'], // as it is where the type is a signed number of 32 bits
+  [0x0bd00bd0, 'Lustre'],
+  [0x65735546, 'FUSE (sshfs and the like)'],
+  [0xef53, undefined], // ext4
+  [0x58465342, undefined], // XFS
+])('a file system of type %i is %s', (type, name) => {
+  expect(networkFileSystem(type)).toBe(name);
 });

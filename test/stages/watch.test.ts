@@ -325,7 +325,7 @@ test('a root that hangs holds up no other, and with one nobody is idle before bo
   expect(run.completed).toBe(false);
   for (let look = 0; look < 4; look++) {
     answer();
-    await pass(25); // it rests as long as the scan took
+    await pass(70); // it rests after a scan that took so long
   }
   expect(run.came.slice(3)).toEqual(['o/0@0']);
   expect(run.completed).toBe(true);
@@ -352,6 +352,70 @@ test('hints bring scans forward, a burst of them not many', async () => {
   await pass(1);
   expect(run.came).toEqual(['0@0', '1@1', '2@2']);
   expect(folder.scans - before).toBeLessThan(10);
+});
+
+test('files that hints name are taken by looks at them alone', async () => {
+  folder = fakeFolder({ looks: true });
+  const run = begin({ pollInterval: 60 });
+  await pass(1);
+  const put = (path: string, index: number): void => {
+    folder.put(path, index);
+    folder.hint([path]);
+  };
+  for (const index of [0, 1, 2]) put(`f${index}`, index);
+  await pass(1);
+  expect(run.came).toEqual(['0@0', '1@1', '2@2']);
+  put('f3', 3);
+  await pass(0.1);
+  // What others do is no second look at it, however long ago the first one was.
+  for (let i = 0; i < 4; i++) {
+    folder.put('f3', 3);
+    await pass(0.2);
+    put('g5', 5);
+  }
+  expect(run.came).toHaveLength(3);
+  await pass(1);
+  expect(run.came.slice(3)).toEqual(['3@3']);
+
+  for (const frame of ledger.frames('s')) ledger.finish(frame, 'observed');
+  folder.remove('f1');
+  const moved = folder.put('moved1', 1, { mtime: 5 });
+  ledger.revise({ ...moved, path: 'f1' });
+  folder.hint(['f1', 'moved1']);
+  await pass(2);
+  expect(run.failures).toEqual([]);
+  expect(folder.scans).toBe(1);
+});
+
+test('without hints everything is found by scans, and what only a scan can tell is left to one', async () => {
+  folder = { ...fakeFolder(), look: () => Promise.resolve(undefined) };
+  const run = begin();
+  for (const index of [0, 1, 2]) folder.put(`f${index}`, index);
+  folder.hint(['f1']);
+  await pass(3);
+  expect(run.came).toEqual(['0@0', '1@1', '2@2']);
+  folder.put('f3', 3);
+  await pass(3);
+  expect(run.came.slice(3)).toEqual(['3@3']);
+});
+
+test('scans that take long are rare, hints or not, and an idle folder is scanned at the first hint', async () => {
+  folder.scanTakes = 2000;
+  begin();
+  for (let i = 0; i < 1000; i++) {
+    folder.hint();
+    await pass(0.1);
+  }
+  expect(folder.scans).toBeGreaterThanOrEqual(5);
+  expect(folder.scans).toBeLessThanOrEqual(7); // 2 s of each 20
+  folder.scanTakes = 0;
+  await pass(60);
+  const idle = begin({ pollInterval: 1000 });
+  await pass(30);
+  for (const index of [0, 1, 2]) folder.put(`f${index}`, index, { mtime: 1 });
+  folder.hint();
+  await pass(0.5);
+  expect(idle.came).toEqual(['0@0', '1@1', '2@2']);
 });
 
 test('files that are not whole yet, or never will be, tell the numbering too', async () => {

@@ -74,7 +74,7 @@ export const attachSchema = z.strictObject({
     .min(1)
     .optional()
     .describe(
-      'several such folders: paths, or { directory, as, include, ignore, pattern, doneMarker, atomic, links } for settings of their own',
+      'several such folders: paths, or { directory, as, include, ignore, pattern, doneMarker, atomic, links, watch } for settings of their own',
     ),
   out: z.string().default('mesocast-out').describe('where sinks write'),
   state: z.string().optional().describe('where the ledger lives; default: OUT/state'),
@@ -195,7 +195,10 @@ export const attachSchema = z.strictObject({
       'options of codecs by name, such as { vti: { field: phi } } (see `mesocast plugins codec`); a name may be a file or package',
     ),
   atomic: rootOptions.atomic.default(false),
-  pollInterval: seconds.default(1).describe('seconds between scans of the directory'),
+  watch: rootOptions.watch.default('auto'),
+  pollInterval: seconds
+    .default(1)
+    .describe('seconds between scans of the directory; at least nine times what a scan takes'),
   patience: seconds.default(5).describe('seconds that a file may stay incomplete before it is given up'),
   gapWait: seconds
     .optional()

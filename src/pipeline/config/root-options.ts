@@ -31,6 +31,11 @@ export const rootOptions = {
   links: z
     .enum(['inside', 'anywhere'])
     .describe('inside: links that leave the directory are not followed; anywhere: all are'),
+  watch: z
+    .enum(['auto', 'always', 'never'])
+    .describe(
+      'be told of changes by the system; auto: but not on network file systems, which do not tell; never: only scan',
+    ),
 };
 
 /** Which files of a folder are frames: for every command that reads some. */
@@ -72,5 +77,6 @@ export const rootSchema = z.union([
     doneMarker: rootOptions.doneMarker.optional(),
     atomic: rootOptions.atomic.optional(),
     links: rootOptions.links.optional(),
+    watch: rootOptions.watch.optional(),
   }),
 ]);

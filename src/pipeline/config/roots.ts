@@ -10,15 +10,16 @@ export interface Root extends FilesOptions {
   /** What its series are called, where the user says so. */
   readonly as?: string | undefined;
   readonly atomic: boolean;
+  readonly watch?: AttachConfig['watch'] | undefined;
 }
 
 export type RootSettings = Pick<AttachConfig, 'directory' | 'roots'> &
-  Pick<AttachConfig, 'include' | 'ignore' | 'pattern' | 'doneMarker' | 'atomic' | 'links'>;
+  Pick<AttachConfig, 'include' | 'ignore' | 'pattern' | 'doneMarker' | 'atomic' | 'links' | 'watch'>;
 
 /** The folders of a run, at least one. @throws UsageError when none is named */
 export const rootsOf = (settings: RootSettings): Root[] => {
-  const { directory, roots = [], include, ignore, pattern, doneMarker, atomic, links } = settings;
-  const shared = { include, ignore, pattern, doneMarker, atomic, links };
+  const { directory, roots = [], include, ignore, pattern, doneMarker, atomic, links, watch } = settings;
+  const shared = { include, ignore, pattern, doneMarker, atomic, links, watch };
   const all = [...(directory === undefined ? [] : [directory]), ...roots].map((root) => {
     const own = typeof root === 'string' ? { directory: root } : root;
     return { ...shared, ...own, directory: resolve(own.directory) } as Root;

@@ -8,19 +8,22 @@ export interface Candidate {
   entry: Entry;
   /** When a look first found this revision: the second look must come later. */
   lookedAt: number;
+  /** When the last look that found it so began. */
+  confirmedAt: number;
   /** Last change, by our own clock; by the file's for what was there before the run began. */
   changedAt: number;
   /** The format's validator found it whole, at this revision. */
   whole: boolean;
-  /** What the validator said otherwise. */
+  /** What the validator said otherwise, and when. */
   verdict: string | undefined;
+  examinedAt: number;
   /** Since when scans do not find it. */
   missingSince: number | undefined;
   /** Its place in the series, when an earlier run had handed it on and not finished it. */
   readonly owed: number | undefined;
 }
 
-/** When a scan took place, in milliseconds by a clock that nobody sets. */
+/** When a look took place, in milliseconds by a clock that nobody sets. */
 export interface Look {
   readonly began: number;
   readonly ended: number;
@@ -28,18 +31,22 @@ export interface Look {
   readonly date: number;
   /** The first scan of the run. */
   readonly first: boolean;
+  /** Paths that it looked at and did not find; undefined: everything was looked at, and what it did not find is not there. */
+  readonly gone?: ReadonlySet<string> | undefined;
 }
 
 /** A candidate as a look first finds it. */
 export const candidateOf = (entry: Entry, look: Look, owed?: number): Candidate => ({
   entry,
   lookedAt: look.ended,
+  confirmedAt: look.ended,
   // Only what was there before us goes by the file's clock, which may be another machine's.
   changedAt: look.first
     ? look.ended - Math.max(0, look.date - Number(BigInt(entry.revision.mtimeNs) / 1_000_000n))
     : look.ended,
   whole: false,
   verdict: undefined,
+  examinedAt: -Infinity,
   missingSince: undefined,
   owed,
 });
@@ -47,9 +54,11 @@ export const candidateOf = (entry: Entry, look: Look, owed?: number): Candidate 
 /** A look found it again: takes over what changed. True when the file is not the one of the look before. */
 export const lookAgain = (candidate: Candidate, entry: Entry, look: Look): boolean => {
   candidate.missingSince = undefined;
+  candidate.confirmedAt = look.began;
   if (sameRevision(candidate.entry.revision, entry.revision)) return false;
   candidate.entry = entry;
-  candidate.lookedAt = candidate.changedAt = look.ended;
+  candidate.lookedAt = candidate.confirmedAt = candidate.changedAt = look.ended;
+  candidate.examinedAt = -Infinity;
   candidate.whole = false;
   candidate.verdict = undefined;
   return true;
@@ -59,8 +68,10 @@ export const lookAgain = (candidate: Candidate, entry: Entry, look: Look): boole
 export const examine = async (
   candidate: Candidate,
   validate: (entry: Entry) => Promise<Incomplete>,
+  now: number,
 ): Promise<void> => {
   const { entry } = candidate;
+  candidate.examinedAt = now;
   let verdict: Incomplete;
   try {
     verdict = await validate(entry);

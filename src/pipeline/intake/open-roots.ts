@@ -61,7 +61,7 @@ export const createRoots = async (options: OpenRootsOptions): Promise<OpenRoot[]
       const source = await createPlugin(
         'source',
         'directory',
-        { ...filesOf(root), directory, as: name, ignore },
+        { ...filesOf(root), directory, as: name, ignore, watch: root.watch },
         { log: notice, extensions: codecs.extensions, stackExtensions: codecs.stackExtensions },
       );
       const owns = (series: string): boolean => series === name || series.startsWith(`${name}/`);

@@ -51,8 +51,10 @@ export interface SeriesTracker {
   readonly waiting: number;
   /** The first of them, and what it waits for; undefined when there is none. */
   firstWaiting(): Waiting | undefined;
-  /** Some of them need another look soon. */
-  unsettled(now: number): boolean;
+  /** Paths of those that need a second look. */
+  settling(): readonly string[];
+  /** The file was handed on or given up. */
+  isDone(entry: Entry): boolean;
 }
 
 /** Gaps of one series that are told one by one. */
@@ -71,13 +73,14 @@ export const trackSeries = (
   const candidates = new Map<string, Candidate>();
   /** Files that were handed on or given up, as they were then. */
   const done = new Map<string, Entry>();
-  let present: ReadonlySet<string> = new Set();
+  let present = new Set<string>();
   let started = false;
   let saidRevised = false;
   let gaps = 0;
 
-  const settled = (candidate: Candidate, now: number): boolean =>
-    options.atomic || now - candidate.lookedAt >= options.settle;
+  /** A later look found it unchanged. */
+  const stands = ({ confirmedAt, lookedAt }: Candidate): boolean => confirmedAt - lookedAt >= options.settle;
+  const settled = (candidate: Candidate): boolean => options.atomic || stands(candidate);
   const end = ({ entry }: Candidate, outcome: 'rejected' | 'lost', reason: string, kind?: 'late'): void => {
     candidates.delete(entryKey(entry));
     done.set(entryKey(entry), entry);
@@ -229,7 +232,7 @@ export const trackSeries = (
       const unknown = !begins && (record === undefined || record.increment === 0);
       const problem = problemOf(candidate);
       if (problem !== undefined) {
-        if (settled(candidate, now)) end(candidate, 'rejected', problem.reason, problem.kind);
+        if (settled(candidate)) end(candidate, 'rejected', problem.reason, problem.kind);
         continue;
       }
       if (!candidate.whole || candidate.missingSince !== undefined) {
@@ -257,12 +260,14 @@ export const trackSeries = (
 
   /** Validates what has settled; gives up what stays incomplete. */
   const judge = async (candidate: Candidate, now: number): Promise<void> => {
-    if (candidate.whole || candidate.missingSince !== undefined || !settled(candidate, now)) return;
-    await examine(candidate, (entry) => context.validate(entry));
+    if (candidate.whole || candidate.missingSince !== undefined || !settled(candidate)) return;
+    // Looks may follow each other closely: what was not whole just now need not be read again.
+    if (now - candidate.examinedAt < options.settle) return;
+    await examine(candidate, (entry) => context.validate(entry), now);
     const { verdict, changedAt } = candidate;
     if (verdict === undefined || now - changedAt < options.patience) return;
     // Even a file that was old when we came gets its two looks.
-    if (now - candidate.lookedAt >= options.settle) end(candidate, 'rejected', verdict);
+    if (stands(candidate)) end(candidate, 'rejected', verdict);
   };
 
   return {
@@ -282,21 +287,25 @@ export const trackSeries = (
         since: new Date(Date.now() - (performance.now() - (missingSince ?? changedAt))).toISOString(),
       };
     },
-    unsettled: (now) =>
-      [...candidates.values()].some(
-        ({ lookedAt, whole, missingSince }) =>
-          !whole && missingSince === undefined && now - lookedAt < options.settle,
-      ),
+    settling: () =>
+      [...candidates.values()]
+        .filter((candidate) => candidate.missingSince === undefined && !candidate.whole && !stands(candidate))
+        .map(({ entry }) => entry.path),
+    isDone: (entry) => done.has(entryKey(entry)),
     look: async (entries, look) => {
       if (!started) takeUp(look);
       started = true;
-      present = new Set(entries.map(entryKey));
-      for (const [key, { index }] of done)
-        if (!present.has(key) && ledger.frame(series, index)?.outcome !== undefined) done.delete(key);
+      const { gone } = look;
+      if (gone === undefined) present = new Set();
+      else for (const path of gone) present.delete(path);
+      for (const entry of entries) present.add(entryKey(entry));
+      if (gone === undefined)
+        for (const [key, { index }] of done)
+          if (!present.has(key) && ledger.frame(series, index)?.outcome !== undefined) done.delete(key);
       let active = false;
       for (const entry of entries) if (meet(entry, look)) active = true;
       for (const candidate of candidates.values()) {
-        if (present.has(entryKey(candidate.entry))) continue;
+        if (gone?.has(candidate.entry.path) === false || present.has(entryKey(candidate.entry))) continue;
         candidate.missingSince ??= look.ended;
         if (look.began - candidate.missingSince >= options.patience)
           end(candidate, 'lost', 'it went away before it was read');

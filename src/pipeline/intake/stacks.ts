@@ -66,9 +66,13 @@ export const withStacks = (
     };
   };
 
-  const expand = async (entry: Entry, next: Map<string, Found>): Promise<readonly Entry[]> => {
+  const expand = async (
+    entry: Entry,
+    next: Map<string, Found>,
+    isDone: (entry: Entry) => boolean = () => false,
+  ): Promise<readonly Entry[]> => {
     const { path, item } = entry;
-    if (codecFor(path)?.stack === undefined) return [entry];
+    if ((item === undefined && isDone(entry)) || codecFor(path)?.stack === undefined) return [entry];
     const numbered = item === undefined;
     const single = ledger.frame(entry.series, entry.index);
     if (numbered && single?.path === path && single.item === undefined) return [entry]; // it was one, and stays one
@@ -82,21 +86,36 @@ export const withStacks = (
     return items.map((revision, index) => ({ series, index, item: index, path, revision }));
   };
 
+  const expandAll = async (
+    entries: readonly Entry[],
+    next: Map<string, Found>,
+    signal: AbortSignal,
+    isDone?: (entry: Entry) => boolean,
+  ): Promise<readonly Entry[]> => {
+    const all: Entry[] = [];
+    for (let i = 0; i < entries.length; i += AT_ONCE) {
+      signal.throwIfAborted();
+      const some = entries.slice(i, i + AT_ONCE).map((entry) => expand(entry, next, isDone));
+      for (const expanded of await Promise.all(some)) for (const entry of expanded) all.push(entry);
+    }
+    return all;
+  };
+
   return {
     source: {
       ...source,
-      scan: async (signal) => {
-        const entries = await source.scan(signal);
+      scan: async (signal, isDone) => {
         const next = new Map<string, Found>();
-        const all: Entry[] = [];
-        for (let i = 0; i < entries.length; i += AT_ONCE) {
-          signal.throwIfAborted();
-          const some = entries.slice(i, i + AT_ONCE).map((entry) => expand(entry, next));
-          for (const expanded of await Promise.all(some)) for (const entry of expanded) all.push(entry);
-        }
+        const all = await expandAll(await source.scan(signal, isDone), next, signal, isDone);
         files = next;
         return all;
       },
+      ...(source.look !== undefined && {
+        look: async (paths, signal) => {
+          const entries = await source.look?.(paths, signal);
+          return entries === undefined ? undefined : expandAll(entries, files, signal);
+        },
+      }),
     },
     validate: async (entry) => {
       const { item, path } = entry;

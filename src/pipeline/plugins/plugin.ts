@@ -55,14 +55,22 @@ export interface Codec {
   readonly stack?: StackCodec;
 }
 
-/** Where frames come from. A scan is the truth; hints only make it happen sooner. */
+/** Absolute paths of files that may have changed; undefined: anything may have. */
+export type Hint = readonly string[] | undefined;
+
+/** Where frames come from. A scan is the truth; hints only make looks happen sooner. */
 export interface Source {
   /** @throws StartupError when what it attaches to does not exist */
   open(signal: AbortSignal): Promise<void>;
-  /** All frames that are there now, in no particular order, whole or not. */
-  scan(signal: AbortSignal): Promise<readonly Entry[]>;
+  /**
+   * All frames that are there now, in no particular order, whole or not. Of those that were dealt with, as `isDone` says, the
+   * revision may be that of an earlier scan: a source need not look at each of them every time.
+   */
+  scan(signal: AbortSignal, isDone?: (entry: Entry) => boolean): Promise<readonly Entry[]>;
+  /** Frames that these files are, as a scan would find them now; undefined when only a scan can tell. */
+  readonly look?: (paths: readonly string[], signal: AbortSignal) => Promise<readonly Entry[] | undefined>;
   /** Fires when something may have changed. May be lossy or silent. */
-  readonly hints: Observable<void>;
+  readonly hints: Observable<Hint>;
   close(): Promise<void>;
 }
 
