@@ -1,10 +1,11 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { nameRoots, requireApart } from '../../src/pipeline/config/roots.js';
 import { messageOf } from '../../src/pipeline/errors.js';
 import { openLedger } from '../../src/pipeline/ledger/ledger.js';
+import { frameNames } from '../../src/pipeline/intake/frame-names.js';
 import { startAt, type Start } from '../../src/pipeline/intake/start-at.js';
 import { attach } from '../../src/pipeline/runner.js';
 import { fakeFolder } from '../support/ingest.js';
@@ -46,6 +47,29 @@ test('series are called by the end of their path, as short as can be, and keep t
       {},
     ),
   ).toThrow(/\/a and of \/b would have the same names/);
+});
+
+test('the patterns of docs/ingest.md mean what it says', async () => {
+  const page = await readFile('docs/ingest.md', 'utf8');
+  const seen = [...page.matchAll(/^\| (`.*`.*) \| `(.*index.*)` \|$/gm)].map(([, files = '', cell = '']) => {
+    const named = frameNames({
+      extensions: ['.png', '.vti', '.tif'],
+      stackExtensions: [],
+      pattern: cell.replaceAll('\\|', '|'),
+    });
+    return [...files.matchAll(/`(.*?)`/g)].map(([, path = '']) => named(path));
+  });
+  expect(seen).toEqual([
+    [
+      { kind: 'frame', series: 'phi', index: 1 },
+      { kind: 'frame', series: 'c', index: 1 },
+    ],
+    [
+      { kind: 'frame', series: '', index: 1 },
+      { kind: 'frame', series: '', index: 2 },
+    ],
+    [{ kind: 'frame', series: 'run3', index: 12 }],
+  ]);
 });
 
 test('folders in one another, or named twice, are refused', () => {
