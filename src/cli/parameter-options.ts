@@ -14,6 +14,18 @@ export const declareParameters = (yargs: Argv): Argv =>
       'a scalar of the runs that the forecaster is told: --parameter temperature=900; repeat for more; default: what a parameters.json beside the frames says',
   });
 
+/** `NAME`, or `NAME=LOW:HIGH`: scalars that a network is to be told. @throws UsageError */
+export const toldParameters = (args: Args): { name: string; low?: number; high?: number }[] =>
+  texts(args, 'parameter').map((text) => {
+    const [name = '', range] = text.split('=');
+    const [low = NaN, high = NaN] = (range ?? '').split(':').map(Number);
+    if (name === '' || (range !== undefined && !(low < high)))
+      throw new UsageError(`--parameter ${text}: not of the form NAME or NAME=LOW:HIGH, HIGH the larger`, {
+        hint: 'for example --parameter temperature, or --parameter temperature=800:1200; values are in the parameters.json of each series',
+      });
+    return range === undefined ? { name } : { name, low, high };
+  });
+
 /** `NAME=VALUE`, each once. @throws UsageError */
 export const parametersOf = (args: Args): ParameterValues => {
   const values: Record<string, number> = {};

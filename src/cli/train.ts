@@ -3,6 +3,7 @@ import { optionsOf } from '../pipeline/config/options.js';
 import type { Args, Command } from './command.js';
 import { declareOptions, given, parseFlags, texts } from './command.js';
 import { declareCodec, partOptions } from './part-options.js';
+import { toldParameters } from './parameter-options.js';
 import { abortOnStopSignal } from './signals.js';
 import type { Ui } from './ui.js';
 
@@ -28,7 +29,7 @@ const run = async (args: Args, ui: Ui): Promise<number> => {
   const { trainSchema, FROM_BRINGS } = await settings();
   const { train } = await training();
   const data = texts(args, 'data');
-  const told = texts(args, 'parameter');
+  const told = toldParameters(args);
   const { codecs, options: parts } = partOptions(args, PARTS);
   const flags = {
     ...given(args, optionsOf(trainSchema)),

@@ -22,9 +22,8 @@ export interface Asked {
   readonly high?: number | undefined;
 }
 
-/** How values are given, for whoever did not: `where` is the file that would have them. */
-export const howToGive = (name: string, where?: string): string =>
-  `give --parameter ${name}=VALUE${where === undefined ? '' : `, or write it into ${where}: { "${name}": VALUE }`}`;
+/** Numbers in messages. */
+const short = (value: number): number => Number(value.toPrecision(4));
 
 /** Values of the parameters as the network takes them. @throws UsageError naming one that is not known */
 export const normalisedParameters = (
@@ -34,7 +33,9 @@ export const normalisedParameters = (
   parameters.map(({ name, low, high }) => {
     const value = values[name];
     if (value === undefined)
-      throw new UsageError(`the forecaster is told "${name}", which is not known`, { hint: howToGive(name) });
+      throw new UsageError(`the forecaster is told "${name}", which is not known`, {
+        hint: `give --parameter ${name}=VALUE`,
+      });
     return (value - low) / (high - low);
   });
 
@@ -44,7 +45,9 @@ export const extrapolations = (asked: readonly Asked[], values: ParameterValues)
     const value = values[name];
     return value === undefined || (value >= low && value <= high)
       ? []
-      : [`${name} is ${value}, the forecaster knows ${low} to ${high}: its forecasts extrapolate`];
+      : [
+          `${name} is ${short(value)}, the forecaster knows ${short(low)} to ${short(high)}: its forecasts extrapolate`,
+        ];
   });
 
 /** @throws UsageError for values that nobody asked for: a slip in a name would go unseen */

@@ -9,25 +9,12 @@ import { isPath } from '../pipeline/plugins/registry.js';
 const count = z.number().int().positive();
 const { codecs, region, downsample } = attachSchema.shape;
 
-/** A scalar that the network is to be told: by name, with its range if that is not to be measured. */
-const toldSchema = z.union([
-  z
-    .string()
-    .regex(/^[^=\s]+(=[^:\s]+:[^:\s]+)?$/, 'NAME or NAME=LOW:HIGH, such as temperature=800:1200')
-    .transform((text, context) => {
-      const [name = '', range] = text.split('=');
-      if (range === undefined) return { name };
-      const [low = NaN, high = NaN] = range.split(':').map(Number);
-      if (!(high > low))
-        context.issues.push({
-          code: 'custom',
-          input: text,
-          message: 'LOW and HIGH are numbers, HIGH the larger',
-        });
-      return { name, low, high };
-    }),
-  z.strictObject({ name: z.string(), low: z.number().optional(), high: z.number().optional() }),
-]);
+/** A scalar that the network is to be told, with its range if that is not to be measured. */
+const toldSchema = z.strictObject({
+  name: z.string().min(1),
+  low: z.number().optional(),
+  high: z.number().optional(),
+});
 
 /** What `mesocast train` can be told, with its defaults. */
 export const trainSchema = z.strictObject({

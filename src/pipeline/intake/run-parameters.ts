@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, extname, join } from 'node:path';
 import { codeOf, FrameError, messageOf } from '../errors.js';
 import type { Entry } from '../frame.js';
-import { extrapolations, howToGive, type Asked, type ParameterValues } from '../parameters.js';
+import { extrapolations, type Asked, type ParameterValues } from '../parameters.js';
 
 type Where = Pick<Entry, 'path' | 'item'>;
 
@@ -39,7 +39,7 @@ const numbersOf = (text: string, file: string, asked: readonly Asked[]): Paramet
 export type RunParameters = (entry: Where) => Promise<ParameterValues>;
 
 export interface RunParametersOptions {
-  /** What the user says, for all series. */
+  /** What the user says, for all series; undefined where nobody is asked. */
   readonly given?: ParameterValues | undefined;
   /** What has to be known; values beyond a range are told once for each series. */
   readonly asked?: readonly Asked[] | undefined;
@@ -51,7 +51,7 @@ export interface RunParametersOptions {
  * when it is there: it may be written until the first frame is.
  */
 export const runParameters = ({
-  given = {},
+  given,
   asked = [],
   notice = () => undefined,
 }: RunParametersOptions): RunParameters => {
@@ -77,7 +77,7 @@ export const runParameters = ({
     const missing = asked.find(({ name }) => values[name] === undefined);
     if (missing !== undefined)
       throw new FrameError(`the forecaster is told "${missing.name}", which is not known of this series`, {
-        hint: howToGive(missing.name, file),
+        hint: `${given === undefined ? '' : `give --parameter ${missing.name}=VALUE, or `}write it into ${file}: { "${missing.name}": VALUE }`,
       });
     if (!told.has(file))
       for (const line of extrapolations(asked, values)) notice(`${dirname(file)}: ${line}`);
