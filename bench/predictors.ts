@@ -31,12 +31,14 @@ interface Network {
   /** Where it has to be trained in another way than the others. */
   readonly context?: number;
   readonly rate?: number;
+  /** Systems that it is made for; default: all. */
+  readonly only?: readonly string[];
 }
 
 /**
  * Each predictor with the stages that it is used with, in its usual size; the E3D-LSTM smaller, or its compilation alone
- * would take the budget. Linear prediction fits its coefficients to the frames that it is given, so it is given ten, and
- * trains the two weights of its decoder alone.
+ * would take the budget. Linear prediction is for fields that are sums of oscillations; it fits its coefficients to the
+ * frames that it is given, so it is given ten, and trains the two weights of its decoder alone.
  */
 const PREDICTORS: Readonly<Record<string, Network>> = {
   conv_lstm: { encoder: 'conv', predictor: 'conv_lstm', decoder: 'conv' },
@@ -57,6 +59,7 @@ const PREDICTORS: Readonly<Record<string, Network>> = {
     decoderOptions: { space: 'logit' },
     context: 10,
     rate: 2e-2,
+    only: ['plane_wave'],
   },
 };
 
@@ -68,7 +71,11 @@ const KNOWN: Readonly<Record<string, Options>> = {
   plane_wave: { boundary: 'replicate', decoderOptions: { base: 'velocity' } },
 };
 
-const trainingOf = (name: string, { simulation, options, range }: System, network: Network): Options => ({
+const trainingOf = (
+  name: string,
+  { simulation, options, range }: System,
+  { only: _, ...network }: Network,
+): Options => ({
   simulation,
   simulationOptions: { ...options, height: SIDE, width: SIDE },
   ...(range !== undefined && { range }),
@@ -141,7 +148,7 @@ export const benchPredictors = async ({
   const { context, horizon } = heldOut;
   let record = await readRecord(budget);
   const finish = async (): Promise<Result> => {
-    await writePredictorsPage(record);
+    await writePredictorsPage(record, Object.keys(systems), Object.keys(PREDICTORS));
     return { tables: rowsOf(record), figures: {} };
   };
   for (const [name, system] of Object.entries(systems)) {
@@ -149,7 +156,7 @@ export const benchPredictors = async ({
     const folder = fromRoot(join(WORK, `${budget}`, name));
     const data = join(folder, 'scored');
     for (const [predictor, network] of Object.entries(PREDICTORS)) {
-      if (record.cells[name]?.[predictor] !== undefined) continue;
+      if (network.only?.includes(name) === false || record.cells[name]?.[predictor] !== undefined) continue;
       note(`${name}, ${predictor}: ${budget} CPU seconds of training`);
       await mkdir(folder, { recursive: true });
       if (!existsSync(data)) {

@@ -18,8 +18,30 @@ const shipped = async (system: string): Promise<string | undefined> => {
   return (JSON.parse(await readFile(path, 'utf8')) as { predictor: { name: string } }).predictor.name;
 };
 
-/** Writes the table of docs/quality.md. */
-export const writePredictorsPage = async ({ budget, cells }: PredictorsRecord): Promise<void> => {
+type Rows = readonly (readonly [predictor: string, cell: CellResult])[];
+
+/** What the cells say of the predictor that ships. */
+const verdict = (system: string, ships: string | undefined, row: Rows): string => {
+  const [best, next] = row.toSorted(([, a], [, b]) => b.meanSkill - a.meanSkill);
+  const own = row.find(([predictor]) => predictor === ships);
+  if (ships === undefined || own === undefined || best === undefined) return `- ${system}: none ships.`;
+  const skill = ([predictor, cell]: Rows[number]): string => `${predictor} ${cell.meanSkill.toFixed(2)}`;
+  const far = row.reduce((a, b) => ((b[1].skill.at(-1) ?? 0) > (a[1].skill.at(-1) ?? 0) ? b : a));
+  const cost = `a forecast takes ${own[1].forecastMs.toFixed(0)} ms`;
+  const first =
+    best === own
+      ? `${ships} ships: the best mean skill${next === undefined ? '' : ` (next: ${skill(next)})`}`
+      : `${ships} ships, though ${best[0]} has the better mean skill at this budget`;
+  const last = far === own ? 'and the best at lead 50' : `at lead 50 ${far[0]} is best`;
+  return `- ${system}: ${first}, ${last}; ${cost}.`;
+};
+
+/** Writes the table of docs/quality.md, and what it says, systems and predictors in the order that is given. */
+export const writePredictorsPage = async (
+  { budget, cells }: PredictorsRecord,
+  systems: readonly string[],
+  predictors: readonly string[],
+): Promise<void> => {
   const head = [
     'system',
     'predictor',
@@ -32,9 +54,15 @@ export const writePredictorsPage = async ({ budget, cells }: PredictorsRecord): 
     'CPU ms a forecast',
   ];
   const rows: string[][] = [];
-  for (const [system, row] of Object.entries(cells)) {
+  const verdicts: string[] = [];
+  for (const system of systems) {
     const ships = await shipped(system);
-    for (const [predictor, cell] of Object.entries(row))
+    const row: Rows = predictors.flatMap((predictor) => {
+      const cell = cells[system]?.[predictor];
+      return cell === undefined ? [] : [[predictor, cell] as const];
+    });
+    if (row.length > 0) verdicts.push(verdict(system, ships, row));
+    for (const [predictor, cell] of row)
       rows.push([
         system,
         predictor === ships ? `**${predictor}** (ships)` : predictor,
@@ -50,6 +78,6 @@ export const writePredictorsPage = async ({ budget, cells }: PredictorsRecord): 
   await putIntoPage(
     'quality.md',
     'predictors',
-    `The budget was ${budget} CPU seconds on one thread; CPU s is what each training took of it.\n\n${markdown(head, rows)}`,
+    `The budget was ${budget} CPU seconds on one thread; CPU s is what each training took of it.\n\n${markdown(head, rows)}\n\nBy these cells:\n\n${verdicts.join('\n')}`,
   );
 };
