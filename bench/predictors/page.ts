@@ -21,10 +21,10 @@ const shipped = async (system: string): Promise<string | undefined> => {
 type Rows = readonly (readonly [predictor: string, cell: CellResult])[];
 
 /** What the cells say of the predictor that ships. */
-const verdict = (system: string, ships: string | undefined, row: Rows): string => {
+const verdict = (system: string, ships: string | undefined, row: Rows): string | undefined => {
   const [best, next] = row.toSorted(([, a], [, b]) => b.meanSkill - a.meanSkill);
   const own = row.find(([predictor]) => predictor === ships);
-  if (ships === undefined || own === undefined || best === undefined) return `- ${system}: none ships.`;
+  if (ships === undefined || own === undefined || best === undefined) return undefined;
   const skill = ([predictor, cell]: Rows[number]): string => `${predictor} ${cell.meanSkill.toFixed(2)}`;
   const far = row.reduce((a, b) => ((b[1].skill.at(-1) ?? 0) > (a[1].skill.at(-1) ?? 0) ? b : a));
   const cost = `a forecast takes ${own[1].forecastMs.toFixed(0)} ms`;
@@ -61,7 +61,8 @@ export const writePredictorsPage = async (
       const cell = cells[system]?.[predictor];
       return cell === undefined ? [] : [[predictor, cell] as const];
     });
-    if (row.length > 0) verdicts.push(verdict(system, ships, row));
+    const said = verdict(system, ships, row);
+    if (said !== undefined) verdicts.push(said);
     for (const [predictor, cell] of row)
       rows.push([
         system,
