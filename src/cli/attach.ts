@@ -127,8 +127,12 @@ export const attachCommand: Command = {
       attachOptions,
     ),
   run: async (args, ui) => {
-    const followed = await follow(await attachConfig(args), ui);
+    const reread = text(args, 'config') === undefined ? undefined : () => attachConfig(args);
+    const followed = await follow(await attachConfig(args), ui, { reread });
     ui.result(followed, followedLines(followed));
-    return Object.values(followed.deliveries).some(({ refused }) => refused > 0) ? 4 : 0;
+    const { deliveries } = followed;
+    return Object.values(deliveries).some(({ refused, waiting, queued }) => refused + waiting + queued > 0)
+      ? 4
+      : 0;
   },
 };

@@ -138,8 +138,10 @@ export const demoCommand: Command = {
         frames: FRAMES,
         untilIdle: 20,
       });
-      const followed = await follow(config, ui, (event) => {
-        if (event.type === 'forecast' && event.forecast.index + HORIZON < FRAMES) best = event.forecast;
+      const followed = await follow(config, ui, {
+        watch: (event) => {
+          if (event.type === 'forecast' && event.forecast.index + HORIZON < FRAMES) best = event.forecast;
+        },
       });
       child.stop();
       const failure = await ended;

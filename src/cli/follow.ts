@@ -3,7 +3,7 @@ import type { AttachConfig } from '../pipeline/config/config.js';
 import { describeRoots } from '../pipeline/config/roots.js';
 import type { Forecast } from '../pipeline/forecast.js';
 import type { DeliveryCounts, Outcome, RunEvent, Summary } from '../pipeline/run.js';
-import { onStopSignal } from './signals.js';
+import { onHangUp, onStopSignal } from './signals.js';
 import { createSkillTally } from './skill.js';
 import type { Ui } from './ui.js';
 
@@ -45,17 +45,28 @@ const trustWords = ({ trustedLeads, stride, horizon, outlook }: Forecast): strin
   return skill === undefined ? trusted : `${trusted}; skill at lead ${lead}: ${skill.toFixed(2)}`;
 };
 
+export interface FollowOptions {
+  /** Sees every event too. */
+  readonly watch?: (event: RunEvent) => void;
+  /** Reads the settings again, for SIGHUP. Without it SIGHUP does what it does to other programs. */
+  readonly reread?: (() => Promise<AttachConfig>) | undefined;
+}
+
 /**
- * What `mesocast attach` does: attaches, shows how it goes, drains at the first signal, and resolves when the run
- * is over. `watch` sees every event too.
+ * What `mesocast attach` does: attaches, shows how it goes, takes up changed settings at SIGHUP, drains at the first signal
+ * to stop, and resolves when the run is over.
  */
 export const follow = async (
   config: AttachConfig,
   ui: Ui,
-  watch: (event: RunEvent) => void = () => undefined,
+  { watch = () => undefined, reread }: FollowOptions = {},
 ): Promise<Followed> => {
-  const { attach } = await import('../pipeline/runner.js');
-  const run = await attach(config);
+  const { attachDaemon } = await import('../pipeline/daemon.js');
+  const hangUps = reread === undefined ? undefined : onHangUp();
+  const run = await attachDaemon(config).catch((error: unknown) => {
+    hangUps?.release();
+    throw error;
+  });
   ui.say(
     `following ${describeRoots(config)}: ${config.horizon} frames ahead from each frame, once ${config.context} are there (Ctrl-C ends it)`,
   );
@@ -70,6 +81,11 @@ export const follow = async (
     ui.warn(`${signal}: finishing what was read (once more to quit at once)`);
     run.stop(signal);
   });
+  if (reread !== undefined)
+    hangUps?.each(() => {
+      ui.warn('SIGHUP: reading the settings again');
+      void run.reload(reread);
+    });
   const show = (): void => {
     const parts = [`${rate.perSecond().toFixed(1)}/s`, `${forecasts} forecasts`, trust];
     screen.update(frames, parts.filter((part) => part !== '').join('  '));
@@ -102,12 +118,13 @@ export const follow = async (
       skill: tally.byLead,
       trusted,
       framesPerSecond: summary.seconds > 0 ? total / summary.seconds : 0,
-      out: resolve(config.out),
+      out: resolve(run.config().out),
     };
   } finally {
     subscription.unsubscribe();
     screen.stop();
     release();
+    hangUps?.release();
   }
 };
 
@@ -120,12 +137,14 @@ const outcomes: Readonly<Record<Outcome, string>> = {
 };
 
 /** Of a sink that did not take everything. */
-const troubleLine = (sink: string, { delivered, dropped, refused, waiting }: DeliveryCounts): string[] => {
-  if (dropped + refused + waiting === 0) return [];
+const troubleLine = (sink: string, counts: DeliveryCounts): string[] => {
+  const { delivered, dropped, refused, waiting, queued } = counts;
+  if (dropped + refused + waiting + queued === 0) return [];
   const parts = [`${delivered} delivered`];
   if (dropped > 0) parts.push(`${dropped} dropped`);
   if (refused > 0) parts.push(`${refused} refused and put aside`);
   if (waiting > 0) parts.push(`${waiting} waiting on disk`);
+  if (queued > 0) parts.push(`${queued} not delivered, which come again in the next run`);
   return [`sink       ${sink}: ${parts.join(', ')}${refused + waiting > 0 ? ' (mesocast replay)' : ''}`];
 };
 

@@ -32,3 +32,21 @@ export const abortOnStopSignal = (): { signal: AbortSignal; release: () => void 
     release: onStopSignal((name) => controller.abort(new Error(`stopped by ${name}`))),
   };
 };
+
+/**
+ * SIGHUP no longer ends the process: from now on each one is kept until somebody says what is to be done. `release` gives
+ * the signal back. Windows, where it means that the window closes, does not get that far.
+ */
+export const onHangUp = (): { each(handle: () => void): void; release(): void } => {
+  let [kept, handle] = [false, (): void => void (kept = true)];
+  const hear = (): void => handle();
+  if (process.platform !== 'win32') process.on('SIGHUP', hear);
+  return {
+    each: (wanted) => {
+      handle = wanted;
+      if (kept) wanted();
+      kept = false;
+    },
+    release: () => process.off('SIGHUP', hear),
+  };
+};

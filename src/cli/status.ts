@@ -101,11 +101,13 @@ const seriesLines = (name: string, series: SeriesStatus, now: number): string[] 
 export const statusLines = (status: Status, now: number): string[] => {
   const { heartbeat, series, sinks, disk, skill } = status;
   const sinkLines = Object.entries(sinks).map(
-    ([name, { delivered = 0, dropped = 0, waitingOnDisk, refusedOnDisk }]) =>
+    ([name, { delivered = 0, dropped = 0, queued = 0, trouble, waitingOnDisk, refusedOnDisk }]) =>
       `sink       ${name}: ${delivered} delivered in this run` +
+      (queued > 0 ? `, ${queued} queued in memory` : '') +
       (dropped > 0 ? `, ${dropped} dropped` : '') +
       (waitingOnDisk > 0 ? `, ${waitingOnDisk} waiting on disk` : '') +
-      (refusedOnDisk > 0 ? `, ${refusedOnDisk} refused and put aside (mesocast replay)` : ''),
+      (refusedOnDisk > 0 ? `, ${refusedOnDisk} refused and put aside (mesocast replay)` : '') +
+      (trouble === undefined ? '' : `; being tried again: ${trouble}`),
   );
   return [
     `run        ${runLine(status, now)}`,

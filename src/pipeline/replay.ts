@@ -6,7 +6,7 @@ import type { NamedSink } from './delivery/delivery.js';
 import { closeSinks, deliverTo, isRetryable, openSinks } from './delivery/delivery.js';
 import { codeOf, messageOf, StateError, UsageError } from './errors.js';
 import type { KeptDeliveries } from './delivery/kept-deliveries.js';
-import { openSinkFolder, sinksWithFiles } from './delivery/sink-queues.js';
+import { openSinkFolder, sinksWithFiles } from './delivery/sink-folder.js';
 import type { SinksRecord } from './delivery/sinks.js';
 import { createSinks, sinkNames, sinksFile } from './delivery/sinks.js';
 import { findState } from './state/find-state.js';

@@ -62,7 +62,9 @@ export interface DeliveryCounts {
   readonly refused: number;
   /** Put on disk for a while, because the sink was behind. */
   readonly spilled: number;
-  /** On disk at the end of the run, still to be delivered. */
+  /** In memory, the one under way too: the run is not done with their frames. */
+  readonly queued: number;
+  /** On disk, still to be delivered. */
   readonly waiting: number;
 }
 

@@ -1,4 +1,4 @@
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import {
   concatMap,
   connect,
@@ -11,10 +11,9 @@ import {
   zip,
   type Observable,
 } from 'rxjs';
-import { openEngine } from '../engine/index.js';
 import { byChampion } from '../learning/champion/by-champion.js';
 import { createJudge } from '../learning/judging/judge.js';
-import { firstForecaster, openLive } from '../learning/live.js';
+import { openLive } from '../learning/live.js';
 import { batch } from '../stages/batch.js';
 import { compose } from '../stages/compose.js';
 import { decode } from '../stages/decode.js';
@@ -24,20 +23,20 @@ import { predict } from '../stages/predict.js';
 import { read, type Admitted } from '../stages/read.js';
 import { verify } from '../stages/verify.js';
 import { watch } from '../stages/watch.js';
-import { intervalOf, parametersFor, rangesFor } from '../uncertainty/forecaster-set.js';
+import { intervalOf } from '../uncertainty/forecaster-set.js';
 import { cleanup } from './cleanup.js';
 import type { AttachConfig } from './config/config.js';
-import { rootsOf } from './config/roots.js';
 import { createCredits } from './intake/credits.js';
-import { closeSinks, openSinks, type Delivery } from './delivery/delivery.js';
+import type { Delivery } from './delivery/delivery.js';
+import { openSinkSet } from './delivery/sink-set.js';
+import { engineKeeper, type EngineKeeper } from './engine-keeper.js';
 import { StateError } from './errors.js';
 import type { Score } from './forecast.js';
 import type { Entry, Frame } from './frame.js';
 import { frameTimes } from './intake/frame-times.js';
 import { runParameters } from './intake/run-parameters.js';
-import { openPreparation } from './intake/preparation.js';
-import { openCodecs } from './intake/input.js';
-import { createRoots, requireRoots } from './intake/open-roots.js';
+import { createRoots } from './intake/open-roots.js';
+import { placesOf, prepareRun } from './prepare-run.js';
 import { openLedger, type Ledger } from './ledger/ledger.js';
 import { openOutstanding, scoreOf } from './state/outstanding.js';
 import { createRecall } from './state/recall.js';
@@ -45,8 +44,6 @@ import { createSeriesClock, ticksBefore } from './state/series-clock.js';
 import { createSeriesMemory } from './state/series-memory.js';
 import { counting } from './run-counts.js';
 import type { Observation, Outcome, Run, RunContext, RunEvent, Summary } from './run.js';
-import { createSinkQueues } from './delivery/sink-queues.js';
-import { createSinks, recordSinks } from './delivery/sinks.js';
 import type { SeriesTracker, Waiting } from './intake/series-tracker.js';
 import { startHeartbeat, type NewestForecast } from './status/heartbeat.js';
 import { openStateFolder } from './state/state-folder.js';
@@ -75,15 +72,34 @@ const waitingOf = (trackers: ReadonlyMap<string, SeriesTracker>): Record<string,
     }),
   );
 
+/** A run whose sinks can be changed while it goes on. */
+export interface AttachedRun extends Run {
+  /**
+   * Goes on with other sinks. Those whose settings are the same, by name, do not notice; one that is set otherwise is closed
+   * and opened again and gets what waits in its queue. Gives what was done, a line for each sink.
+   * @throws UsageError, PluginError, StartupError: then the sinks are as they were
+   */
+  changeSinks(sinks: AttachConfig['sinks']): Promise<string[]>;
+}
+
+/** What a run that goes on with other settings has from before. */
+export interface Resumed {
+  readonly engines?: EngineKeeper;
+  /** Sinks that have worked: one of them that is away just now does not end the run. */
+  readonly running?: AttachConfig['sinks'];
+}
+
 /**
  * Attaches to a directory: resolves once everything is open and frames begin to flow. Sinks start first, the source
  * last; a stop goes the other way and drains what was read. ARCHITECTURE.md walks through the stages.
  * @throws UsageError, StartupError, ForecasterError, StateError: nothing is left open then
  */
-export const attach = async (config: AttachConfig): Promise<Run> => {
-  const roots = rootsOf(config);
-  const out = resolve(config.out);
-  const statePath = resolve(config.state ?? join(out, 'state'));
+export const attach = async (
+  config: AttachConfig,
+  { engines: lent, running = [] }: Resumed = {},
+): Promise<AttachedRun> => {
+  const [engines, own] = [lent ?? engineKeeper(), lent === undefined];
+  const { roots, out, statePath } = placesOf(config);
   const events = new Subject<RunEvent>();
   /** What was said before the caller could listen, while things were opened: told first when frames begin to flow. */
   let unheard: string[] | undefined = [];
@@ -94,18 +110,16 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
   const [intake, hard] = [new AbortController(), new AbortController()];
   const undo = cleanup(notice);
 
-  await requireRoots(roots, [out, statePath]);
   try {
-    const forecaster = await firstForecaster(config);
-    const ranges = rangesFor(forecaster, config.range);
-    const told = parametersFor(forecaster, config.parameters);
-    const preparation = await openPreparation(config);
-    const codecs = await openCodecs(forecaster.channels, config.codecs, preparation.apply);
+    // What can be wrong with the settings is found before anything is written.
+    const { forecaster, ranges, told, preparation, codecs, createdSinks } = await prepareRun(
+      config,
+      notice,
+      running,
+    );
     const codecFor = codecs.for;
-    // What can be wrong with the options is found before anything is written.
-    const sinks = await createSinks(config.sinks, out, notice);
-    const engine = await openEngine(config.device, config.threads, notice);
-    undo.add(() => engine.dispose());
+    const engine = await engines.open(config.device, config.threads, notice);
+    if (own) undo.add(() => engines.dispose());
     const state = openStateFolder(statePath);
     undo.add(() => state.release());
     const ledger = openLedger(state.path, { keep: config.keepLedger });
@@ -116,10 +130,8 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
       quotaBytes: config.outstandingBytes,
       store: ledger.forecasts,
     });
-    await recordSinks(state.path, out, config.sinks);
-    await openSinks(sinks, hard.signal, notice);
-    undo.add(() => closeSinks(sinks, notice));
-    const queues = await createSinkQueues(sinks, state.path, hard.signal, notice);
+    const sinks = await openSinkSet(createdSinks, { out, state: state.path, signal: hard.signal, notice });
+    undo.add(() => sinks.close());
     const watched = await createRoots({
       roots,
       start: config.start,
@@ -133,7 +145,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
       await source.open(intake.signal);
     }
 
-    const { counts, summary } = counting(ledger, queues);
+    const { counts, summary } = counting(ledger, sinks);
     const trackers = new Map<string, SeriesTracker>();
     const credits = createCredits({ items: config.memoryFrames, bytes: config.memoryBytes });
     const { context, horizon, stride } = config;
@@ -157,7 +169,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
       memory: { frames: credits.items, bytes: credits.bytes },
       waiting: waitingOf(trackers),
       newest: Object.fromEntries(newest),
-      sinks: Object.fromEntries(queues.map((queue) => [queue.name, queue.counts()])),
+      sinks: sinks.health(),
     }));
     undo.add(() => heartbeat.end());
 
@@ -200,7 +212,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
     };
 
     const deliver = <T>(deliveries: (item: T) => readonly Delivery[]) =>
-      emit<T>({ queues, deliveries, signal: hard.signal });
+      emit<T>({ queues: () => sinks.queues(), deliveries, signal: hard.signal });
     const deliverScores = deliver(scoreDeliveries);
     const settle = async (scores: readonly Score[]): Promise<void> => {
       await outstanding.settle(scores.map(({ id }) => id));
@@ -319,7 +331,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
             { defaultValue: undefined },
           );
         }
-        await Promise.all(queues.map((queue) => queue.drain()));
+        await sinks.drain();
         await ledger.durable();
         return summary();
       } finally {
@@ -341,6 +353,7 @@ export const attach = async (config: AttachConfig): Promise<Run> => {
         setTimeout(() => hard.abort(), DRAIN).unref();
       },
       finished,
+      changeSinks: (wanted) => sinks.change(wanted),
     };
   } catch (error) {
     hard.abort();

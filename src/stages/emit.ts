@@ -4,7 +4,8 @@ import type { Delivery } from '../pipeline/delivery/delivery.js';
 import type { SinkQueue } from '../pipeline/delivery/sink-queue.js';
 
 export interface EmitOptions<T> {
-  readonly queues: readonly Pick<SinkQueue, 'offer'>[];
+  /** Those of all sinks, as they are at the moment. */
+  readonly queues: () => readonly Pick<SinkQueue, 'offer'>[];
   /** What an item has for the sinks, in the order they get it; an item that has nothing passes at once. */
   readonly deliveries: (item: T) => readonly Delivery[];
   /** Ends everything: what was not delivered by then is not emitted. */
@@ -25,7 +26,7 @@ export const emit =
         concatMap(async (item) => {
           const settled: Promise<void>[] = [];
           for (const delivery of deliveries(item)) {
-            const offers = await Promise.all(queues.map((queue) => queue.offer(delivery)));
+            const offers = await Promise.all(queues().map((queue) => queue.offer(delivery)));
             settled.push(...offers.map((offer) => offer.settled));
           }
           return { item, settled };

@@ -9,7 +9,7 @@ import type { Score } from '../../src/pipeline/forecast.js';
 import { keyOf } from '../../src/pipeline/delivery/forecast-message.js';
 import type { SinkQueueOptions } from '../../src/pipeline/delivery/sink-queue.js';
 import { createSinkQueue } from '../../src/pipeline/delivery/sink-queue.js';
-import { openSinkFolder } from '../../src/pipeline/delivery/sink-queues.js';
+import { openSinkFolder } from '../../src/pipeline/delivery/sink-folder.js';
 import { forecastOf, frameOf } from '../support/forecasts.js';
 
 let state: string;
@@ -94,6 +94,7 @@ test('a failing sink is tried again after growing, jittered pauses, in order, an
     dropped: 0,
     refused: 0,
     spilled: 0,
+    queued: 0,
     waiting: 0,
   });
   const short = await setup(failing(1), { random: () => 0 });
@@ -232,19 +233,101 @@ test('spill: at the end of a run what a dead sink did not get is left, and said'
     },
     {
       policy: 'spill',
-      pause: (_ms, signal) =>
-        new Promise((resolve) => {
-          if (signal.aborted) resolve();
-          signal.addEventListener('abort', () => resolve());
-        }),
+      pause: () => turns(),
     },
   );
   for (const position of [1, 2]) await offer(position);
   await queue.drain();
-  expect(queue.counts()).toMatchObject({ delivered: 0, waiting: 2 });
+  expect(queue.counts()).toMatchObject({ delivered: 0, queued: 0, waiting: 2 });
   expect(notices.at(-1)).toMatch(
     /2 deliveries wait on disk; the next run, or mesocast replay, delivers them/,
   );
+});
+
+test('spill: a sink that works again while the run ends gets what waits; one that asks for more time does not', async () => {
+  for (const [retryAfterMs, taken] of [
+    [0, [1, 2]],
+    [60_000, []],
+  ] as const) {
+    const busy = () => new SinkError('busy', { retryAfterMs });
+    const { open, passes } = gate();
+    // Nobody tries again before the run is over.
+    const run = await setup(failing(4, busy), { policy: 'spill', pause: passes });
+    for (const position of [1, 2]) await run.offer(position);
+    await turns();
+    expect(run.queue.trouble()).toBe('busy');
+    const drained = run.queue.drain();
+    open();
+    await drained;
+    expect(run.taken).toEqual(taken);
+    expect(run.queue.counts()).toMatchObject({ delivered: taken.length, waiting: 2 - taken.length });
+    await rm(join(state, 'deliveries'), { recursive: true });
+  }
+});
+
+test('a queue that is held gives what waits to the sink that comes after, in order', async () => {
+  const stuck: AbortSignal[] = [];
+  const run = await setup(() => undefined, {
+    grace: 0,
+    deliver: (_delivery, signal) => {
+      stuck.push(signal);
+      return new Promise(() => undefined); // a sink that does not even listen
+    },
+  });
+  for (const position of [1, 2]) await run.offer(position);
+  await run.queue.hold();
+  expect(stuck.map(({ aborted }) => aborted)).toEqual([true]);
+  await run.offer(3);
+  const fourth = run.offer(4);
+  await turns();
+  expect(run.queue.counts()).toMatchObject({ delivered: 0, queued: 3 });
+  const taken: unknown[] = [];
+  run.queue.resume({
+    policy: 'block',
+    limit: 2,
+    diskBytes: 1e9,
+    deliver: async (delivery) => void taken.push(delivery),
+  });
+  await fourth;
+  await run.queue.drain();
+  expect(taken).toEqual([1, 2, 3, 4].map(deliveryAt));
+  expect(run.settled).toEqual([1, 2, 3, 4]);
+});
+
+test('a delivery under way is given some grace before its queue is held', async () => {
+  const { open, passes } = gate();
+  const run = await setup(passes, { grace: 60_000 });
+  for (const position of [1, 2]) await run.offer(position);
+  const holding = run.queue.hold();
+  expect(await Promise.race([holding, turns().then(() => 'waits')])).toBe('waits');
+  open();
+  await holding;
+  expect(run.taken).toEqual([1]);
+  run.queue.resume();
+  await run.queue.drain();
+  expect(run.taken).toEqual([1, 2]);
+});
+
+test('what waits for a sink that is removed stays on disk, and nobody waits for it any more', async () => {
+  const run = await setup(() => new Promise(() => undefined), { grace: 0 });
+  for (const position of [1, 2, 3]) await run.offer(position);
+  const fourth = run.offer(4); // no room
+  await run.queue.hold();
+  await run.queue.leave();
+  await fourth;
+  await run.offer(5);
+  await turns();
+  expect(run.settled.sort()).toEqual([1, 2, 3, 4, 5]);
+  expect(run.notices.at(-1)).toMatch(/3 deliveries stay on disk until it is among the sinks again/);
+  const after = await setup(() => undefined);
+  await after.queue.drain();
+  expect(after.taken).toEqual([1, 2, 3]);
+
+  const dropping = await setup(() => new Promise(() => undefined), { grace: 0, policy: 'drop_oldest' });
+  for (const position of [1, 2]) await dropping.offer(position);
+  await dropping.queue.hold();
+  await dropping.queue.leave();
+  expect(dropping.queue.counts()).toMatchObject({ dropped: 2, queued: 0, waiting: 0 });
 });
 
 test('spill: a full disk makes it wait like block, and loses nothing', async () => {

@@ -37,7 +37,7 @@ test('items come out in order, each once all of it is settled; later ones are of
   const source = new Subject<typeof a>();
   const out: number[] = [];
   source
-    .pipe(emit({ queues: [fast, slow], deliveries, signal: never }))
+    .pipe(emit({ queues: () => [fast, slow], deliveries, signal: never }))
     .subscribe(({ position }) => out.push(position));
   forecasts.forEach((forecast) => source.next(forecast));
   await turns();
@@ -59,7 +59,7 @@ test('a queue without room holds back what follows, and only that', async () => 
   const full = queue(new Promise((resolve) => (free = resolve)));
   const other = queue();
   const all = lastValueFrom(
-    of(a, b).pipe(emit({ queues: [full, other], deliveries, signal: never }), toArray()),
+    of(a, b).pipe(emit({ queues: () => [full, other], deliveries, signal: never }), toArray()),
   );
   await turns();
   expect([full.offered, other.offered]).toEqual([[], [1]]);
@@ -77,7 +77,7 @@ test('an abort ends it, and what is not settled does not come out', async () => 
   const stop = new AbortController();
   const stuck = queue();
   const all = lastValueFrom(
-    of(a, b).pipe(emit({ queues: [stuck], deliveries, signal: stop.signal }), toArray()),
+    of(a, b).pipe(emit({ queues: () => [stuck], deliveries, signal: stop.signal }), toArray()),
   );
   await turns();
   stuck.settle[0]?.();
@@ -89,16 +89,25 @@ test('an abort ends it, and what is not settled does not come out', async () => 
 test('an item without deliveries passes', async () => {
   const unused = queue();
   await expect(
-    lastValueFrom(of(a).pipe(emit({ queues: [unused], deliveries: () => [], signal: never }), toArray())),
+    lastValueFrom(
+      of(a).pipe(emit({ queues: () => [unused], deliveries: () => [], signal: never }), toArray()),
+    ),
   ).resolves.toEqual([a]);
   expect(unused.offered).toEqual([]);
 });
 
 const named = (name: string, sink: Sink): NamedSink => ({
   name,
-  policy: 'block',
-  queue: 4,
-  diskBytes: 1e6,
+  settings: {
+    name,
+    as: undefined,
+    options: {},
+    required: undefined,
+    policy: 'block',
+    queue: 4,
+    diskBytes: 1e6,
+    startup: 'fail',
+  },
   sink,
 });
 

@@ -119,6 +119,8 @@ export interface Daemon {
   readonly kill: (signal: NodeJS.Signals) => void;
   readonly exited: Promise<{ code: number | null; stdout: string; stderr: string }>;
   readonly running: boolean;
+  /** What it has told people so far. */
+  readonly stderr: string;
 }
 
 /** `mesocast attach` in a process of its own; it learns only when it is told to. */
@@ -148,6 +150,9 @@ export const daemon = (
     exited,
     get running() {
       return running;
+    },
+    get stderr() {
+      return stderr;
     },
   };
 };

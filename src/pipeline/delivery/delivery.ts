@@ -1,3 +1,4 @@
+import type { AttachConfig } from '../config/config.js';
 import { MesocastError, messageOf, SinkError, StartupError } from '../errors.js';
 import type { Forecast, Score } from '../forecast.js';
 import type { Sink } from '../plugins/plugin.js';
@@ -9,11 +10,8 @@ export type QueuePolicy = 'block' | 'drop_oldest' | 'spill';
 export interface NamedSink {
   /** Unique in the run; also the name of its folder in the state. */
   readonly name: string;
-  readonly policy: QueuePolicy;
-  /** Deliveries that may wait in memory behind the one under way. */
-  readonly queue: number;
-  /** Most bytes of deliveries that wait, or were refused, on disk. */
-  readonly diskBytes: number;
+  /** As the configuration has them. */
+  readonly settings: AttachConfig['sinks'][number];
   readonly sink: Sink;
 }
 
@@ -74,7 +72,7 @@ export const isRetryable = (error: unknown): boolean => {
  * @throws StartupError naming the sink
  */
 export const openSinks = async (
-  sinks: readonly NamedSink[],
+  sinks: readonly Pick<NamedSink, 'name' | 'sink'>[],
   signal: AbortSignal,
   notice: (message: string) => void,
 ): Promise<void> => {
@@ -94,7 +92,7 @@ export const openSinks = async (
 
 /** Closes sinks in reverse order. One that fails is reported and does not keep the others open. */
 export const closeSinks = async (
-  sinks: readonly NamedSink[],
+  sinks: readonly Pick<NamedSink, 'name' | 'sink'>[],
   notice: (message: string) => void,
 ): Promise<void> => {
   for (const { name, sink } of sinks.toReversed()) {

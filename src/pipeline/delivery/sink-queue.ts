@@ -1,19 +1,24 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Delivery, QueuePolicy } from './delivery.js';
 import { isRetryable } from './delivery.js';
 import { messageOf, SinkError } from '../errors.js';
 import { describeDelivery, keyOf } from './forecast-message.js';
+import { aborting, createHold, pauseFor } from './hold.js';
 import type { KeptDeliveries, KeptDelivery } from './kept-deliveries.js';
 import type { DeliveryCounts } from '../run.js';
 
-export interface SinkQueueOptions {
-  readonly name: string;
+/** What a queue can be given anew while it runs. */
+export interface QueueSettings {
   readonly policy: QueuePolicy;
   /** Deliveries that may wait in memory behind the one under way. */
   readonly limit: number;
   /** Most bytes in `spill` and `refused` together. */
   readonly diskBytes: number;
-  readonly deliver: (delivery: Delivery) => Promise<void>;
+  /** Is to end when the signal aborts, and is not waited for after that. */
+  readonly deliver: (delivery: Delivery, signal: AbortSignal) => Promise<void>;
+}
+
+export interface SinkQueueOptions extends QueueSettings {
+  readonly name: string;
   /** What waits on disk; what an earlier run left there goes first. */
   readonly spill: KeptDeliveries;
   readonly refused: KeptDeliveries;
@@ -22,6 +27,10 @@ export interface SinkQueueOptions {
   readonly notice: (message: string) => void;
   /** Tries that `drop_oldest` makes with one delivery. */
   readonly tries?: number;
+  /** Tries with a sink that fails when the run is over, before `spill` leaves what is on disk to the next run. */
+  readonly lastTries?: number;
+  /** Milliseconds that `hold` gives the delivery under way. */
+  readonly grace?: number;
   /** Milliseconds before the second try; doubles with every try up to `longestDelay`, times 0.5 to 1. */
   readonly firstDelay?: number;
   readonly longestDelay?: number;
@@ -36,16 +45,24 @@ export interface SinkQueue {
   readonly name: string;
   /** As they are now. */
   counts(): DeliveryCounts;
+  /** Why the sink is being tried again, while it is. */
+  trouble(): string | undefined;
   /**
    * Resolves when there is room for it, which `block` waits for. `settled` resolves when the run need not remember it:
    * it was delivered, or is on disk, or (`drop_oldest`) at once.
    */
   offer(delivery: Delivery): Promise<{ readonly settled: Promise<void> }>;
   /**
-   * The run is over: resolves when nothing is left to do, or `signal` aborts. What `spill` cannot deliver now is left on
-   * disk.
+   * The run is over: resolves when nothing is left to do, or `signal` aborts. What `spill` cannot deliver in a few more
+   * tries is left on disk.
    */
   drain(): Promise<void>;
+  /** The sink is to be replaced: resolves when it has nothing under way, and then gets nothing until `resume`. */
+  hold(): Promise<void>;
+  /** Goes on with what waits, after `hold`; with other settings if some are given. */
+  resume(settings?: QueueSettings): void;
+  /** The sink is no longer wanted, after `hold`: what waits stays on disk, or is dropped where that is the policy. */
+  leave(): Promise<void>;
 }
 
 interface Item {
@@ -57,11 +74,12 @@ interface Item {
   readonly settle: () => void;
 }
 
-const pauseFor = (ms: number, signal: AbortSignal): Promise<void> =>
-  sleep(ms, undefined, { signal }).catch(() => undefined);
+/** Longest that a receiver which asks for a pause is waited for when the run is over, in milliseconds. */
+const LAST_PAUSE = 5_000;
 
 export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
-  const { name, policy, limit, spill, refused, signal, notice, tries = 3 } = options;
+  const { name, spill, refused, signal, notice, tries = 3, lastTries = 5, grace = 5_000 } = options;
+  let { policy, limit, diskBytes, deliver }: QueueSettings = options;
   const { firstDelay = 250, longestDelay = 30_000, random = Math.random, pause = pauseFor } = options;
   const counts = { delivered: 0, retried: 0, dropped: 0, refused: 0, spilled: 0 };
   /** Oldest first; the first is under way. Those on disk come before those in memory. */
@@ -69,15 +87,13 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
     .list()
     .map((kept) => ({ key: kept.key, delivery: undefined, kept, over: false, settle: () => undefined }));
   const draining = new AbortController();
+  const hold = createHold(signal, draining.signal, grace);
   const told = new Set<string>();
   const tellOnce = (about: string, message: string): void => {
     if (!told.has(about)) notice(message);
     told.add(about);
   };
-  const aborted = new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
+  const aborted = aborting(signal);
   let wake: () => void = () => undefined;
   let changed = new Promise<void>((resolve) => (wake = resolve));
   /** Something left the queue, or was spilled. */
@@ -98,13 +114,12 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
       `sink ${name} missed a ${describeDelivery(delivery)}: ${reason}; later ones are only counted`,
     );
   };
-  const diskIsFull = (): boolean => spill.bytes + refused.bytes >= options.diskBytes;
+  const diskIsFull = (): boolean => spill.bytes + refused.bytes >= diskBytes;
 
   /** Puts aside what the sink refuses for good. False when that is not possible: then it has to be tried again. */
   const putAside = async (delivery: Delivery, reason: string): Promise<boolean> => {
     try {
-      if (diskIsFull())
-        throw new SinkError(`what waits on disk for it has reached ${options.diskBytes} bytes`);
+      if (diskIsFull()) throw new SinkError(`what waits on disk for it has reached ${diskBytes} bytes`);
       await refused.put(delivery, reason);
     } catch (error) {
       tellOnce('full', `sink ${name}: ${messageOf(error)}, so nothing more is put aside`);
@@ -120,7 +135,10 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
     return true;
   };
 
-  let failing = false;
+  /** Why it fails. */
+  let trouble: string | undefined;
+  /** Tries that failed, one after the other, since the run is over. */
+  let lateFailures = 0;
   /** Until it is delivered, put aside or given up. False when it has to stay where it is. */
   const handle = async (item: Item): Promise<boolean> => {
     let delivery: Delivery;
@@ -135,13 +153,14 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
     }
     for (let failures = 1; !signal.aborted; failures++) {
       try {
-        await options.deliver(delivery);
+        await hold.attempt((trying) => deliver(delivery, trying));
         counts.delivered++;
-        if (failing) notice(`sink ${name} works again`);
-        failing = false;
+        if (trouble !== undefined) notice(`sink ${name} works again`);
+        trouble = undefined;
+        lateFailures = 0;
         return true;
       } catch (error) {
-        if (signal.aborted) return false;
+        if (signal.aborted || hold.interrupts) return false;
         const reason = messageOf(error);
         if (!isRetryable(error)) {
           if (await putAside(delivery, reason)) return true;
@@ -150,35 +169,37 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
             drop(delivery, reason);
             return true;
           }
-        } else if (!failing) {
-          failing = true;
-          notice(`sink ${name}: ${reason}; trying again until it works`);
+        } else {
+          if (trouble === undefined) notice(`sink ${name}: ${reason}; trying again until it works`);
+          trouble = reason;
         }
         counts.retried++;
+        if (draining.signal.aborted) lateFailures++;
         if (policy === 'spill') await spillAll();
-        if (mayLeave()) return false;
-        const growing = Math.min(firstDelay * 2 ** (failures - 1), longestDelay) * (0.5 + 0.5 * random());
         const asked = error instanceof SinkError ? (error.retryAfterMs ?? 0) : 0;
+        if (mayLeave(asked) || hold.isOn) return false;
+        const doublings = (policy === 'spill' && draining.signal.aborted ? lateFailures : failures) - 1;
+        const growing = Math.min(firstDelay * 2 ** doublings, longestDelay) * (0.5 + 0.5 * random());
         await pause(Math.max(growing, asked), impatient());
-        if (mayLeave()) return false;
+        if (hold.isOn) return false;
       }
     }
     return false;
   };
 
   let left = false;
-  /** At the end of a run nobody waits for a sink that fails, if what it did not get is safe on disk. */
-  const mayLeave = (): boolean => {
+  /** At the end of a run nobody waits long for a sink that fails, if what it did not get is safe on disk. */
+  const mayLeave = (asked: number): boolean => {
     const safe = policy === 'spill' && items.every(({ kept }) => kept !== undefined);
-    return (left ||= draining.signal.aborted && safe);
+    const tried = draining.signal.aborted && (lateFailures >= lastTries || asked > LAST_PAUSE);
+    return (left ||= tried && safe);
   };
-  /** Ends a pause when the run is over, once: after that there is nothing to hurry for. */
-  const impatient = (): AbortSignal =>
-    policy === 'spill' && !draining.signal.aborted ? AbortSignal.any([signal, draining.signal]) : signal;
+  /** Ends a pause when the run is over, once, so that it is tried again; and when the queue is held. */
+  const impatient = (): AbortSignal => hold.pausing(policy === 'spill' && !draining.signal.aborted);
 
   let working: Promise<void> | undefined;
   const work = async (): Promise<void> => {
-    for (let item = items[0]; item !== undefined && !signal.aborted && !left; item = items[0]) {
+    for (let item = items[0]; item !== undefined && !signal.aborted && !hold.isOn && !left; item = items[0]) {
       if (!(await handle(item))) continue;
       // Gone from disk before the next begins: a crash in between repeats one delivery at most.
       if (item.kept !== undefined) await spill.remove(item.kept).catch(() => undefined);
@@ -186,6 +207,7 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
     }
   };
   const start = (): void => {
+    if (hold.isOn) return;
     working ??= work().finally(() => {
       working = undefined;
       if (items.length > 0 && !signal.aborted && !left) start();
@@ -197,8 +219,7 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
     const item = items.find(({ kept }) => kept === undefined);
     if (item?.delivery === undefined) return true;
     try {
-      if (diskIsFull())
-        throw new SinkError(`what waits on disk for it has reached ${options.diskBytes} bytes`);
+      if (diskIsFull()) throw new SinkError(`what waits on disk for it has reached ${diskBytes} bytes`);
       tellOnce('spill', `sink ${name} is behind: what it cannot take yet waits on disk`);
       item.kept = await spill.put(item.delivery, 'the sink was behind');
     } catch (error) {
@@ -221,15 +242,22 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
   /** Items that wait in memory, the one under way not counted. */
   const inMemory = (): Item[] => items.slice(1).filter(({ kept }) => kept === undefined);
 
+  let gone = false;
   if (items.length > 0) start();
   return {
     name,
-    counts: () => ({ ...counts, waiting: spill.list().length }),
+    counts: () => ({
+      ...counts,
+      queued: items.filter(({ kept }) => kept === undefined).length,
+      waiting: spill.list().length,
+    }),
+    trouble: () => trouble,
     offer: async (delivery) => {
       const key = keyOf(delivery);
       if (spill.has(key)) return { settled: Promise.resolve() }; // a repeat after a crash: it waits on disk already
-      if (policy === 'block')
-        while (inMemory().length >= limit && !signal.aborted) await Promise.race([changed, aborted]);
+      while (policy === 'block' && inMemory().length >= limit && !signal.aborted && !gone)
+        await Promise.race([changed, aborted]);
+      if (gone) return { settled: Promise.resolve() };
       let settle = (): void => undefined;
       const settled = new Promise<void>((resolve) => (settle = resolve));
       items.push({ key, delivery, kept: undefined, over: false, settle });
@@ -243,7 +271,7 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
         return { settled: Promise.resolve() };
       }
       if (policy === 'spill') {
-        if (failing) await spillAll();
+        if (trouble !== undefined) await spillAll();
         while (inMemory().length > limit && !signal.aborted)
           if (!(await spillOldest())) await Promise.race([changed, aborted]);
       }
@@ -257,6 +285,23 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
         notice(
           `sink ${name}: ${rest} deliveries wait on disk; the next run, or mesocast replay, delivers them`,
         );
+    },
+    hold: () => hold.begin(working),
+    resume: (settings) => {
+      if (settings !== undefined) ({ policy, limit, diskBytes, deliver } = settings);
+      hold.end();
+      change();
+      if (items.length > 0) start();
+    },
+    leave: async () => {
+      gone = true;
+      if (policy !== 'drop_oldest') await spillAll();
+      for (const item of [...items]) {
+        if (item.delivery !== undefined && item.kept === undefined) drop(item.delivery, 'it was removed');
+        end(item);
+      }
+      const rest = spill.list().length;
+      if (rest > 0) notice(`sink ${name}: ${rest} deliveries stay on disk until it is among the sinks again`);
     },
   };
 };

@@ -1,4 +1,5 @@
 import { basename, extname, join, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { writeAtomically } from '../atomic.js';
 import type { AttachConfig } from '../config/config.js';
 import type { NamedSink } from './delivery.js';
@@ -20,29 +21,30 @@ export const sinkNames = (sinks: AttachConfig['sinks']): string[] => {
   });
 };
 
+type SinkSettings = AttachConfig['sinks'][number];
+
 /**
  * The sinks that a configuration names, not opened yet.
  * @param out where they write, absolute
+ * @param running settings of sinks that have worked in this process: one of those that cannot be opened again just now is
+ * no reason to end it
  * @throws PluginError for one that does not exist or is set wrongly
  */
 export const createSinks = (
   sinks: AttachConfig['sinks'],
   out: string,
   log: (message: string) => void,
+  running: readonly SinkSettings[] = [],
 ): Promise<NamedSink[]> => {
   const context = { out, codec: (name: string) => createPlugin('codec', name, {}, undefined), log };
   const names = sinkNames(sinks);
   return Promise.all(
-    sinks.map(async ({ name: plugin, options, policy, queue, diskBytes, startup }, at) => {
-      const name = names[at] ?? plugin;
-      const sink = await createPlugin('sink', plugin, options, context);
-      return {
-        name,
-        policy,
-        queue,
-        diskBytes,
-        sink: startup === 'retry' ? openedWhenPossible(name, sink, log) : sink,
-      };
+    sinks.map(async (settings, at) => {
+      const name = names[at] ?? settings.name;
+      const sink = await createPlugin('sink', settings.name, settings.options, context);
+      const mayBeAway =
+        settings.startup === 'retry' || running.some((known) => isDeepStrictEqual(known, settings));
+      return { name, settings, sink: mayBeAway ? openedWhenPossible(name, sink, log) : sink };
     }),
   );
 };

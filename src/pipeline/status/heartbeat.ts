@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { writeAtomically } from '../atomic.js';
 import { codeOf, messageOf, StateError } from '../errors.js';
 import type { ForecasterId } from '../forecast.js';
+import type { SinkHealth } from '../delivery/sink-set.js';
 import type { Waiting } from '../intake/series-tracker.js';
-import type { DeliveryCounts } from '../run.js';
 
 /** Of which frame, by whom, and how many frames ahead it is trusted. */
 export interface NewestForecast {
@@ -33,7 +33,7 @@ export interface Heartbeat {
   /** The newest forecast of each series. */
   readonly newest: Readonly<Record<string, NewestForecast>>;
   /** Deliveries of this run, by sink. */
-  readonly sinks: Readonly<Record<string, DeliveryCounts>>;
+  readonly sinks: Readonly<Record<string, SinkHealth>>;
 }
 
 /** Milliseconds between two of them. */

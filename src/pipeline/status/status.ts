@@ -1,10 +1,10 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { countSinkFolder, sinksWithFiles } from '../delivery/sink-queues.js';
+import { countSinkFolder, sinksWithFiles } from '../delivery/sink-folder.js';
+import type { SinkHealth } from '../delivery/sink-set.js';
 import type { Waiting } from '../intake/series-tracker.js';
 import { readLedger } from '../ledger/ledger.js';
 import type { LedgerCounts } from '../ledger/records.js';
-import type { DeliveryCounts } from '../run.js';
 import { skillByLead } from '../skill-sums.js';
 import { findState } from '../state/find-state.js';
 import { holderOf } from '../state/state-folder.js';
@@ -34,10 +34,7 @@ export interface Status {
   readonly series: Readonly<Record<string, SeriesStatus>>;
   readonly skill: Readonly<Record<string, number>>;
   readonly sinks: Readonly<
-    Record<
-      string,
-      Partial<DeliveryCounts> & { readonly waitingOnDisk: number; readonly refusedOnDisk: number }
-    >
+    Record<string, Partial<SinkHealth> & { readonly waitingOnDisk: number; readonly refusedOnDisk: number }>
   >;
   /** Bytes on disk, by part. */
   readonly disk: Readonly<Record<'ledger' | 'outstanding' | 'deliveries' | 'learning' | 'out', number>>;

@@ -1,12 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf } from '../errors.js';
-import type { NamedSink } from './delivery.js';
-import { deliverTo } from './delivery.js';
 import { countKept, openKeptDeliveries } from './kept-deliveries.js';
 import type { KeptDeliveries } from './kept-deliveries.js';
-import type { SinkQueue } from './sink-queue.js';
-import { createSinkQueue } from './sink-queue.js';
 
 /** What a sink has on disk, below the state folder: deliveries that wait for it, and those that it refused for good. */
 export const openSinkFolder = async (
@@ -37,25 +33,3 @@ export const sinksWithFiles = async (state: string): Promise<string[]> => {
 };
 
 const deliveriesFolder = (state: string): string => join(state, 'deliveries');
-
-/** A queue for each opened sink; those that have something on disk begin with it at once. */
-export const createSinkQueues = (
-  sinks: readonly NamedSink[],
-  state: string,
-  signal: AbortSignal,
-  notice: (message: string) => void,
-): Promise<SinkQueue[]> =>
-  Promise.all(
-    sinks.map(async ({ name, policy, queue, diskBytes, sink }) =>
-      createSinkQueue({
-        ...(await openSinkFolder(state, name)),
-        name,
-        policy,
-        limit: queue,
-        diskBytes,
-        deliver: (delivery) => deliverTo(sink, delivery, signal),
-        signal,
-        notice,
-      }),
-    ),
-  );
