@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, readdir, rename } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { forecastLine } from '../../src/pipeline/delivery/forecast-message.js';
@@ -18,10 +18,22 @@ export const jsonl = defineSink({
       .describe(
         'a file that reaches this size is set aside as NAME.000001.jsonl and a new one begun; default: never',
       ),
+    rotateDaily: z
+      .boolean()
+      .default(false)
+      .describe('so is a file whose last line is of an earlier day (UTC)'),
+    keepRotated: z
+      .number()
+      .int()
+      .positive()
+      .optional()
+      .describe(
+        'files set aside that are kept, of forecasts and of scores; the oldest go first; default: all',
+      ),
   }),
-  create: ({ rotateBytes }, { out, log }) => {
-    const forecasts = lineFile(out, 'forecasts', rotateBytes, log);
-    const scores = lineFile(out, 'scores', rotateBytes, log);
+  create: (rotation, { out, log }) => {
+    const forecasts = lineFile(out, 'forecasts', rotation, log);
+    const scores = lineFile(out, 'scores', rotation, log);
     return {
       open: async () => {
         await mkdir(out, { recursive: true });
@@ -38,21 +50,33 @@ export const jsonl = defineSink({
   },
 });
 
+interface Rotation {
+  readonly rotateBytes?: number | undefined;
+  readonly rotateDaily: boolean;
+  readonly keepRotated?: number | undefined;
+}
+
+/** A moment's day in UTC: 2026-01-31. */
+const dayOf = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
+
 /** A file that only ever holds whole lines, whatever interrupted its writer. */
 const lineFile = (
   folder: string,
   name: string,
-  rotateBytes: number | undefined,
+  { rotateBytes = Infinity, rotateDaily, keepRotated = Infinity }: Rotation,
   log: (message: string) => void,
 ) => {
   const path = join(folder, `${name}.jsonl`);
   let handle: FileHandle | undefined;
   let size = 0;
+  /** Of the last line. */
+  let day = '';
   let last: Promise<void> = Promise.resolve();
 
   const start = async (): Promise<FileHandle> => {
     const opened = await open(path, 'a+');
-    const { size: found } = await opened.stat();
+    const { size: found, mtimeMs } = await opened.stat();
+    day = dayOf(mtimeMs);
     size = await endOfLastLine(opened, found);
     if (size < found) {
       await opened.truncate(size);
@@ -64,19 +88,26 @@ const lineFile = (
   };
   const setAside = async (opened: FileHandle): Promise<FileHandle> => {
     const pattern = new RegExp(`^${name}\\.(\\d+)\\.jsonl$`);
-    const numbers = (await readdir(folder)).map((file) => Number(pattern.exec(file)?.[1] ?? 0));
+    const numberOf = (file: string): number => Number(pattern.exec(file)?.[1] ?? 0);
+    const rotated = (await readdir(folder)).filter((file) => pattern.test(file));
+    rotated.sort((a, b) => numberOf(a) - numberOf(b));
     await opened.close();
     handle = undefined;
-    await rename(path, join(folder, `${name}.${String(Math.max(0, ...numbers) + 1).padStart(6, '0')}.jsonl`));
+    const next = numberOf(rotated.at(-1) ?? '') + 1;
+    await rename(path, join(folder, `${name}.${String(next).padStart(6, '0')}.jsonl`));
+    for (const file of rotated.slice(0, Math.max(0, rotated.length + 1 - keepRotated)))
+      await rm(join(folder, file), { force: true });
     return start();
   };
   const write = async (line: Buffer): Promise<void> => {
     handle ??= await start();
-    if (rotateBytes !== undefined && size > 0 && size + line.length > rotateBytes)
-      handle = await setAside(handle);
+    const today = dayOf(Date.now());
+    const isFull = size + line.length > rotateBytes || (rotateDaily && day < today);
+    if (size > 0 && isFull) handle = await setAside(handle);
     try {
       await handle.appendFile(line);
       size += line.length;
+      day = today;
     } catch (error) {
       await handle.truncate(size).catch(() => undefined); // the next try must not begin in the middle of a line
       throw error;

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -298,6 +298,27 @@ test('files are set aside at their size', async () => {
   expect(files).toEqual(['scores.000001.jsonl', 'scores.000002.jsonl', 'scores.jsonl']);
   const lines = await Promise.all(files.map((name) => readFile(join(out, name), 'utf8')));
   expect(lines.map((text) => text.split('\n').length - 1)).toEqual([2, 2, 1]);
+});
+
+test('files are set aside when a day is over, and so many kept, the oldest going first', async () => {
+  const day = async (n: number, position: number): Promise<void> => {
+    await write('jsonl', { rotateDaily: true, keepRotated: 2 }, forecastAt(position));
+    const noon = new Date(Date.now() - n * 86_400_000);
+    await utimes(join(out, 'forecasts.jsonl'), noon, noon);
+  };
+  await day(3, 1);
+  await day(2, 2);
+  await day(0, 3);
+  await day(0, 4); // the same day
+  await day(1, 5);
+  await day(0, 6);
+  const files = (await names('.')).filter((name) => name.startsWith('forecasts.'));
+  expect(files).toEqual(['forecasts.000002.jsonl', 'forecasts.000003.jsonl', 'forecasts.jsonl']);
+  const positions = files.map(async (name) => {
+    const lines = (await readFile(join(out, name), 'utf8')).trimEnd().split('\n');
+    return lines.map((line) => (JSON.parse(line) as { index: number }).index / 10);
+  });
+  expect(await Promise.all(positions)).toEqual([[2], [3, 4, 5], [6]]);
 });
 
 test.each(['../escape', 'a/../../b', '/etc', 'a//b', '', 'a/.', 'a\0b'])(
