@@ -7,6 +7,7 @@ import { loadForecaster } from '../../src/forecaster/folder.js';
 import { createLearner, type Learner } from '../../src/learning/learner/learner.js';
 import type { FromLearner, LearnerSetup } from '../../src/learning/learner/messages.js';
 import { createReplay, type Replay } from '../../src/learning/learner/replay.js';
+import type { ParameterValues } from '../../src/pipeline/parameters.js';
 import { saveTiny } from '../support/tiny.js';
 
 let home: string;
@@ -26,8 +27,8 @@ const frame = (t: number): Float32Array =>
     const [row, column] = [Math.floor(k / 16), k % 16];
     return 0.5 + 0.4 * Math.sin((2 * Math.PI * (row + column)) / 16 + 0.4 * t);
   });
-const fill = (replay: Replay, from: number, to: number): void => {
-  for (let t = from; t < to; t++) replay.add('a', t, [16, 16, 1], { low: 0, high: 1 }, frame(t));
+const fill = (replay: Replay, from: number, to: number, parameters?: ParameterValues): void => {
+  for (let t = from; t < to; t++) replay.add('a', t, [16, 16, 1], { low: 0, high: 1 }, frame(t), parameters);
 };
 
 const open = async (folder: string, more: Partial<LearnerSetup> = {}) => {
@@ -91,4 +92,18 @@ test('of forecasters to choose from none is taken that is worse than doing witho
   expect(await learner.turn()).toBe(true);
   expect(said).toEqual([{ type: 'notice', message: expect.stringMatching(/^no forecaster .* tiny \d/) }]);
   expect(await learner.turn()).toBe(false);
+});
+
+test('a forecaster that is told scalars of a run goes on learning from runs of which they are known', async () => {
+  const told = join(home, 'told');
+  await saveTiny(told, 1, 1, { parameters: [{ name: 'drive', low: 0, high: 1 }] });
+  const begin = (name: string) => open(join(home, name), { learn: 'adapt', champion: told, start: told });
+  const known = await begin('known');
+  fill(known.replay, 0, 30, { drive: 0.5 });
+  expect(await known.learner.turn()).toBe(true);
+  await turns(known.learner, 20, () => false);
+  expect((await curve(join(home, 'known'))).at(-1)?.steps).toBe(20);
+  const unknown = await begin('unknown');
+  fill(unknown.replay, 0, 30);
+  expect(await unknown.learner.turn()).toBe(false);
 });
