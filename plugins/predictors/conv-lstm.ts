@@ -40,16 +40,16 @@ export const convLstm = definePredictor({
         for (let l = 0; l < layers; l++) {
           const [h, c] = [state[2 * l], state[2 * l + 1]] as [tf.Tensor4D, tf.Tensor4D]; // [N, h, w, hidden]
           const joined = tf.concat<tf.Tensor4D>([x, h], 3);
-          const gates = convolve(
-            joined,
-            weight(params, `layer${l}.weight`),
+          const forget = weight(params, `layer${l}.forget`);
+          const bias = tf.add(
             weight(params, `layer${l}.bias`),
-            boundary,
+            tf.concat([tf.zerosLike(forget), forget, tf.zeros([2 * hidden])]),
           );
-          const [i, f, o, g] = tf.split(gates, 4, 3) as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
-          const forget = tf.sigmoid(tf.add(f, weight(params, `layer${l}.forget`)));
-          const cell = tf.add<tf.Tensor4D>(tf.mul(forget, c), tf.mul(tf.sigmoid(i), tf.tanh(g)));
-          x = tf.mul(tf.sigmoid(o), tf.tanh(cell));
+          const gates = convolve(joined, weight(params, `layer${l}.weight`), bias, boundary);
+          const [open, g] = tf.split(gates, [3 * hidden, hidden], 3) as [tf.Tensor4D, tf.Tensor4D];
+          const [i, f, o] = tf.split(tf.sigmoid(open), 3, 3) as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D];
+          const cell = tf.add<tf.Tensor4D>(tf.mul(f, c), tf.mul(i, tf.tanh(g)));
+          x = tf.mul(o, tf.tanh(cell));
           next.push(x, cell);
         }
         return { latent: x, state: next }; // latent [N, h, w, hidden]

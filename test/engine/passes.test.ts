@@ -4,6 +4,7 @@ import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import type { Graph, Node, Value } from '../../src/engine/graph.js';
 import { collapseTransposes } from '../../src/engine/passes/collapse-transposes.js';
 import { lowerConvolutions } from '../../src/engine/passes/lower-convolutions.js';
+import { mergeBias } from '../../src/engine/passes/merge-bias.js';
 import { mergeEqual } from '../../src/engine/passes/merge-equal.js';
 import { mergeFilterGradients } from '../../src/engine/passes/merge-filter-gradients.js';
 import { mergePadding } from '../../src/engine/passes/merge-padding.js';
@@ -134,6 +135,34 @@ describe('merge-padding', () => {
     });
     const [, after] = await through(fn, image, mergePadding);
     expect(ops(after)).toEqual(['Pad', 'Conv']);
+  });
+});
+
+describe('merge-bias', () => {
+  const given = { x: float(2, 5, 6, 3), w: float(3, 3, 3, 4), bias: float(4), row: float(6, 4) };
+  const conv = (x: Tensor, w: Tensor): Tensor4D => tf.conv2d(x as Tensor4D, w as Tensor4D, 1, 'same');
+
+  test('what is added to each channel becomes the bias of the convolution', async () => {
+    const fn: TensorFunction = ({ x, w, bias }) => ({
+      first: tf.add(conv(x as Tensor, w as Tensor), bias as Tensor),
+      second: tf.add(tf.reshape(bias as Tensor, [1, 1, 4]), conv(tf.neg(x as Tensor), w as Tensor)),
+    });
+    const [before, after] = await through(fn, given, mergeBias);
+    expect(ops(before)).toEqual(['Conv', 'Add', 'Reshape', 'Neg', 'Conv', 'Add']);
+    expect(ops(after)).toEqual(['Conv', 'Reshape', 'Neg', 'Conv']);
+  });
+
+  test('other sums stay, and sums with what is used elsewhere too', async () => {
+    const fn: TensorFunction = ({ x, w, bias, row }) => {
+      const y = conv(x as Tensor, w as Tensor);
+      return { y, sum: tf.add(y, bias as Tensor), rows: tf.add(conv(tf.neg(y), w as Tensor), row as Tensor) };
+    };
+    const [before, after] = await through(
+      fn,
+      { ...given, x: float(2, 5, 6, 4), w: float(3, 3, 4, 4) },
+      mergeBias,
+    );
+    expect(ops(after)).toEqual(ops(before));
   });
 });
 

@@ -1,6 +1,7 @@
 import type { Graph } from '../graph.js';
 import { collapseTransposes } from './collapse-transposes.js';
 import { lowerConvolutions } from './lower-convolutions.js';
+import { mergeBias } from './merge-bias.js';
 import { mergeBoundary } from './merge-boundary.js';
 import { mergeEqual } from './merge-equal.js';
 import { mergeFilterGradients } from './merge-filter-gradients.js';
@@ -14,7 +15,7 @@ const passes = (onCpu: boolean) => [
   ...[removeDead, simplify],
   ...[mergeBoundary, mergePadding, mergeFilterGradients],
   ...(onCpu ? [tileConvolutions] : []),
-  ...[lowerConvolutions, mergeEqual, sinkTransposes, mergeEqual, collapseTransposes, removeDead],
+  ...[mergeBias, lowerConvolutions, mergeEqual, sinkTransposes, mergeEqual, collapseTransposes, removeDead],
 ];
 
 /**

@@ -1,5 +1,6 @@
 import {
   constantOf,
+  count,
   ints,
   rewrite,
   uniform,
@@ -8,17 +9,23 @@ import {
   type Node,
   type Value,
 } from '../graph.js';
-import { transpose } from '../kernels/layout.js';
+import { reshape, transpose } from '../kernels/layout.js';
 import { filterGradient } from './filter-gradients.js';
 import { CHANNELS_FIRST, CHANNELS_LAST, FILTER, geometryOf, pairOf, shape4, type Two } from './geometry.js';
 
 type Lowering = (inputs: readonly Value[], node: Node, out: Builder) => Value;
 
-const convolution = (x: Value, filter: Value, node: Node, out: Builder): Value => {
+/** Its third input, if it has one, is the bias (merge-bias.ts). */
+const convolution: Lowering = (inputs, node, out) => {
+  const [x, filter, ...biases] = inputs as [Value, Value];
   const { strides, dilations, pads } = geometryOf(node);
   const y = out.add(
     'Conv',
-    [transpose(out, x, CHANNELS_FIRST), transpose(out, filter, FILTER)],
+    [
+      transpose(out, x, CHANNELS_FIRST),
+      transpose(out, filter, FILTER),
+      ...biases.map((bias: Value) => reshape(out, bias, [count(bias.shape)])),
+    ],
     CHANNELS_FIRST.map((axis) => shape4(node.outputs[0] as Value)[axis] as number),
     { attributes: { strides, dilations, pads } },
   );
@@ -94,7 +101,7 @@ const ofOne =
     lower(x as Value, node, out);
 
 const lowerings: Record<string, Lowering> = {
-  Conv: ofTwo(convolution),
+  Conv: convolution,
   ConvInputGradient: ofTwo(inputGradient),
   ConvFilterGradient: filterGradient,
   Enlarge: ofOne(enlarge),

@@ -1,5 +1,6 @@
 import { builder, count, type Builder, type Graph, type Node, type Value } from '../graph.js';
 import { concat } from '../kernels/layout.js';
+import { usesOf } from './uses.js';
 
 /** Gradients of one filter at several places of the graph that are only ever added up. */
 type Bag = readonly Node[];
@@ -11,18 +12,9 @@ const mergeable = (a: Node, b: Node): boolean =>
     return p.length === q.length && p.slice(1).every((d, axis) => d === q[axis + 1]);
   });
 
-/** How often each value is used, graph outputs included. */
-const uses = (graph: Graph): Map<Value, number> => {
-  const counts = new Map<Value, number>();
-  for (const value of [...graph.nodes.flatMap((node) => node.inputs), ...Object.values(graph.outputs)]) {
-    counts.set(value, (counts.get(value) ?? 0) + 1);
-  }
-  return counts;
-};
-
 /** Bags by the value that holds their sum; bags that went into a larger one are gone. */
 const collect = (graph: Graph): { bags: Map<Value, Bag>; inner: Set<Node> } => {
-  const counts = uses(graph);
+  const counts = usesOf(graph);
   const bags = new Map<Value, Bag>();
   const inner = new Set<Node>();
   const makers = new Map<Value, Node>();

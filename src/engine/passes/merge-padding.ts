@@ -1,4 +1,5 @@
 import { listOf, numbersOf, rewrite, type Graph, type Node, type Value } from '../graph.js';
+import { usesOf } from './uses.js';
 
 type Pads = readonly [top: number, left: number, bottom: number, right: number];
 
@@ -44,10 +45,7 @@ const withPads = (node: Node, more: Pads) => ({
  */
 export const mergePadding = (graph: Graph): Graph => {
   const makers = new Map<Value, Node>();
-  const uses = new Map<Value, number>();
-  for (const node of graph.nodes)
-    for (const value of node.inputs) uses.set(value, (uses.get(value) ?? 0) + 1);
-  for (const value of Object.values(graph.outputs)) uses.set(value, (uses.get(value) ?? 0) + 1);
+  const uses = usesOf(graph);
   return rewrite(graph, (node, inputs, out) => {
     const [x, second] = inputs;
     const result = node.outputs[0];
