@@ -115,6 +115,21 @@ test('what is not known of a series, and what nobody asks for, is an error that 
   await expect(judge('told', 'wrong')).rejects.toThrow('is not JSON');
 });
 
+test('beside a file of several frames lies one with its name', async () => {
+  await mkdir(at('stack'), { recursive: true });
+  const frames = await Promise.all([0, 1, 2, 3].map((t) => readNpy(framePath(at('up'), t, '.npy'))));
+  const head =
+    `{'descr': '<f4', 'fortran_order': False, 'shape': (4, ${SIDE}, ${SIDE}, 1), }`.padEnd(117) + '\n';
+  const magic = Buffer.from([0x93, ...Buffer.from('NUMPY'), 1, 0, head.length, 0]);
+  const values = frames.map((frame) => Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength));
+  await writeFile(at('stack', 'run.npy'), Buffer.concat([magic, Buffer.from(head), ...values]));
+  await expect(judge('told', 'stack')).rejects.toMatchObject({
+    hint: expect.stringContaining(at('stack', 'run.parameters.json')) as unknown,
+  });
+  await writeFile(at('stack', 'run.parameters.json'), '{ "drive": 8 }');
+  expect((await judge('told', 'stack')).mean_skill).toBeCloseTo((await judge('told', 'up')).mean_skill, 5);
+});
+
 test('values beyond those of training are told once for each series', async () => {
   const notices: string[] = [];
   await judge('told', 'up', { drive: 9 }, (line) => notices.push(line));
