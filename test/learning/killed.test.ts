@@ -1,9 +1,8 @@
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { daemon, forecastLines, scoreLines, until } from '../support/runs.js';
+import { daemon, forecastLines, jsonLines, scoreLines, until } from '../support/runs.js';
 import { putFrames } from '../support/tiny.js';
 
 let home: string;
@@ -17,16 +16,8 @@ test('killed while it learns, a daemon loses no frame and learns on from where i
   await mkdir(directory);
   const run = ['--out', out, '--context', '4', '--horizon', '5', '--device', 'cpu', '--threads', '1'];
   const args = [directory, ...run, '--learn', 'scratch', '--learn-budget', '100%', '--poll-interval', '0.1'];
-  const judged = async (): Promise<{ steps: number; frames: number }[]> => {
-    const path = join(out, 'state', 'learning', 'curve.jsonl');
-    if (!existsSync(path)) return [];
-    const text = await readFile(path, 'utf8');
-    return text
-      .slice(0, text.lastIndexOf('\n') + 1)
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as { steps: number; frames: number });
-  };
+  const judged = (): Promise<{ steps: number; frames: number }[]> =>
+    jsonLines(join(out, 'state', 'learning', 'curve.jsonl'));
 
   await putFrames(directory, 0, 30);
   const first = daemon(args);

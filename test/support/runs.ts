@@ -23,9 +23,8 @@ export const until = async (
     if (Date.now() > end) throw new Error(`waited in vain for: ${what}`);
 };
 
-/** Whole lines of a .jsonl file in the output folder; none when there is no file. */
-export const lines = async <T>(out: string, name: 'forecasts' | 'scores'): Promise<T[]> => {
-  const path = join(out, `${name}.jsonl`);
+/** Whole lines of a .jsonl file; none when there is no file. */
+export const jsonLines = async <T>(path: string): Promise<T[]> => {
   if (!existsSync(path)) return [];
   const text = await readFile(path, 'utf8');
   return text
@@ -34,6 +33,8 @@ export const lines = async <T>(out: string, name: 'forecasts' | 'scores'): Promi
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as T);
 };
+export const lines = <T>(out: string, name: 'forecasts' | 'scores'): Promise<T[]> =>
+  jsonLines(join(out, `${name}.jsonl`));
 export const forecastLines = (out: string): Promise<ForecastLine[]> => lines(out, 'forecasts');
 export const scoreLines = (out: string): Promise<Score[]> => lines(out, 'scores');
 
