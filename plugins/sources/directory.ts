@@ -66,7 +66,7 @@ export const directory = defineSource({
         },
         signal,
       });
-      watcher.follow(folders.map(({ path }) => join(root, path)));
+      watcher.follow(folders.map(({ path, files }) => ({ path: join(root, path), files: files.length })));
       const [found, others, unnumbered, unmarked]: [NamedFile[], string[], string[], string[]] = [
         [],
         [],

@@ -223,6 +223,27 @@ test('hints name the files that were written, in folders that a scan found, new 
   await source.close();
 });
 
+test('files in a folder of many are named too, and while it becomes one', async () => {
+  await put(...Array.from({ length: 499 }, (_, k) => `f_${k}.png`));
+  const source = attach();
+  const named = new Set<string>();
+  let scans = 0;
+  const subscription = source.hints.subscribe((paths) => {
+    if (paths === undefined) scans++;
+    for (const path of paths ?? []) named.add(path.slice(root.length + 1));
+  });
+  await source.scan(signal);
+  await until('the folder is watched', () => scans > 0);
+  await put('f_500.png', 'f_501.png', 'f_502.png');
+  await until('files are named before it is large', () => named.has('f_502.png'));
+  scans = 0;
+  await source.scan(signal);
+  await until('it is watched anew', () => scans > 0);
+  await put('f_503.png');
+  await until('a file is named now that it is', () => named.has('f_503.png'));
+  subscription.unsubscribe();
+});
+
 test('nobody is woken where changes are not announced', async () => {
   const source = attach({ watch: 'never' });
   await source.open(signal);

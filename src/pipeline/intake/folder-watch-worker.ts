@@ -1,10 +1,11 @@
 // Watches folders for the thread that computes, which may be busy for longer than the kernel's queue of events lasts.
-import { watch, type FSWatcher } from 'node:fs';
+import { watch as watchFiles } from 'chokidar';
+import { watch as watchDirectly } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parentPort } from 'node:worker_threads';
 import { messageOf } from '../errors.js';
-import type { WatchNews } from './folder-watch.js';
+import type { WatchedFolder, WatchNews } from './folder-watch.js';
 
 /** Milliseconds in which changes are gathered. */
 const GATHER = 10;
@@ -14,8 +15,19 @@ const MOST_PATHS = 10_000;
 const port = parentPort;
 if (port === null) throw new Error('this file is a worker thread');
 
-/** Open watchers by folder, with what tells the folder from another of its name. */
-const watchers = new Map<string, { readonly watcher: FSWatcher; readonly identity: string }>();
+/**
+ * With more files than this a folder is watched without chokidar, which lists it again at each change: some 50 us for each
+ * file in it.
+ */
+const MANY_FILES = 500;
+
+interface Watching {
+  readonly close: () => void;
+  /** Tells the folder from another of its name. */
+  readonly identity: string;
+  readonly isLarge: boolean;
+}
+const watching = new Map<string, Watching>();
 const changed = new Set<string>();
 let anything = false;
 let awaited = true;
@@ -38,44 +50,64 @@ const note = (path?: string): void => {
 };
 
 const close = (folder: string): void => {
-  watchers.get(folder)?.watcher.close();
-  watchers.delete(folder);
+  watching.get(folder)?.close();
+  watching.delete(folder);
+};
+/** The next scan says whether it is still there. */
+const fail = (folder: string, error: unknown): void => {
+  close(folder);
+  const news: WatchNews = { error: messageOf(error) };
+  port.postMessage(news);
+  note();
+};
+const noteFile = (folder: string, name: unknown): void => {
+  if (typeof name !== 'string' || name === '') note();
+  else if (!name.startsWith('.')) note(join(folder, name));
 };
 
-const open = (folder: string, identity: string): void => {
-  try {
-    const watcher = watch(folder, (_type, name) => {
-      if (name === null) note();
-      else if (!name.startsWith('.')) note(join(folder, name));
-    });
-    watcher.on('error', () => {
-      close(folder); // the next scan says whether it is still there
-      note();
-    });
-    watchers.set(folder, { watcher, identity });
-  } catch (error) {
-    const news: WatchNews = { error: messageOf(error) };
-    port.postMessage(news);
-  }
+/** What the system tells of the folder itself is enough: its files need no watcher each. */
+const openSmall = (folder: string): (() => void) => {
+  const watcher = watchFiles(folder, {
+    depth: 0,
+    ignoreInitial: true,
+    followSymlinks: false,
+    ignored: (_path, found) => found?.isFile() ?? false,
+  });
+  watcher.on('raw', (_event, name, details) => {
+    if ((details as { watchedPath?: string }).watchedPath === folder) noteFile(folder, name);
+  });
+  watcher.on('ready', () => note()); // what came before it was watched
+  watcher.on('error', (error) => fail(folder, error));
+  return () => void watcher.close();
+};
+const openLarge = (folder: string): (() => void) => {
+  const watcher = watchDirectly(folder, (_type, name) => noteFile(folder, name));
+  watcher.on('error', (error) => fail(folder, error));
+  note(); // what came before it was watched
+  return () => watcher.close();
 };
 
-const follow = async (folders: readonly string[]): Promise<void> => {
-  const wanted = new Set(folders);
-  for (const folder of watchers.keys()) if (!wanted.has(folder)) close(folder);
-  for (const folder of folders) {
-    const found = await stat(folder, { bigint: true }).catch(() => undefined);
+const follow = async (folders: readonly WatchedFolder[]): Promise<void> => {
+  const wanted = new Set(folders.map(({ path }) => path));
+  for (const folder of watching.keys()) if (!wanted.has(folder)) close(folder);
+  for (const { path, files } of folders) {
+    const found = await stat(path, { bigint: true }).catch(() => undefined);
     // Numbers of folders that are gone are given to new ones.
     const identity = `${found?.dev}:${found?.ino}:${found?.birthtimeNs}`;
-    const known = watchers.get(folder);
-    if (found === undefined || known?.identity === identity) continue;
-    close(folder);
-    open(folder, identity);
-    note(); // what came before it was watched
+    const known = watching.get(path);
+    const isLarge = files > MANY_FILES;
+    if (found === undefined || (known?.identity === identity && known.isLarge === isLarge)) continue;
+    close(path);
+    try {
+      watching.set(path, { close: (isLarge ? openLarge : openSmall)(path), identity, isLarge });
+    } catch (error) {
+      fail(path, error);
+    }
   }
 };
 
 let turn: Promise<void> = Promise.resolve();
-port.on('message', (message: 'more' | readonly string[]) => {
+port.on('message', (message: 'more' | readonly WatchedFolder[]) => {
   if (message === 'more') {
     awaited = true;
     timer ??= setTimeout(tell, GATHER);

@@ -5,12 +5,18 @@ import type { Hint } from '../plugins/plugin.js';
 /** What the thread says: paths that may have changed (none: anything may), or why it cannot watch. */
 export type WatchNews = { readonly paths: readonly string[] | undefined } | { readonly error: string };
 
+/** A folder that is there, absolute, and how many files are in it. */
+export interface WatchedFolder {
+  readonly path: string;
+  readonly files: number;
+}
+
 /** Hints of changes in folders, from a thread of its own. */
 export interface FolderWatch {
   /** Absolute paths of files that may have changed. The thread lives as long as somebody listens. */
   readonly hints: Observable<Hint>;
-  /** The folders that are there now, absolute: those below them are not watched by themselves. */
-  follow(folders: readonly string[]): void;
+  /** The folders that are there now: those below them are not watched by themselves. */
+  follow(folders: readonly WatchedFolder[]): void;
 }
 
 /** `failed` hears, perhaps often, why folders cannot be watched. */
