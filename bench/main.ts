@@ -6,6 +6,7 @@ import { benchForecast } from './forecast.js';
 import { benchFuzz } from './fuzz.js';
 import { benchLaws } from './laws.js';
 import { benchLive } from './live.js';
+import { benchLoad } from './load.js';
 import { benchMemory } from './memory.js';
 import { benchPredictors } from './predictors.js';
 import { benchQuality } from './quality.js';
@@ -32,6 +33,7 @@ const benches: Record<string, Bench> = {
   predictors: benchPredictors,
   live: benchLive,
   faults: benchFaults,
+  load: benchLoad,
   streaming: benchStreaming,
   tiles: benchTiles,
   training: benchTraining,

@@ -1,3 +1,4 @@
+import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 import type { ByteSource, Codec, Incomplete } from './plugins/plugin.js';
 
@@ -7,6 +8,40 @@ export const bytesOf = (buffer: Buffer): ByteSource => ({
   read: (offset, length) => Promise.resolve(buffer.subarray(offset, offset + length)),
 });
 
+/** Bytes that are read at once from a file whose headers are few and far between, and from one that is read through. */
+const [LEAST_BLOCK, MOST_BLOCK] = [4096, 512 * 1024];
+
+/** Exactly `length` bytes from `offset`; fewer only where the file ends. */
+export const readFully = async (file: FileHandle, offset: number, length: number): Promise<Buffer> => {
+  const buffer = Buffer.allocUnsafe(length);
+  let filled = 0;
+  while (filled < length) {
+    const { bytesRead } = await file.read(buffer, filled, length - filled, offset + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return buffer.subarray(0, filled);
+};
+
+/** What of a file is read, some of it ahead: validators ask for many small pieces, one behind the other. */
+const readAhead = (file: FileHandle, size: number): ByteSource['read'] => {
+  let block: { readonly offset: number; readonly bytes: Buffer } = { offset: 0, bytes: Buffer.alloc(0) };
+  let ahead = LEAST_BLOCK;
+  return async (offset, length) => {
+    const wanted = Math.max(0, Math.min(length, size - offset));
+    if (wanted > MOST_BLOCK) return readFully(file, offset, wanted);
+    const at = offset - block.offset;
+    if (at >= 0 && at + wanted <= block.bytes.length) return block.bytes.subarray(at, at + wanted);
+    const follows = at >= 0 && at <= block.bytes.length + ahead;
+    ahead = follows ? Math.min(MOST_BLOCK, 16 * ahead) : LEAST_BLOCK;
+    block = {
+      offset,
+      bytes: await readFully(file, offset, Math.min(Math.max(wanted, ahead), size - offset)),
+    };
+    return block.bytes.subarray(0, wanted);
+  };
+};
+
 /**
  * Opens a file for a validator and closes it when `use` is done. The size is the one at opening.
  * @throws the system's error when the file cannot be opened or read
@@ -15,21 +50,7 @@ export const withFileBytes = async <T>(path: string, use: (bytes: ByteSource) =>
   const file = await open(path, 'r');
   try {
     const { size } = await file.stat();
-    return await use({
-      size,
-      path,
-      read: async (offset, length) => {
-        const wanted = Math.max(0, Math.min(length, size - offset));
-        const buffer = Buffer.alloc(wanted);
-        let filled = 0;
-        while (filled < wanted) {
-          const { bytesRead } = await file.read(buffer, filled, wanted - filled, offset + filled);
-          if (bytesRead === 0) break; // the file became shorter meanwhile
-          filled += bytesRead;
-        }
-        return buffer.subarray(0, filled);
-      },
-    });
+    return await use({ size, path, read: readAhead(file, size) });
   } finally {
     await file.close();
   }
@@ -42,10 +63,13 @@ export const withFileBytes = async <T>(path: string, use: (bytes: ByteSource) =>
 export const validateFile = (path: string, codec: Codec): Promise<Incomplete> =>
   withFileBytes(path, (bytes) => codec.validate(bytes));
 
-/** The codec for a file name, by its ending; the longest ending wins (".ome.tif" before ".tif"). */
-export const codecFor = (codecs: readonly Codec[], path: string): Codec | undefined => {
-  const name = path.toLowerCase();
-  const length = (codec: Codec): number =>
-    Math.max(0, ...codec.extensions.filter((ending) => name.endsWith(ending)).map((ending) => ending.length));
-  return codecs.filter((codec) => length(codec) > 0).sort((a, b) => length(b) - length(a))[0];
+/** Finds the codec for a file name by its ending; the longest ending wins (".ome.tif" before ".tif"). */
+export const codecsByName = (codecs: readonly Codec[]): ((path: string) => Codec | undefined) => {
+  const endings = codecs
+    .flatMap((codec) => codec.extensions.map((ending) => ({ ending, codec })))
+    .sort((a, b) => b.ending.length - a.ending.length);
+  return (path) => {
+    const name = path.toLowerCase();
+    return endings.find(({ ending }) => name.endsWith(ending))?.codec;
+  };
 };

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { encodeNpy, npy } from '../../plugins/codecs/npy.js';
 import { png } from '../../plugins/codecs/png.js';
 import { tiff } from '../../plugins/codecs/tiff.js';
-import { bytesOf, codecFor, validateFile } from '../../src/pipeline/bytes.js';
+import { bytesOf, codecsByName, validateFile } from '../../src/pipeline/bytes.js';
 import type { Codec } from '../../src/pipeline/plugins/plugin.js';
 import { createPlugin } from '../../src/pipeline/plugins/registry.js';
 import { codecConformance, sampleField } from '../support/codec-conformance.js';
@@ -44,7 +44,7 @@ const goldens = Object.entries(
   JSON.parse(readFileSync(new URL('golden.json', folder), 'utf8')) as Record<string, Golden>,
 ).map(([file, golden]) => ({ file, golden, bytes: readFileSync(new URL(file, folder)) }));
 const codecOf = (file: string): Codec => {
-  const codec = codecFor(all, file);
+  const codec = codecsByName(all)(file);
   if (codec === undefined) throw new Error(`no codec for ${file}`);
   return codec;
 };

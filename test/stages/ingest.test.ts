@@ -7,7 +7,7 @@ import { npy } from '../../plugins/codecs/npy.js';
 import { png } from '../../plugins/codecs/png.js';
 import { tiff } from '../../plugins/codecs/tiff.js';
 import { directory } from '../../plugins/sources/directory.js';
-import { codecFor, validateFile } from '../../src/pipeline/bytes.js';
+import { codecsByName, validateFile } from '../../src/pipeline/bytes.js';
 import { createCredits } from '../../src/pipeline/intake/credits.js';
 import { CodecError } from '../../src/pipeline/errors.js';
 import type { Field } from '../../src/pipeline/frame.js';
@@ -23,7 +23,7 @@ const codecs = [
   npy.create(npy.options.parse({}), undefined),
 ];
 const codecOf = (path: string): Codec => {
-  const codec = codecFor(codecs, path);
+  const codec = codecsByName(codecs)(path);
   if (codec === undefined) throw new CodecError(`no codec for ${path}`);
   return codec;
 };

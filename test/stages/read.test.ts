@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Subject, from } from 'rxjs';
 import { npy } from '../../plugins/codecs/npy.js';
 import { png } from '../../plugins/codecs/png.js';
-import { codecFor } from '../../src/pipeline/bytes.js';
+import { codecsByName } from '../../src/pipeline/bytes.js';
 import type { Credits } from '../../src/pipeline/intake/credits.js';
 import { createCredits } from '../../src/pipeline/intake/credits.js';
 import type { Field } from '../../src/pipeline/frame.js';
@@ -34,7 +34,7 @@ afterEach(async () => {
 
 const place = async (name: string, content: Field | Buffer | string, series = 's'): Promise<Ready> => {
   const path = join(home, name);
-  const codec = codecFor(codecs, path);
+  const codec = codecsByName(codecs)(path);
   const isBytes = typeof content === 'string' || Buffer.isBuffer(content);
   await writeFile(path, isBytes ? content : ((await codec?.encode(content)) ?? ''));
   return looked(name, series);
@@ -57,7 +57,7 @@ const readAll = async (
   const { context } = started();
   const came: Admitted[] = [];
   await from(ready)
-    .pipe(read({}, { ...context, ledger, credits, codecFor: (path) => codecFor(codecs, path) }))
+    .pipe(read({}, { ...context, ledger, credits, codecFor: (path) => codecsByName(codecs)(path) }))
     .forEach((admitted) => {
       came.push(admitted);
       admitted.release();
@@ -164,7 +164,7 @@ test('no more is read than the pool allows, and a stop lets go of what waits', a
   const changed = new Subject<void>();
   const completed = new Promise<void>((resolve, reject) => {
     from(ready)
-      .pipe(read({}, { ...context, ledger, credits, codecFor: (path) => codecFor(codecs, path) }))
+      .pipe(read({}, { ...context, ledger, credits, codecFor: (path) => codecsByName(codecs)(path) }))
       .subscribe({
         next: (admitted) => {
           came.push(admitted);

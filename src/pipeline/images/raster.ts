@@ -19,17 +19,10 @@ const SAMPLE_TYPES: Readonly<Partial<Record<string, SampleType>>> = {
  * to 8 bits, or clips floats to a display range.
  */
 const COLOUR_SPACES = {
-  uint8: { grey: 'b-w', rgb: 'srgb', depth: 'uchar' },
-  uint16: { grey: 'grey16', rgb: 'rgb16', depth: 'ushort' },
-  float32: { grey: 'b-w', rgb: 'scrgb', depth: 'float' },
+  uint8: { grey: 'b-w', rgb: 'srgb' },
+  uint16: { grey: 'grey16', rgb: 'rgb16' },
+  float32: { grey: 'b-w', rgb: 'scrgb' },
 } as const;
-
-const typed = {
-  uint8: (bytes: Buffer): Uint8Array => bytes,
-  uint16: (bytes: Buffer): Uint16Array => new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2),
-  float32: (bytes: Buffer): Float32Array =>
-    new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4),
-};
 
 /** Moves to memory of its own when the view's offset does not suit its elements. */
 const aligned = (bytes: Buffer): Buffer =>
@@ -55,16 +48,17 @@ export const decodeRaster = async (bytes: Buffer, format: string): Promise<Field
     throw new CodecError(`${format} with ${colours} channels of type ${metadata.depth} is not supported`, {
       hint: 'write 8-bit, 16-bit or 32-bit float grey (or RGB) images, or NPY arrays',
     });
-  const { grey, rgb, depth } = COLOUR_SPACES[sampleType];
+  const { grey, rgb } = COLOUR_SPACES[sampleType];
   const image = metadata.hasAlpha ? open(bytes).removeAlpha() : open(bytes);
   const { data, info } = await image
     .toColourspace(colours === 1 ? grey : rgb)
-    .raw({ depth })
+    .raw({ depth: 'float' }) // libvips converts, in a thread of its own
     .toBuffer({ resolveWithObject: true })
     .catch(refuse);
   if (info.channels !== colours) refuse(new Error(`${info.channels} channels came instead of ${colours}`));
   const shape = [info.height, info.width, colours] as const;
-  return narrow(shape, new Float32Array(typed[sampleType](aligned(data))), sampleType);
+  const values = aligned(data);
+  return narrow(shape, new Float32Array(values.buffer, values.byteOffset, values.length / 4), sampleType);
 };
 
 const firstLine = (error: unknown): string => messageOf(error).split('\n')[0] ?? '';

@@ -1,6 +1,6 @@
-import { lstat, open, stat } from 'node:fs/promises';
+import { lstat, stat } from 'node:fs/promises';
 import { isAbsolute, relative } from 'node:path';
-import { codecFor as codecForName } from '../bytes.js';
+import { codecsByName, validateFile } from '../bytes.js';
 import { codeOf, messageOf, StartupError } from '../errors.js';
 import type { Entry, Field } from '../frame.js';
 import { toChannels } from './normalisation.js';
@@ -64,7 +64,7 @@ export const openCodecs = async (
   return {
     extensions: all.flatMap(({ extensions }) => extensions),
     stackExtensions: all.filter(({ stack }) => stack !== undefined).flatMap(({ extensions }) => extensions),
-    for: (path) => codecForName(all, path),
+    for: codecsByName(all),
   };
 };
 
@@ -72,25 +72,13 @@ export const openCodecs = async (
 export const validator =
   (codecFor: (path: string) => Codec | undefined) =>
   async ({ path }: Entry): Promise<Incomplete> => {
-    const file = await open(path, 'r').catch(async (error: unknown) => {
-      const isLink = codeOf(error) === 'ENOENT' && (await lstat(path)).isSymbolicLink();
-      if (!isLink) throw error;
-      return undefined;
-    });
-    if (file === undefined) return 'it is a link that points nowhere';
+    const codec = codecFor(path);
+    if (codec === undefined) return undefined; // whoever reads it will say so
     try {
-      const { size } = await file.stat();
-      return await codecFor(path)?.validate({
-        size,
-        read: async (offset, length) => {
-          const { buffer, bytesRead } = await file.read(
-            Buffer.alloc(Math.max(0, Math.min(length, size - offset))),
-            { position: offset },
-          );
-          return buffer.subarray(0, bytesRead);
-        },
-      });
-    } finally {
-      await file.close();
+      return await validateFile(path, codec);
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT' && (await lstat(path)).isSymbolicLink())
+        return 'it is a link that points nowhere';
+      throw error;
     }
   };

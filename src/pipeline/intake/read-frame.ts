@@ -2,16 +2,21 @@ import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { readFully } from '../bytes.js';
 import { codeOf, FrameError } from '../errors.js';
 import type { Entry, Field, Revision } from '../frame.js';
 import { sameRevision } from '../frame.js';
 import type { Codec } from '../plugins/plugin.js';
 import { requireKnown } from './gaps.js';
+import { revisionOf } from './revisions.js';
 import { readItem } from './stacks.js';
 
 /** A file that is being rewritten under our hands, or cannot be read, gets so many tries, so many milliseconds apart. */
 const TRIES = 4;
 const BETWEEN_TRIES = 250;
+
+/** What a frame's file may have, where it is read as a whole. */
+const MOST_BYTES = 2 ** 31 - 1;
 
 export interface ReadFrame {
   readonly field: Field;
@@ -34,13 +39,13 @@ export const readFrame = async (entry: Entry, codec: Codec | undefined): Promise
   let expected = entry.revision;
   for (let attempt = 0; attempt < TRIES; attempt++) {
     if (attempt > 0) await delay(BETWEEN_TRIES);
-    const found = await readWhole(entry.path).catch((error: unknown) => {
-      if (codeOf(error) === 'ENOENT' || attempt === TRIES - 1) throw error;
+    const found = await readWhole(entry.path, expected.size).catch((error: unknown) => {
+      if (codeOf(error) === 'ENOENT' || error instanceof FrameError || attempt === TRIES - 1) throw error;
       return undefined; // a network file system that hiccups, too many open files: it may pass
     });
     if (found === undefined) continue;
-    const { bytes, before, after } = found;
-    if (sameRevision(before, expected) && sameRevision(after, expected)) {
+    const { bytes, after } = found;
+    if (sameRevision(after, expected)) {
       const field = await codec.decode(bytes);
       requireKnown(field);
       const contentHash = createHash('sha256').update(bytes).digest('hex');
@@ -51,16 +56,13 @@ export const readFrame = async (entry: Entry, codec: Codec | undefined): Promise
   throw new FrameError('it was found whole, but keeps changing');
 };
 
-const readWhole = async (path: string): Promise<{ bytes: Buffer; before: Revision; after: Revision }> => {
+/** The bytes of a file that should have so many, and its revision after they were read. */
+const readWhole = async (path: string, size: number): Promise<{ bytes: Buffer; after: Revision }> => {
+  if (size > MOST_BYTES) throw new FrameError('it is larger than 2 GiB');
   const file = await open(path, 'r');
   try {
-    const revision = async (): Promise<Revision> => {
-      const { size, mtimeNs } = await file.stat({ bigint: true });
-      return { size: Number(size), mtimeNs: String(mtimeNs) };
-    };
-    const before = await revision();
-    const bytes = await file.readFile();
-    return { bytes, before, after: await revision() };
+    const bytes = await readFully(file, 0, size);
+    return { bytes, after: revisionOf(await file.stat({ bigint: true })) };
   } finally {
     await file.close();
   }
