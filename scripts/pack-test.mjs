@@ -108,6 +108,15 @@ try {
     '--sink',
     'own-sink',
   );
+  // What a plugin imports is the contracts: another copy of the pipeline would say so a thousand times.
+  const listed = spawnSync('npx', ['--no-install', 'mesocast', 'plugins', 'sinks'], {
+    cwd: home,
+    env,
+    encoding: 'utf8',
+    shell: process.platform === 'win32',
+  });
+  if (listed.stderr !== '')
+    fail(`a plugin with a copy of mesocast makes noise: ${listed.stderr.slice(0, 200)}`);
   const lines = readFileSync(join(home, 'own-out/own-sink.txt'), 'utf8').trim().split('\n').length;
   if (lines !== 15) fail(`the sink of one's own got ${lines} forecasts, 15 expected`);
   console.log(

@@ -67,7 +67,6 @@ export {
 export type { PluginInfo } from './pipeline/plugins/registry.js';
 export type { OptionInfo } from './pipeline/config/options.js';
 export type { Outcome, Run, RunEvent, Summary } from './pipeline/run.js';
-export { attach } from './pipeline/runner.js';
-export { forecastOnce } from './pipeline/forecast-once.js';
+export { attach, forecastOnce } from './pipeline/on-demand.js';
 export { writePicture } from './pipeline/images/picture.js';
 export type { Picture } from './pipeline/images/picture.js';

@@ -1,0 +1,32 @@
+#!/bin/bash
+# A simulation with mesocast beside it, on the same node, until the simulation has ended.
+#SBATCH --job-name=forecast
+#SBATCH --nodes=1
+#SBATCH --ntasks=1
+#SBATCH --cpus-per-task=4
+#SBATCH --time=12:00:00
+# A minute before the time is over, so that what was read is delivered.
+#SBATCH --signal=B:TERM@60
+set -u
+
+frames=${FRAMES:-$PWD/frames}
+out=${OUT:-$PWD/forecasts}
+simulation=${SIMULATION:-./simulation}
+mkdir -p "$frames"
+
+# The state on a disk of the node: file locks and fsync of parallel file systems are not to be relied on.
+mesocast attach "$frames" --out "$out" --state "${STATE:-${TMPDIR:-/tmp}/mesocast-$SLURM_JOB_ID}" \
+    --threads 2 --until-idle 60 > "mesocast-$SLURM_JOB_ID.log" 2>&1 &
+forecasts=$!
+
+$simulation &
+simulation=$!
+
+# The end of the time, or scancel: both are told, mesocast drains.
+trap 'kill -TERM $simulation $forecasts 2> /dev/null' TERM
+
+# `wait` returns early when a signal comes.
+while kill -0 $simulation 2> /dev/null; do wait $simulation; ended=$?; done
+while kill -0 $forecasts 2> /dev/null; do wait $forecasts; delivered=$?; done
+echo "simulation ended with $ended, mesocast with $delivered"
+[ "$ended" -eq 0 ] && [ "$delivered" -eq 0 ]
