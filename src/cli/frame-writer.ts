@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { writeAtomically } from '../pipeline/atomic.js';
 import { UsageError, codeOf } from '../pipeline/errors.js';
-import type { FrameShape, SampleType } from '../pipeline/frame.js';
+import { FULL_SCALE, type FrameShape, type SampleType } from '../pipeline/frame.js';
 import type { Codec } from '../pipeline/plugins/plugin.js';
 
 /** How frames are put on disk. */
@@ -15,11 +15,6 @@ export interface FrameFormat {
   readonly tornMs: number | undefined;
 }
 
-const FULL_SCALE: Readonly<Record<SampleType, number | undefined>> = {
-  uint8: 255,
-  uint16: 65535,
-  float32: undefined,
-};
 /** Pieces of a file that is written in place. */
 const PIECES = 4;
 

@@ -23,6 +23,13 @@ export interface PhysicalTime {
   readonly unit?: string;
 }
 
+/** The largest value that an integer image can hold; undefined for floats. */
+export const FULL_SCALE: Readonly<Record<SampleType, number | undefined>> = {
+  uint8: 255,
+  uint16: 65535,
+  float32: undefined,
+};
+
 /** An image as a codec reads and writes it: physical values, row-major [H, W, C]. */
 export interface Field {
   readonly shape: FrameShape;

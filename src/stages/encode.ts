@@ -236,10 +236,7 @@ export const encode = (
     const frames = [...before, frame];
     warming.set(series, frames);
     if (frames.length < context) return {};
-    const normalisation = fixNormalisation(
-      frames.map(({ data }) => data),
-      options,
-    );
+    const normalisation = fixNormalisation(frames, options);
     memory.fixNormalisation(series, normalisation, position);
     warming.delete(series);
     return { normalisation, before };

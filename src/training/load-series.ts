@@ -88,10 +88,7 @@ const open = async (
     fields.push(field);
   }
   const [first] = fields as [Field];
-  const normalisation = fixNormalisation(
-    fields.map(({ data }) => data),
-    ranges,
-  );
+  const normalisation = fixNormalisation(fields, ranges);
   const load = async (entry: RecordedFrame): Promise<Float32Array> => {
     const field = await readWhole(entry, codecs);
     if (!sameShape(first.shape, field.shape)) throw shapeError(entry.path, field, first);
@@ -180,10 +177,7 @@ export const simulateSeries = async (
     const fields = Array.from({ length: frames }, () =>
       toChannels({ shape: run.shape, data: run.next(), sampleType: 'float32' }, channels),
     );
-    const normalisation = fixNormalisation(
-      fields.slice(0, context).map(({ data }) => data),
-      ranges,
-    );
+    const normalisation = fixNormalisation(fields.slice(0, context), ranges);
     all.push(
       inMemory(
         {

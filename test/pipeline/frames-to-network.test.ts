@@ -35,17 +35,17 @@ test('frames grow by copies of their edge to what the network takes, and are cut
   );
 });
 
+const of = (...values: number[]) => [{ data: Float32Array.from(values), sampleType: 'float32' as const }];
+
 test('a normalisation maps the range of the first frames to 0..1 and back', () => {
-  const frames = [Float32Array.from([-2, 0]), Float32Array.from([6, 1])];
-  const normalisation = fixNormalisation(frames);
+  const normalisation = fixNormalisation([...of(-2, 0), ...of(6, 1)]);
   expect(normalisation).toEqual({ low: -2, high: 6 });
   expect([...normalise(Float32Array.from([-2, 2, 6, 10]), normalisation)]).toEqual([0, 0.5, 1, 1.5]);
   expect([...denormalise(Float32Array.from([0, 0.5, 1, 1.5]), normalisation)]).toEqual([-2, 2, 6, 10]);
-  expect(fixNormalisation([Float32Array.from([7, 7])])).toEqual({ low: 7, high: 8 });
+  expect(fixNormalisation(of(7, 7))).toEqual({ low: 7, high: 8 });
 });
 
 test('the forecaster’s own range is taken where the frames fit it, a given one always', () => {
-  const of = (...values: number[]): Float32Array[] => [Float32Array.from(values)];
   const usual = [0, 1] as const;
   expect(fixNormalisation(of(0.2, 0.9), { usual })).toEqual({ low: 0, high: 1 });
   expect(fixNormalisation(of(-0.01, 1.04), { usual })).toEqual({ low: 0, high: 1 });

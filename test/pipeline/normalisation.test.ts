@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { loadForecaster } from '../../src/forecaster/folder.js';
 import { writeAtomically } from '../../src/pipeline/atomic.js';
+import type { SampleType } from '../../src/pipeline/frame.js';
 import { forecastOnce } from '../../src/pipeline/forecast-once.js';
 import {
   denormalise,
@@ -66,7 +67,10 @@ const trained = async (data: string, more: Partial<TrainOptions> = {}): Promise<
 };
 
 test('each channel has its own range: measured, declared, or what the forecaster is used to', () => {
-  const frames = [Float32Array.of(0, 300, 1, 350), Float32Array.of(0.5, 400, 0.2, 310)];
+  const frames = [Float32Array.of(0, 300, 1, 350), Float32Array.of(0.5, 400, 0.2, 310)].map((data) => ({
+    data,
+    sampleType: 'float32' as const,
+  }));
   const normalisation = fixNormalisation(frames, { ownRanges: 2 });
   expect(normalisation).toEqual({
     low: 0,
@@ -76,7 +80,7 @@ test('each channel has its own range: measured, declared, or what the forecaster
       { low: 300, high: 400 },
     ],
   });
-  const values = normalise(frames[0]!, normalisation);
+  const values = normalise(frames[0]!.data, normalisation);
   expect([...values]).toEqual([0, 0, 1, 0.5]);
   expect([...denormalise(values, normalisation)]).toEqual([0, 300, 1, 350]);
   expect([...denormaliseDifferences(Float32Array.of(0.5, 0.5), normalisation)]).toEqual([0.5, 50]);
@@ -90,6 +94,17 @@ test('each channel has its own range: measured, declared, or what the forecaster
     { low: 0, high: 1.5 },
     { low: 300, high: 400 },
   ]);
+});
+
+test('what a forecaster is used to may be a share of the full scale of integer images', () => {
+  const of = (sampleType: SampleType, ...values: number[]) =>
+    fixNormalisation([{ data: Float32Array.from(values), sampleType }], { usual: [0.5, 1] });
+  expect(of('uint16', 33_000, 60_000)).toEqual({ low: 65535 / 2, high: 65535 });
+  expect(of('uint8', 130, 250)).toEqual({ low: 127.5, high: 255 });
+  expect(of('float32', 33_000, 60_000)).toEqual({ low: 33_000, high: 60_000 }); // a float has no full scale
+  expect(of('float32', 0.6, 0.9)).toEqual({ low: 0.5, high: 1 });
+  expect(of('uint16', 40_000, 42_000)).toEqual({ low: 40_000, high: 42_000 }); // too little of it
+  expect(of('uint16', 100, 60_000)).toEqual({ low: 100, high: 60_000 }); // too much
 });
 
 test('training, forecasts and their spread are the same in whatever unit a channel is', async () => {

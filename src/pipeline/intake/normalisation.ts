@@ -1,6 +1,6 @@
 import { FrameError, UsageError } from '../errors.js';
 import type { Normalisation, ValueRange } from '../forecast.js';
-import type { Field } from '../frame.js';
+import { FULL_SCALE, type Field } from '../frame.js';
 
 /** Low and high of the values, or of each channel's, one pair after the other. */
 export type GivenRange = readonly [low: number, high: number, ...others: number[]];
@@ -9,7 +9,10 @@ export type GivenRange = readonly [low: number, high: number, ...others: number[
 export interface KnownRanges {
   /** What the user says: taken as it is. */
   readonly range?: GivenRange | undefined;
-  /** What the forecaster was trained with: taken where the frames fit it. */
+  /**
+   * What the forecaster was trained with: taken where the frames fit it. Of integer images it may also be a share of the full
+   * scale: a composition of 0 to 1 is 0 to 65535 in images of 16 bits.
+   */
   readonly usual?: GivenRange | undefined;
   /** Channels, where each has a range of its own; without it they share one. */
   readonly ownRanges?: number | undefined;
@@ -31,15 +34,16 @@ const measured = (frames: readonly Float32Array[], first: number, step: number):
   return { low, high };
 };
 
-/** A flat field keeps a unit range, so that what appears in it is seen. */
-const fitting = ({ low, high }: ValueRange, usual: ValueRange | undefined): ValueRange => {
-  if (usual !== undefined) {
-    const width = usual.high - usual.low;
-    const beyond = Math.max(usual.low - low, high - usual.high);
-    if (beyond <= MOST_BEYOND * width && high - low >= LEAST_FILLED * width) return usual;
-  }
-  return high > low ? { low, high } : { low, high: low + 1 };
+const fits = ({ low, high }: ValueRange, usual: ValueRange): boolean => {
+  const width = usual.high - usual.low;
+  const beyond = Math.max(usual.low - low, high - usual.high);
+  return beyond <= MOST_BEYOND * width && high - low >= LEAST_FILLED * width;
 };
+
+/** The first of the usual ranges that fits; else the measured one. A flat field keeps a unit range, so that what appears in it is seen. */
+const fitting = (found: ValueRange, usual: readonly ValueRange[]): ValueRange =>
+  usual.find((range) => fits(found, range)) ??
+  (found.high > found.low ? found : { low: found.low, high: found.low + 1 });
 
 /** The k-th channel's pair, or the one that all share. */
 const pairOf = (range: GivenRange, k: number): ValueRange => {
@@ -78,13 +82,18 @@ export const declared = (range: GivenRange): Normalisation =>
 
 /** What becomes 0..1: the user's range; else the forecaster's, if these frames fit it; else the range of these frames. */
 export const fixNormalisation = (
-  frames: readonly Float32Array[],
+  frames: readonly Pick<Field, 'data' | 'sampleType'>[],
   { range, usual, ownRanges = 1 }: KnownRanges = {},
 ): Normalisation => {
   if (range !== undefined) return declared(range);
-  const channels = Array.from({ length: ownRanges }, (_, k) =>
-    fitting(measured(frames, k, ownRanges), usual && pairOf(usual, k)),
-  );
+  const data = frames.map((frame) => frame.data);
+  const full = frames[0] && FULL_SCALE[frames[0].sampleType];
+  const channels = Array.from({ length: ownRanges }, (_, k) => {
+    if (usual === undefined) return fitting(measured(data, k, ownRanges), []);
+    const { low, high } = pairOf(usual, k);
+    const ofFull = full === undefined ? [] : [{ low: low * full, high: high * full }];
+    return fitting(measured(data, k, ownRanges), [{ low, high }, ...ofFull]);
+  });
   return ownRanges === 1 ? (channels[0] as ValueRange) : ofChannels(channels);
 };
 
