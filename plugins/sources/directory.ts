@@ -56,8 +56,11 @@ export const directory = defineSource({
       return parts.some((_, k) => ignored(parts.slice(0, k + 1).join('/')));
     };
 
+    /** Where the root lay when there was something in it. */
+    let device: number | undefined;
     /** Frames by their names, and what is told of files that are none. */
     const scanNames = async (signal: AbortSignal): Promise<NamedFile[]> => {
+      const { dev } = await stat(root);
       const { folders, refused } = await walk(root, {
         ignored,
         anywhere: options.links === 'anywhere',
@@ -92,6 +95,9 @@ export const directory = defineSource({
           else found.push(frameOf(path, what));
         }
       }
+      if (folders.every(({ files }) => files.length === 0) && device !== undefined && dev !== device)
+        throw new Error('it is empty, and on another file system than before: it seems to be unmounted');
+      if (found.length > 0) device = dev;
       if (refused.length > 0)
         tell(
           'links',
@@ -133,8 +139,12 @@ export const directory = defineSource({
         return await revisions.scan(found, isDone, signal);
       } catch (error) {
         signal.throwIfAborted();
-        if (!gone) context.log(`${root} cannot be read: ${messageOf(error)}; going on when it is back`);
+        const reason = `${root} cannot be read: ${messageOf(error)}`;
+        const before = gone;
         gone = true;
+        // A network that is away, say: nobody knows what is there.
+        if (codeOf(error) !== 'ENOENT') throw new Error(reason, { cause: error });
+        if (!before) context.log(`${reason}; going on when it is back`);
         return [];
       }
     };

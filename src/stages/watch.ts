@@ -132,7 +132,8 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
         // Series that an earlier run knew are looked at even when nothing of them is there any more.
         for (const { series } of context.ledger.allSeries()) if (root.owns(series)) track(series);
         let paths: readonly string[] | undefined;
-        for (let first = true; wanted(); first = false) {
+        let first = true;
+        while (wanted()) {
           const began = now();
           const found = await look(paths);
           if (!wanted()) return;
@@ -160,11 +161,12 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
             ),
             { defaultValue: [] as boolean[] },
           );
+          if (found.gone === undefined) first = false;
           if (news.includes(true)) lastNews = until;
           looked.add(root);
           if (looked.size === context.roots.length && isIdle()) ended.abort();
           if (found.unsure) rhythm.hint(undefined);
-          rhythm.looked(began, until, found.gone === undefined);
+          rhythm.looked(began, until, found.scanned);
           paths = await rhythm.next([...trackers.values()].flatMap((tracker) => tracker.settling()));
         }
       } finally {
@@ -190,7 +192,9 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
 
 interface Found {
   readonly entries: readonly Entry[];
-  /** Of the paths that were looked at; undefined after a scan. */
+  /** Everything was looked at, or was to be. */
+  readonly scanned: boolean;
+  /** What is known to be missing of what was looked at; undefined: all that is not among the entries. */
   readonly gone: ReadonlySet<string> | undefined;
   /** Only a scan can tell what became of the paths. */
   readonly unsure?: boolean;
@@ -205,12 +209,12 @@ const looking = (
   let failing = false;
   const look = async (paths: readonly string[] | undefined): Promise<Found> => {
     if (paths === undefined || source.look === undefined)
-      return { entries: pick(await source.scan(signal, isDone)), gone: undefined };
+      return { entries: pick(await source.scan(signal, isDone)), scanned: true, gone: undefined };
     const entries = await source.look(paths, signal);
-    if (entries === undefined) return { entries: [], gone: new Set(), unsure: true };
+    if (entries === undefined) return { entries: [], scanned: false, gone: new Set(), unsure: true };
     const gone = new Set(paths);
     for (const { path } of entries) gone.delete(path);
-    return { entries: pick(entries), gone };
+    return { entries: pick(entries), scanned: false, gone };
   };
   return async (paths) => {
     try {
@@ -220,7 +224,7 @@ const looking = (
     } catch (error) {
       if (!signal.aborted && !failing) notice(`the scan failed: ${messageOf(error)}; trying again`);
       failing = true;
-      return { entries: [], gone: paths === undefined ? undefined : new Set() };
+      return { entries: [], scanned: paths === undefined || source.look === undefined, gone: new Set() };
     }
   };
 };

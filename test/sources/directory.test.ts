@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -185,6 +186,49 @@ test('a folder that vanishes is reported once and taken up again', async () => {
   expect(await seen(source)).toEqual(['run7 1 f_1.png']);
   expect(lines).toEqual([expect.stringContaining('cannot be read'), expect.stringContaining('is back')]);
 });
+
+test('where nobody can say what is there a scan fails, and finds it again', async () => {
+  await put('f_1.png');
+  const source = attach();
+  expect(await seen(source)).toHaveLength(1);
+  await rename(root, `${root}-away`);
+  await writeFile(root, 'a file in its place');
+  await expect(source.scan(signal)).rejects.toThrow(/run7 cannot be read: ENOTDIR/);
+  await rm(root);
+  await rename(`${root}-away`, root);
+  expect(await seen(source)).toHaveLength(1);
+  expect(lines).toEqual([expect.stringContaining('is back')]);
+});
+
+const mounts =
+  process.platform === 'linux' &&
+  spawnSync('unshare', ['-m', 'true']).status === 0 &&
+  process.getuid?.() === 0;
+(mounts ? test : test.skip)(
+  'a mount point whose file system is away is not an empty folder (skipped without the right to mount)',
+  async () => {
+    const mount = (...args: string[]): number | null => spawnSync('mount', args).status;
+    const on = (): void => {
+      if (mount('-t', 'tmpfs', 'tmpfs', root) !== 0) throw new Error('cannot mount');
+    };
+    on();
+    try {
+      const source = attach();
+      expect(await seen(source)).toEqual([]);
+      await put('f_1.png');
+      expect(await seen(source)).toHaveLength(1);
+      spawnSync('umount', [root]);
+      await expect(source.scan(signal)).rejects.toThrow(/seems to be unmounted/);
+      on();
+      await put('f_2.png');
+      expect(await seen(source)).toEqual(['run7 2 f_2.png']);
+      await rm(join(root, 'f_2.png'));
+      expect(await seen(source)).toEqual([]); // emptied where it was
+    } finally {
+      spawnSync('umount', [root]);
+    }
+  },
+);
 
 test('what is not there, or not a folder, is refused at the start', async () => {
   await rm(root, { recursive: true });

@@ -244,6 +244,27 @@ test('a file that vanishes is lost, but a folder that is away for a moment loses
   expect(run.failures).toEqual(['s 4 lost: it went away before it was read']);
 });
 
+test('nothing is lost while nobody can say what is there, however long, and scans stay rare', async () => {
+  const run = begin();
+  for (const index of [0, 1, 2]) folder.put(`f${index}`, index);
+  folder.put('f3', 3, { verdict: 'half' });
+  await pass(2);
+  const { scan } = folder;
+  let failures = 0;
+  folder.scan = () => {
+    failures++;
+    return Promise.reject(new Error('the network is down'));
+  };
+  await pass(60);
+  expect(failures).toBeLessThan(70);
+  folder.scan = scan;
+  folder.put('f3', 3);
+  await pass(3);
+  expect(run.came).toEqual(['0@0', '1@1', '2@2', '3@3']);
+  expect(run.failures).toEqual([]);
+  expect(run.notices).toEqual(['the scan failed: the network is down; trying again']);
+});
+
 test('a later run emits what was left unfinished, at its place, and nothing twice', async () => {
   for (const index of [5, 6, 7, 8, 9]) folder.put(`f${index}`, index);
   const first = begin({ frames: 4 });

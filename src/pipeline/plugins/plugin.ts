@@ -64,7 +64,8 @@ export interface Source {
   open(signal: AbortSignal): Promise<void>;
   /**
    * All frames that are there now, in no particular order, whole or not. Of those that were dealt with, as `isDone` says, the
-   * revision may be that of an earlier scan: a source need not look at each of them every time.
+   * revision may be that of an earlier scan: a source need not look at each of them every time. Rejects where nobody can
+   * say what is there: then nothing is lost.
    */
   scan(signal: AbortSignal, isDone?: (entry: Entry) => boolean): Promise<readonly Entry[]>;
   /** Frames that these files are, as a scan would find them now; undefined when only a scan can tell. */
