@@ -264,8 +264,9 @@ export const trackSeries = (
     // Looks may follow each other closely: what was not whole just now need not be read again.
     if (now - candidate.examinedAt < options.settle) return;
     await examine(candidate, (entry) => context.validate(entry), now);
-    const { verdict, changedAt } = candidate;
-    if (verdict === undefined || now - changedAt < options.patience) return;
+    const { verdict, changedAt, confirmedAt } = candidate;
+    // While nobody can say what is there, patience stands still.
+    if (verdict === undefined || confirmedAt - changedAt < options.patience) return;
     // Even a file that was old when we came gets its two looks.
     if (stands(candidate)) end(candidate, 'rejected', verdict);
   };
