@@ -249,7 +249,7 @@ test('nothing is lost while nobody can say what is there, however long, and scan
   for (const index of [0, 1, 2]) folder.put(`f${index}`, index);
   folder.put('f3', 3, { verdict: 'half' });
   await pass(2);
-  const { scan } = folder;
+  const scan = folder.scan.bind(folder);
   let failures = 0;
   folder.scan = () => {
     failures++;
