@@ -42,7 +42,7 @@ export const figuresOf = ({ scores, latencies, alarms, changes }: Attached, fram
     persistence: means(({ persistenceRmse }) => persistenceRmse),
     linear: means(({ linearRmse }) => linearRmse),
     skill: means(skillOf),
-    firstIndex: (final[0])?.index ?? 0,
+    firstIndex: final[0]?.index ?? 0,
     bounds,
     alarms,
     changes,
