@@ -23,10 +23,24 @@ $simulation &
 simulation=$!
 
 # The end of the time, or scancel: both are told, mesocast drains.
-trap 'kill -TERM $simulation $forecasts 2> /dev/null' TERM
+told=
+trap 'told=1; kill -TERM $simulation $forecasts 2> /dev/null' TERM
 
-# `wait` returns early when a signal comes.
-while kill -0 $simulation 2> /dev/null; do wait $simulation; ended=$?; done
-while kill -0 $forecasts 2> /dev/null; do wait $forecasts; delivered=$?; done
+# What a program ended with, also when it ended long ago, or a signal came meanwhile: that ends `wait` early.
+ended_with() {
+    wait "$1"
+    local status=$? again
+    while [ -n "$told" ] && [ "$status" -gt 128 ]; do
+        told=
+        wait "$1"
+        again=$?
+        [ "$again" -eq 127 ] || status=$again # 127: it had ended by that signal already
+    done
+    return "$status"
+}
+ended_with $simulation
+ended=$?
+ended_with $forecasts
+delivered=$?
 echo "simulation ended with $ended, mesocast with $delivered"
 [ "$ended" -eq 0 ] && [ "$delivered" -eq 0 ]

@@ -74,8 +74,11 @@ test('settings are reloaded at SIGHUP: bad ones are refused, sinks change alone,
   const life = daemon(['--config', config, '--json']);
   await framesUpTo(6);
   await forecasts(3); // of frames 3, 4 and 5; the pager has them in its queue
-  const waiting = JSON.parse((await mesocast(['status', out, '--json'])).stdout) as Status;
-  expect(waiting.sinks.pager).toMatchObject({ delivered: 0, trouble: expect.stringContaining('503') });
+  // A run tells what is only in its memory every two seconds.
+  await until('the trouble of the pager', async () => {
+    const { sinks } = JSON.parse((await mesocast(['status', out, '--json'])).stdout) as Status;
+    return sinks.pager?.delivered === 0 && sinks.pager.trouble?.includes('503') === true;
+  });
 
   const unreadable = { horizon: -5, sinks: ['jsonl', pager] };
   await reload(life, unreadable, /not reloaded.*run\.yaml:1: horizon/);

@@ -96,6 +96,33 @@ optional('logrotate', 'logrotate empties the log and keeps what was in it', asyn
   expect([await readFile(log, 'utf8'), await readFile(`${log}.1`, 'utf8')]).toEqual(['', 'one\ntwo\n']);
 });
 
+optional('bash', 'the Slurm job says what failed, in whatever order the two end', async () => {
+  const job = join(home, 'short-job');
+  const [mesocast, slow] = [join(home, 'short-mesocast'), join(home, 'slow')];
+  await writeFile(mesocast, '#!/bin/sh\nexit 4\n');
+  await writeFile(slow, '#!/bin/sh\nsleep 0.5\n');
+  for (const file of [mesocast, slow]) await chmod(file, 0o755);
+  const script = await readFile('deploy/slurm-job.sh', 'utf8');
+  await writeFile(job, script.replace('\nmesocast attach', `\n${mesocast} attach`));
+  const env = { ...process.env, SLURM_JOB_ID: '2' };
+  for (const [simulation, ended] of [
+    ['true', 0],
+    ['false', 1],
+    [slow, 0],
+  ] as const) {
+    const ran = spawnSync('bash', [job], {
+      encoding: 'utf8',
+      cwd: home,
+      env: { ...env, SIMULATION: simulation },
+    });
+    expect([ran.stdout, ran.stderr, ran.status]).toEqual([
+      `simulation ended with ${ended}, mesocast with 4\n`,
+      '',
+      1,
+    ]);
+  }
+});
+
 optional(
   'bash',
   'the Slurm job ends with what it started, and tells both when it is told to end',
