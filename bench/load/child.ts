@@ -1,5 +1,6 @@
 // What bench/load.ts measures, in a process of its own: everything that attach does to a frame but forecasting. Prints
 // lines of Seen; ends at SIGTERM with one of Spent.
+import { existsSync, readFileSync } from 'node:fs';
 import { rootsOf } from '../../src/pipeline/config/roots.js';
 import { attachSchema } from '../../src/pipeline/config/config.js';
 import { createCredits } from '../../src/pipeline/intake/credits.js';
@@ -14,6 +15,7 @@ import { watch } from '../../src/stages/watch.js';
 export interface Seen {
   /** Series, number, and when: milliseconds since the epoch. */
   readonly frames: readonly (readonly [series: string, index: number, at: number])[];
+  /** Memory of its own, without the pages of mapped files: of the ledger, those are the system's cache. */
   readonly residentMb: number;
   /** CPU seconds since the process began. */
   readonly cpu: number;
@@ -57,10 +59,18 @@ const context: RunContext = {
   },
 };
 
+const PAGE = 4096;
+/** Bytes; with mapped files where there is no /proc. */
+const ownMemory = (): number => {
+  if (!existsSync('/proc/self/statm')) return process.memoryUsage.rss();
+  const [, resident = 0, mapped = 0] = readFileSync('/proc/self/statm', 'utf8').split(' ').map(Number);
+  return PAGE * (resident - mapped);
+};
+
 let frames: Seen['frames'][number][] = [];
 const report = (): void => {
   const { user, system } = process.cpuUsage();
-  print({ frames, residentMb: process.memoryUsage.rss() / 1e6, cpu: (user + system) / 1e6 });
+  print({ frames, residentMb: ownMemory() / 1e6, cpu: (user + system) / 1e6 });
   frames = [];
 };
 const timer = setInterval(report, 100);

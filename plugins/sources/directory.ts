@@ -11,7 +11,13 @@ import { watchFolders } from '../../src/pipeline/intake/folder-watch.js';
 import { pathOf, walk } from '../../src/pipeline/intake/folder-walk.js';
 import { frameNames, type Named } from '../../src/pipeline/intake/frame-names.js';
 import { networkFileSystemOf } from '../../src/pipeline/intake/network-file-systems.js';
-import { createRevisions, inParts, revisionOf, type NamedFile } from '../../src/pipeline/intake/revisions.js';
+import {
+  createRevisions,
+  entryOf,
+  inParts,
+  revisionOf,
+  type NamedFile,
+} from '../../src/pipeline/intake/revisions.js';
 import { defineSource } from '../../src/pipeline/plugins/plugin.js';
 
 /**
@@ -41,11 +47,11 @@ export const directory = defineSource({
     });
 
     const whatIs = (path: string): Named => (included(path) ? named(path) : { kind: 'other' });
-    const frameOf = (path: string, what: Frame): NamedFile => ({
-      series: what.series === '' ? rootName : pathOf(rootName, what.series),
-      path: join(root, path),
-      ...(what.kind === 'frame' ? { index: what.index } : { index: 0, item: 0 }),
-    });
+    const frameOf = (path: string, what: Frame): NamedFile => {
+      const series = what.series === '' ? rootName : pathOf(rootName, what.series);
+      const place = { series, path: join(root, path) };
+      return what.kind === 'frame' ? { ...place, index: what.index } : { ...place, index: 0, item: 0 };
+    };
     const frameAt = (path: string): NamedFile | undefined => {
       const what = whatIs(path);
       return what.kind === 'frame' || what.kind === 'stack' ? frameOf(path, what) : undefined;
@@ -157,7 +163,7 @@ export const directory = defineSource({
       // A folder, a link: which way to a file counts, and whether it leaves the root. A marker speaks for other files.
       if (!found.isFile() || marker !== undefined) return undefined;
       const frame = frameAt(below);
-      return frame === undefined ? 'nothing' : { ...frame, revision: revisionOf(found) };
+      return frame === undefined ? 'nothing' : entryOf(frame, revisionOf(found));
     };
     const look = async (
       paths: readonly string[],

@@ -3,7 +3,14 @@ import { gradientMagnitude, INTERFACE_GRADIENT } from '../metrics/gradient.js';
 import { UsageError } from '../pipeline/errors.js';
 import { sizeOf } from '../pipeline/frame.js';
 import { streamSeed, uniformNumbers } from '../pipeline/random.js';
-import { bandsUpTo, LEVELS, localOf, type Band, type Calibration } from '../uncertainty/calibration.js';
+import {
+  bandsUpTo,
+  FORMAT,
+  LEVELS,
+  localOf,
+  type Band,
+  type Calibration,
+} from '../uncertainty/calibration.js';
 import { createSampler, crossCoverage, fitClasses } from '../uncertainty/fit.js';
 import { loadForecasterSet, saveCalibration } from '../uncertainty/forecaster-set.js';
 import { forecastWindows, windowsOf } from '../training/window-forecasts.js';
@@ -78,7 +85,7 @@ export const calibrate = async (
     await engine.dispose();
   }
   const calibration: Calibration = {
-    format: 1,
+    format: FORMAT,
     forecaster: set.id.hash,
     members: set.members,
     context,

@@ -30,9 +30,12 @@ const bandSchema = z.strictObject({
   expected: coverageSchema.describe('on the halves of the series that were left out, in turn'),
 });
 
+/** Version of the files that are written. Those of version 1 are for scales that none is made by any more. */
+export const FORMAT = 2;
+
 /** calibration.json: how wide the intervals of one forecaster have to be. */
 export const calibrationSchema = z.strictObject({
-  format: z.literal(1).describe('version of this file'),
+  format: z.literal([1, FORMAT]).describe('version of this file'),
   forecaster: z.string().describe('hash of the forecaster that it belongs to'),
   members: count.describe('members of the ensemble'),
   context: count,
@@ -63,8 +66,11 @@ export const bandsUpTo = (horizon: number, which: 'fine' | 'coarse'): readonly L
 /** Gradients of the forecast around a pixel (normalised values a pixel) at which the class changes. */
 const CLASS_EDGES = [0.02, 0.1];
 export const CLASSES = CLASS_EDGES.length + 1;
-/** Added to every scale: where an ensemble agrees fully, an error is still possible. Below the rounding of 12 bits. */
-const FLOOR = 1e-4;
+/**
+ * Added to every scale: where an ensemble agrees fully, an error is still possible. The rounding of single precision: how far
+ * members differ tells of errors down to there.
+ */
+const FLOOR = 1e-7;
 
 /** What the width of an interval depends on, for each value of a frame. */
 export interface Local {

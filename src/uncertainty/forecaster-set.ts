@@ -13,7 +13,7 @@ import type { ForecasterId } from '../pipeline/forecast.js';
 import { requireRange, type GivenRange, type KnownRanges } from '../pipeline/intake/normalisation.js';
 import { requireAsked, type ParameterValues } from '../pipeline/parameters.js';
 import { explain } from '../pipeline/config/options.js';
-import { calibrationSchema, LEVELS, type Calibration } from './calibration.js';
+import { calibrationSchema, FORMAT, LEVELS, type Calibration } from './calibration.js';
 import { createEnsembleRunner } from './ensemble.js';
 
 const ENSEMBLE = 'ensemble.json';
@@ -123,6 +123,7 @@ const unfit = (
   hash: string,
   { horizon, stride }: UncertaintyOptions,
 ): string | undefined => {
+  if (calibration.format !== FORMAT) return 'its calibration was made by an earlier mesocast';
   if (calibration.forecaster !== hash) return 'its calibration belongs to other weights, or another ensemble';
   if (calibration.stride !== stride) return `it is calibrated for a stride of ${calibration.stride}`;
   if (calibration.horizon < horizon) return `it is calibrated for ${calibration.horizon} leads`;

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -64,6 +64,9 @@ test('a forecaster has intervals once it is calibrated, and they are reported an
   expect(path).toBe(at('tiny/calibration.json'));
   expect(notices).toEqual([expect.stringContaining('calibrated on 4 series')]);
   expect(calibration).toMatchObject({ members: 2, series: 4, windows: 12 });
+  await writeFile(path, JSON.stringify({ ...calibration, format: 1 }));
+  await expect(forecast(0.9)).rejects.toThrow('its calibration was made by an earlier mesocast');
+  await writeFile(path, JSON.stringify(calibration));
   expect(calibration.bands.at(-1)).toMatchObject({ to: HORIZON });
 
   // On the series that it was calibrated on the coverage is what was asked for.

@@ -47,7 +47,7 @@ export const createRevisions = (): Revisions => {
           entries.push(before.entry);
         } else fresh.push(file);
       }
-      for (const entry of await inParts(fresh, entryOf, signal)) {
+      for (const entry of await inParts(fresh, lookAt, signal)) {
         if (entry === undefined) continue;
         keep(entry);
         entries.push(entry);
@@ -82,10 +82,14 @@ export const revisionOf = ({ size, mtimeNs }: Pick<BigIntStats, 'size' | 'mtimeN
   mtimeNs: String(mtimeNs),
 });
 
+/** Written out, not spread: these stay in memory by the hundred thousand, and V8 gives each object made by a spread a shape of its own. */
+export const entryOf = ({ series, index, path, item }: NamedFile, revision: Revision): Entry =>
+  item === undefined ? { series, index, path, revision } : { series, index, path, item, revision };
+
 /** Undefined for what went away since its folder was read. A link that points nowhere is itself a file. */
-const entryOf = async (file: NamedFile): Promise<Entry | undefined> => {
+const lookAt = async (file: NamedFile): Promise<Entry | undefined> => {
   const stats = await stat(file.path, { bigint: true })
     .catch(() => lstat(file.path, { bigint: true }))
     .catch(() => undefined);
-  return stats && { ...file, revision: revisionOf(stats) };
+  return stats && entryOf(file, revisionOf(stats));
 };
