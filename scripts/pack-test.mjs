@@ -75,7 +75,7 @@ try {
   );
 
   // A plugin of one's own, from the scaffold: installs, passes its tests, is listed, and runs.
-  for (const kind of ['sink', 'codec']) {
+  for (const kind of ['sink', 'codec', 'predictor']) {
     const name = `own-${kind}`;
     const folder = join(home, name);
     mesocast('plugins', 'new', kind, name);
@@ -94,7 +94,7 @@ try {
     sh(home, 'npm', 'install', '--no-audit', '--no-fund', '--loglevel=error', '--ignore-scripts', folder);
   }
   const { installed } = JSON.parse(mesocast('plugins', '--json'));
-  if (installed.map(({ name }) => name).join() !== 'own-codec,own-sink')
+  if (installed.map(({ name }) => name).join() !== 'own-codec,own-predictor,own-sink')
     fail(`mesocast plugins does not list what is installed: ${JSON.stringify(installed)}`);
   mesocast(
     'attach',
@@ -109,7 +109,7 @@ try {
     'own-sink',
   );
   // What a plugin imports is the contracts: another copy of the pipeline would say so a thousand times.
-  const listed = spawnSync('npx', ['--no-install', 'mesocast', 'plugins', 'sinks'], {
+  const listed = spawnSync('npx', ['--no-install', 'mesocast', 'plugins'], {
     cwd: home,
     env,
     encoding: 'utf8',
@@ -119,8 +119,27 @@ try {
     fail(`a plugin with a copy of mesocast makes noise: ${listed.stderr.slice(0, 200)}`);
   const lines = readFileSync(join(home, 'own-out/own-sink.txt'), 'utf8').trim().split('\n').length;
   if (lines !== 15) fail(`the sink of one's own got ${lines} forecasts, 15 expected`);
+  const trained = ['--predictor', 'own-predictor', '--encoder', 'patch', '--decoder', 'patch'];
+  const small = ['--iterations', '2', '--batch', '2', '--context', '4', '--leads', '2', '--horizon', '2'];
+  mesocast('simulate', 'dendrite', '--out', 'runs', '--count', '2', '--frames', '8', '--size', '32');
+  mesocast('train', 'runs', '--out', 'own-forecaster', '--validation', '1', ...small, ...trained);
+  const made = JSON.parse(
+    mesocast(
+      'forecast',
+      'frames',
+      '--forecaster',
+      'own-forecaster',
+      '--context',
+      '4',
+      '--horizon',
+      '5',
+      '--json',
+    ),
+  );
+  if (made.index !== 23 || made.horizon !== 5)
+    fail(`a forecaster with a predictor of one's own said ${JSON.stringify(made)}`);
   console.log(
-    'a sink and a codec from `mesocast plugins new` install, pass their tests, are listed, and the sink runs',
+    'a sink, a codec and a predictor from `mesocast plugins new` install, pass their tests, are listed and run',
   );
 } catch (error) {
   console.error(error.message);

@@ -1,5 +1,5 @@
-// Runs a command with the peers that some tests compare with, where they can be had: the real tfjs-node-gpu
-// (MESOCAST_TFJS_NODE) and a Python with onnx, onnxruntime and numpy (PEER_PYTHON).
+// Runs a command with the peers that some tests compare with or attach to, where they can be had: the real
+// tfjs-node-gpu (MESOCAST_TFJS_NODE), a Python with onnx, onnxruntime and numpy (PEER_PYTHON), one with FiPy (FIPY_PYTHON).
 //   node scripts/peers.mjs COMMAND ARGS...
 // Never fatal: what is missing is said, and its tests skip. Kept in the user's cache folder, MESOCAST_PEERS another.
 import { spawn, spawnSync } from 'node:child_process';
@@ -15,7 +15,6 @@ const folder =
   process.env.MESOCAST_PEERS ||
   join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mesocast', 'peers');
 const tensorflow = join(folder, 'tensorflow');
-const python = join(folder, 'python', 'bin', 'python');
 
 /** Runs shell commands in a process group of their own, which ends when time is up; false with the reason said. */
 const prepare = (name, log, script) =>
@@ -44,6 +43,16 @@ const prepare = (name, log, script) =>
 const loads = `require('@tensorflow/tfjs-node-gpu')`;
 const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 
+/** A Python of its own with these modules, from pip. */
+const pythonWith = async (name, ...modules) => {
+  const python = join(folder, name, 'bin', 'python');
+  const works = `${quoted(python)} -c 'import ${modules.join(', ')}'`;
+  const script = `${works} || { python3 -m venv ${quoted(dirname(dirname(python)))}; ${quoted(python)} -m pip install -q ${modules.join(' ')}; ${works}; }`;
+  return (await prepare(`Python with ${modules[0]}`, join(folder, `${name}.log`), script))
+    ? python
+    : undefined;
+};
+
 const preparations = {
   MESOCAST_TFJS_NODE: async () => {
     if (!existsSync(recipe))
@@ -52,11 +61,8 @@ const preparations = {
     const script = `(${works}) || { bash ${quoted(recipe)} ${quoted(tensorflow)}; ${works}; }`;
     return (await prepare('tfjs-node', join(folder, 'tensorflow.log'), script)) ? tensorflow : undefined;
   },
-  PEER_PYTHON: async () => {
-    const works = `${quoted(python)} -c 'import onnx, onnxruntime, numpy'`;
-    const script = `${works} || { python3 -m venv ${quoted(dirname(dirname(python)))}; ${quoted(python)} -m pip install -q onnx onnxruntime numpy; ${works}; }`;
-    return (await prepare('Python with onnx', join(folder, 'python.log'), script)) ? python : undefined;
-  },
+  PEER_PYTHON: () => pythonWith('python', 'onnx', 'onnxruntime', 'numpy'),
+  FIPY_PYTHON: () => pythonWith('fipy', 'fipy', 'numpy'),
 };
 
 const environment = { ...process.env };

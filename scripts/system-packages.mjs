@@ -1,6 +1,6 @@
 // What some tests want from Debian: a software Vulkan driver for the webgpu device (Mesa's llvmpipe, 25 or later: Dawn
-// refuses older ones, and the Vulkan loader), servers for the sinks mqtt and nats, and Python modules that write HDF5 and TIFF. Only where
-// MESOCAST_SYSTEM_PACKAGES=1 allows it; never fatal: those tests skip instead.
+// refuses older ones, and the Vulkan loader), servers for the sinks mqtt and nats, Python modules that write HDF5 and
+// TIFF, and LAMMPS. Only where MESOCAST_SYSTEM_PACKAGES=1 allows it; never fatal: those tests skip instead.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,6 +24,12 @@ const GROUPS = [
   {
     purpose: 'live Python programs',
     packages: ['python3-h5py', 'python3-tifffile'],
+    isEnough: () => true,
+    backportsBefore: 0,
+  },
+  {
+    purpose: 'a live LAMMPS run',
+    packages: ['lammps'],
     isEnough: () => true,
     backportsBefore: 0,
   },

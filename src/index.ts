@@ -25,6 +25,7 @@ export type {
   Stack,
   StackCodec,
 } from './pipeline/plugins/plugin.js';
+export { oneOf } from './formats/stacks.js';
 export type {
   Boundary,
   Decoder,

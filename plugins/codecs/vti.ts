@@ -9,13 +9,17 @@ import { describeShape, sizeOf } from '../../src/pipeline/frame.js';
 import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
 import { littleEndian, samplesOf } from '../../src/pipeline/images/raster.js';
 
-/** VTK image data in XML: fields at points or cells of a uniform grid of one layer; row 0 is the least y. */
+/**
+ * VTK image data in XML: fields at points or cells of a uniform grid of one layer; row 0 is the least y. A rectilinear
+ * grid is read, too, where its coordinates are evenly spaced.
+ */
 export const vti = defineCodec({
   name: 'vti',
-  summary: 'VTK image data (XML): text, base64 or appended, compressed with zlib or not',
+  summary:
+    'VTK image data and even rectilinear grids (XML): text, base64 or appended, compressed with zlib or not',
   options: z.strictObject({ field: fieldOption }),
   create: ({ field }) => ({
-    extensions: ['.vti'],
+    extensions: ['.vti', '.vtr'],
     validate: async (bytes) => {
       try {
         const buffer = await bytes.read(0, bytes.size);
@@ -35,6 +39,7 @@ export const vti = defineCodec({
       const size = sizesOf(whole, at);
       const [height, width] = planeOf(size);
       requireSize(height * width);
+      for (const piece of file.pieces) await requireEven(bytes, file, piece);
       /** An array of all pieces. */
       const gather = async (name: string, components: number): Promise<Float32Array> => {
         requireSize(height * width * components);
@@ -93,7 +98,7 @@ const fieldsOf = (piece: XmlPiece | undefined) =>
 
 /** @throws CodecError when the file is not whole, or a piece does not lie in it */
 const open = (bytes: Buffer): { file: VtkXml; whole: Extent } => {
-  const file = parseVtkXml(bytes, 'ImageData');
+  const file = parseVtkXml(bytes, ['ImageData', 'RectilinearGrid']);
   const whole = extentOf(file.grid.get('WholeExtent'));
   for (const { attributes } of file.pieces) {
     const box = extentOf(attributes.get('Extent'));
@@ -101,6 +106,25 @@ const open = (bytes: Buffer): { file: VtkXml; whole: Extent } => {
       throw new CodecError('a piece of it lies outside of the whole extent');
   }
   return { file, whole };
+};
+
+/** Coordinates may be off by this share of a step: programs write six digits of them. */
+const UNEVEN = 0.05;
+
+/** @throws CodecError where a rectilinear grid has coordinates that do not lie in even steps */
+const requireEven = async (bytes: Buffer, file: VtkXml, piece: XmlPiece): Promise<void> => {
+  const axes = piece.sections.get('Coordinates') ?? [];
+  const sizes = sizesOf(extentOf(piece.attributes.get('Extent')), 'points');
+  for (const [i, array] of axes.slice(0, 3).entries()) {
+    const count = sizes[i] ?? 1;
+    const at = await readXmlArray(bytes, file, array, count);
+    const first = at[0] ?? 0;
+    const step = ((at[count - 1] ?? 0) - first) / (count - 1);
+    if (at.some((value, n) => !(Math.abs(value - first - n * step) <= UNEVEN * Math.abs(step)) && count > 1))
+      throw new CodecError(`its grid is not evenly spaced along ${'xyz'[i] ?? ''}`, {
+        hint: 'write an image data file (.vti), resampled to even steps',
+      });
+  }
 };
 
 /** Copies a piece's values row by row to where they belong. */

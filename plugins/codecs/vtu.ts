@@ -19,7 +19,7 @@ export const vtu = defineCodec({
     extensions: ['.vtu'],
     validate: async (bytes) => {
       try {
-        parseVtkXml(await bytes.read(0, bytes.size), 'UnstructuredGrid');
+        parseVtkXml(await bytes.read(0, bytes.size), ['UnstructuredGrid']);
         return undefined;
       } catch (error) {
         return messageOf(error);
@@ -27,7 +27,7 @@ export const vtu = defineCodec({
     },
     decode: async (bytes, signal) => {
       signal?.throwIfAborted();
-      const file = parseVtkXml(bytes, 'UnstructuredGrid');
+      const file = parseVtkXml(bytes, ['UnstructuredGrid']);
       const pieces = file.pieces.filter((piece) => pointsOf(piece) > 0);
       const chosen = chooseFields(field, pieces[0]?.sections.get('PointData') ?? [], 'vtu.field');
       const total = pieces.reduce((sum, piece) => sum + pointsOf(piece), 0);

@@ -5,7 +5,7 @@ import { UsageError } from '../pipeline/errors.js';
 import { packageRoot, version } from './version.js';
 
 /** Kinds that there is a package to begin with for: examples/plugin-KIND. */
-export const SCAFFOLDED = ['sink', 'codec'] as const;
+export const SCAFFOLDED = ['sink', 'codec', 'predictor'] as const;
 const isScaffolded = (kind: string): kind is (typeof SCAFFOLDED)[number] =>
   SCAFFOLDED.some((known) => known === kind);
 
@@ -18,7 +18,7 @@ const FILES = ['package.json', 'tsconfig.json', 'src/index.ts', 'test/index.test
 export const scaffold = async (kind: string, name: string): Promise<{ folder: string; files: string[] }> => {
   if (!isScaffolded(kind))
     throw new UsageError(`there is no package to begin a "${kind}" with`, {
-      hint: `kinds: ${SCAFFOLDED.join(', ')}; for networks see docs/networks.md and examples/my-predictor.mjs`,
+      hint: `kinds: ${SCAFFOLDED.join(', ')}; docs/plugins.md has the others`,
     });
   if (!/^[a-z][a-z0-9-]*$/.test(name))
     throw new UsageError(`"${name}" is no name for a package`, {

@@ -73,11 +73,11 @@ const attributesOf = (tag: string): Attributes =>
 const MAX_TAG = 65_536;
 
 /**
- * Finds the arrays of a VTK XML file of this type (ImageData, UnstructuredGrid) without decoding them. Only what such
- * files have is understood: no DTDs, no entities of one's own.
+ * Finds the arrays of a VTK XML file of one of these types (ImageData, RectilinearGrid, UnstructuredGrid) without
+ * decoding them. Only what such files have is understood: no DTDs, no entities of one's own.
  * @throws CodecError when the file is not whole, or another one
  */
-export const parseVtkXml = (bytes: Buffer, type: string): VtkXml => {
+export const parseVtkXml = (bytes: Buffer, types: readonly string[]): VtkXml => {
   if (bytes.length === 0) throw new CodecError('the file is empty');
   const cut = new CodecError(`it ends at byte ${bytes.length}, before the end of the VTK file`);
   const open: string[] = [];
@@ -117,9 +117,9 @@ export const parseVtkXml = (bytes: Buffer, type: string): VtkXml => {
     const attributes = attributesOf(tag);
     if (name === 'VTKFile') {
       file = attributes;
-      if (file.get('type') !== type)
-        throw new CodecError(`it is of type ${file.get('type') ?? 'unknown'}, not ${type}`);
-    } else if (name === type) grid = attributes;
+      if (!types.includes(file.get('type') ?? ''))
+        throw new CodecError(`it is of type ${file.get('type') ?? 'unknown'}, not ${types.join(' or ')}`);
+    } else if (name === file?.get('type')) grid = attributes;
     else if (name === 'Piece') pieces.push({ attributes, sections: new Map() });
     else if (name === 'DataArray') {
       const sections = pieces.at(-1)?.sections;

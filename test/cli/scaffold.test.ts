@@ -9,9 +9,10 @@ let home: string;
 beforeAll(async () => {
   // As after `npm install` of mesocast and what the scaffold depends on.
   home = await mkdtemp(join(tmpdir(), 'mesocast-scaffold-'));
-  await mkdir(join(home, 'node_modules/@types'), { recursive: true });
+  for (const scope of ['@types', '@tensorflow'])
+    await mkdir(join(home, 'node_modules', scope), { recursive: true });
   await symlink(process.cwd(), join(home, 'node_modules/mesocast'), 'junction');
-  for (const name of ['typescript', '@types/node', 'undici-types'])
+  for (const name of ['typescript', '@types/node', 'undici-types', '@tensorflow/tfjs-core'])
     await symlink(join(process.cwd(), 'node_modules', name), join(home, 'node_modules', name), 'junction');
 });
 afterAll(() => rm(home, { recursive: true }));
@@ -20,7 +21,7 @@ const run = (cwd: string, ...args: string[]) => {
   return { status, output: status === 0 ? '' : stdout + stderr };
 };
 
-test.each(['sink', 'codec'])(
+test.each(['sink', 'codec', 'predictor'])(
   'a new %s compiles, passes its tests, and is listed once it is installed',
   async (kind) => {
     const name = `lab-${kind}-2`;

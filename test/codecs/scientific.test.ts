@@ -23,6 +23,7 @@ const CODECS: Readonly<Record<string, string>> = {
   tif: 'tiff',
   h5: 'hdf5',
   nxs: 'hdf5',
+  vtr: 'vti',
 };
 const codecOf = ({ file, options }: Golden): Promise<Codec> => {
   const ending = file.slice(file.lastIndexOf('.') + 1);

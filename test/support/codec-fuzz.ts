@@ -36,6 +36,7 @@ const FORMATS: Readonly<Record<string, string>> = {
   tif: 'tiff',
   h5: 'hdf5',
   nxs: 'hdf5',
+  vtr: 'vti',
 };
 /** Every bit of a frame in these is under a checksum. */
 const CHECKED = new Set(['png', 'npz']);

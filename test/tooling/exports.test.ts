@@ -34,6 +34,7 @@ test('the library exports what its authors rely on, and nothing by accident', ()
     'loadConfig',
     'loadPlugin',
     'messageOf',
+    'oneOf',
     'sameShape',
     'sizeOf',
     'writePicture',

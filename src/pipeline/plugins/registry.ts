@@ -73,6 +73,19 @@ const isOfKind = <K extends PluginKind>(plugin: Plugin, kind: K): plugin is Plug
 /** A plugin named by its file: ./, ../, / or file:. */
 export const isPath = (name: string): boolean => /^(\.{0,2}\/|file:|[a-zA-Z]:[\\/]|\.{1,2}\\)/.test(name);
 
+const NETWORKS: ReadonlySet<PluginKind> = new Set(['encoder', 'predictor', 'decoder']);
+/** A package may bring a copy of tfjs-core. It shares the state of the first, and says on standard error that it does. */
+const withoutGreeting = async (specifier: string): Promise<unknown> => {
+  const { env } = await import('@tensorflow/tfjs-core');
+  const before = env().getBool('PROD');
+  env().set('PROD', true);
+  try {
+    return await import(specifier);
+  } finally {
+    env().set('PROD', before);
+  }
+};
+
 /** Where a plugin that is not built in lies, as something that import() takes. */
 const locate = (kind: PluginKind, name: string): string => {
   if (isPath(name)) {
@@ -100,7 +113,7 @@ const load = async (kind: PluginKind, name: string): Promise<unknown> => {
   if (builtIn) return inTurn(builtIn);
   const specifier = locate(kind, name);
   try {
-    return await import(specifier);
+    return await (NETWORKS.has(kind) ? withoutGreeting(specifier) : import(specifier));
   } catch (cause) {
     const isMissing = ['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND', 'ERR_UNSUPPORTED_DIR_IMPORT'].includes(
       codeOf(cause) ?? '',

@@ -5,7 +5,7 @@ Run once with Python 3.11, numpy 2.4, Pillow 12.3, tifffile 2026.3, h5py 3.16 an
 
     python make.py
 
-The file in the manner of deal.II is assembled here: every cell brings its own corners, in pieces.
+lammps.vtr and lammps.chunk were there before. The file in the manner of deal.II is assembled here: every cell brings its own corners, in pieces.
 """
 
 import base64
@@ -170,6 +170,20 @@ lz4.SetInputData(standing)
 lz4.SetCompressorTypeToLZ4()
 lz4.Write()
 refused("lz4.vti", "vtkLZ4DataCompressor")
+
+# lammps.vtr is LAMMPS's own (4 Feb 2025, `dump grid/vtk` of `fix ave/grid`); these numbers are what `dump grid` wrote of it.
+# lammps.chunk is the same run by `fix ave/chunk`, a frame longer.
+lammps = np.array("""
+    0.173333 0.776667 0.0857143 0.466667 0.266667 0.54 0.605714
+    0.09 0.3 0 0.31 0.633333 0.263333 0
+    0.08 0.360714 0.304762 0.7 0.796667 0.592857 0.5
+    0.52 1 0.46 0.426667 0.226667 0 0
+    0.12 0.366667 0 0.82 0.24 0.19 0.69
+""".split(), np.float32).reshape(H, W)
+golden("lammps.vtr", lammps)
+text = (here / "lammps.vtr").read_text()
+(here / "uneven.vtr").write_text(text.replace("4.47214", "4.97214"))
+refused("uneven.vtr", "not evenly spaced along x")
 
 legacy_data = image([("phi", f32[0]), ("velocity", velocity)], [("grain", u16[0, 1:, 1:])])
 legacy_data.GetPointData().SetActiveScalars("phi")
