@@ -11,8 +11,20 @@ import { declareParameters, parametersOf } from './parameter-options.js';
 import { declareCodecs, partOptions } from './part-options.js';
 import type { Progress } from './ui.js';
 
-const { context, horizon, stride, device, threads, range, ensemble, codecs, region, downsample, parameters } =
-  attachSchema.shape;
+const {
+  context,
+  horizon,
+  stride,
+  device,
+  threads,
+  range,
+  ensemble,
+  codecs,
+  region,
+  downsample,
+  parameters,
+  frameInterval,
+} = attachSchema.shape;
 /** What commands that work on held-out series are told. */
 export const heldOutShape = {
   forecaster: z.string(),
@@ -33,6 +45,7 @@ export const heldOutShape = {
 };
 const schema = z.strictObject({
   ...heldOutShape,
+  frameInterval,
   report: z
     .string()
     .optional()
@@ -110,6 +123,7 @@ export const evaluateCommand: Command = {
       return detail.report;
     };
     const evaluation = await work().finally(() => progress?.stop());
+    const time = evaluation.time_per_lead;
     const column = (values: readonly number[], lead: number): string =>
       (values[lead - 1] ?? 0).toFixed(4).padStart(12);
     ui.result(evaluation, [
@@ -119,6 +133,9 @@ export const evaluateCommand: Command = {
         (lead) =>
           `${String(lead).padStart(6)}${[evaluation.rmse, evaluation.persistence_rmse, evaluation.linear_rmse, evaluation.skill, evaluation.ssim].map((values) => column(values, lead)).join('')}`,
       ),
+      ...(time === undefined
+        ? []
+        : [`a lead is ${time.value}${time.unit === undefined ? '' : ` ${time.unit}`}`]),
       `mean skill over persistence ${evaluation.mean_skill.toFixed(4)}`,
       ...coverageLines(evaluation),
       ...(settings.report === undefined

@@ -1,6 +1,6 @@
 import { openEngine } from '../engine/index.js';
 import type { ForecasterId } from '../pipeline/forecast.js';
-import type { FrameShape } from '../pipeline/frame.js';
+import type { FrameShape, PhysicalTime } from '../pipeline/frame.js';
 import { atLead, leadSums } from '../training/score-series.js';
 import { forecastWindows, windowsOf, type WindowForecast } from '../training/window-forecasts.js';
 import { halfWidths, localOf } from '../uncertainty/calibration.js';
@@ -28,6 +28,8 @@ export interface EvaluateOptions extends HeldOutOptions {
 export interface Evaluation extends Scores {
   readonly series: number;
   readonly windows: number;
+  /** From one lead to the next, where it is known and the same in all series. */
+  readonly time_per_lead?: PhysicalTime;
   readonly uncertainty?: UncertaintyReport;
 }
 
@@ -153,9 +155,11 @@ const score = async (
 
   const all = pooled(sums.map((one) => one.sums));
   const known = uncertainty.report();
+  const perLead = heldOut.perLead();
   const evaluation: Evaluation = {
     series: names.length,
     windows: all.windows,
+    ...(perLead !== undefined && { time_per_lead: perLead }),
     ...scoresOf(all),
     ...(known !== undefined && { uncertainty: known }),
   };

@@ -1,5 +1,5 @@
 import type { FilesOptions } from '../pipeline/config/root-options.js';
-import type { Region } from '../pipeline/frame.js';
+import type { PhysicalTime, Region } from '../pipeline/frame.js';
 import { UsageError } from '../pipeline/errors.js';
 import type { GivenRange } from '../pipeline/intake/normalisation.js';
 import type { ParameterValues } from '../pipeline/parameters.js';
@@ -16,6 +16,8 @@ export interface HeldOutOptions extends FilesOptions {
   readonly region?: Region | undefined;
   readonly downsample?: number | undefined;
   readonly notice?: ((message: string) => void) | undefined;
+  /** Time from one frame to the next, as the user says it. */
+  readonly frameInterval?: PhysicalTime | undefined;
   /** What the user says of the values' range, and of the scalars of all series. */
   readonly range?: GivenRange | undefined;
   readonly parameters?: ParameterValues | undefined;
@@ -33,7 +35,24 @@ export interface HeldOut {
   readonly series: readonly Series[];
   /** Which folder a series comes from. */
   indexOf(series: Series): number;
+  /** Time from one lead to the next, told from the frames that were read; undefined where series do not agree on it. */
+  perLead(): PhysicalTime | undefined;
 }
+
+/** Intervals that differ by less are the same. */
+const ALIKE = 0.01;
+const common = (all: readonly Series[]): PhysicalTime | undefined => {
+  const intervals = all.map(({ interval }) => interval?.());
+  const [first] = intervals;
+  if (first === undefined) return undefined;
+  const alike = intervals.every(
+    (one) =>
+      one !== undefined &&
+      one.unit === first.unit &&
+      Math.abs(one.value - first.value) <= ALIKE * first.value,
+  );
+  return alike ? first : undefined;
+};
 
 /** Windows overlap: what was read for one is there for the next. */
 const MEMORY = 512 * 2 ** 20;
@@ -69,5 +88,9 @@ export const loadHeldOut = async (options: HeldOutOptions, set: ForecasterSet): 
     names: long.map(({ name }) => name),
     series: [...from.keys()],
     indexOf: (series) => from.get(series) ?? -1,
+    perLead: () => {
+      const interval = common(long);
+      return interval && { ...interval, value: Number((stride * interval.value).toPrecision(12)) };
+    },
   };
 };

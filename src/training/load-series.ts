@@ -1,6 +1,14 @@
 import type { FilesOptions } from '../pipeline/config/root-options.js';
 import { CodecError, UsageError } from '../pipeline/errors.js';
-import { describeShape, sameShape, sizeOf, type Field, type Region } from '../pipeline/frame.js';
+import {
+  describeShape,
+  sameShape,
+  sizeOf,
+  type Field,
+  type PhysicalTime,
+  type Region,
+} from '../pipeline/frame.js';
+import { frameTimes, type FrameTimes } from '../pipeline/intake/frame-times.js';
 import { hasGaps } from '../pipeline/intake/gaps.js';
 import { openCodecs, type Codecs } from '../pipeline/intake/input.js';
 import { runParameters, type RunParameters } from '../pipeline/intake/run-parameters.js';
@@ -20,6 +28,7 @@ import {
 } from '../pipeline/intake/recorded.js';
 import type { Asked, ParameterValues } from '../pipeline/parameters.js';
 import type { CodecOptions } from '../pipeline/plugins/registry.js';
+import { evenInterval } from '../pipeline/state/series-clock.js';
 import { startSimulation } from '../simulation/start.js';
 import { frameCache, type FrameCache } from './frame-cache.js';
 import { inMemory, longestStretch, stretchesOf, type Series } from './series.js';
@@ -41,6 +50,8 @@ export interface DataOptions extends SeriesOptions, FilesOptions {
   /** The part of the frames that counts, and how many pixels are averaged into one, as `attach` has it. */
   readonly region?: Region | undefined;
   readonly downsample?: number | undefined;
+  /** Time from one frame to the next, as the user says it. */
+  readonly frameInterval?: PhysicalTime | undefined;
   /** Scalars of all series, as the user says them. */
   readonly parameters?: ParameterValues | undefined;
   /** Scalars that have to be known of each series. */
@@ -71,6 +82,23 @@ const readWhole = async (entry: RecordedFrame, codecs: Codecs): Promise<Field> =
   return field;
 };
 
+/** When the frames of a series were, as they are read: the time from place to place, where it is even. */
+const clock = (timeOf: FrameTimes) => {
+  const times = new Map<number, PhysicalTime>();
+  return {
+    see: async (entry: RecordedFrame, field: Field): Promise<void> => {
+      const time = await timeOf(entry, entry.place, field);
+      if (time !== undefined) times.set(entry.place, time);
+    },
+    interval: (): PhysicalTime | undefined => {
+      const ticks = [...times].map(([position, { value }]) => ({ position, time: value }));
+      const value = evenInterval(ticks.sort((a, b) => a.position - b.position));
+      const unit = [...times.values()][0]?.unit;
+      return value === undefined ? undefined : { value, ...(unit !== undefined && { unit }) };
+    },
+  };
+};
+
 /** A series of which the first `context` frames are read, to know their range. */
 const open = async (
   { name, frames }: Recorded,
@@ -78,11 +106,14 @@ const open = async (
   cache: FrameCache,
   { context, ...ranges }: SeriesOptions,
   parametersOf: RunParameters,
+  timeOf: FrameTimes,
   number: number,
 ): Promise<Series> => {
+  const { see, interval } = clock(timeOf);
   const fields: Field[] = [];
   for (const entry of frames.slice(0, context)) {
     const field = await readWhole(entry, codecs);
+    await see(entry, field);
     const [first = field] = fields;
     if (!sameShape(first.shape, field.shape)) throw shapeError(entry.path, field, first);
     fields.push(field);
@@ -92,6 +123,7 @@ const open = async (
   const load = async (entry: RecordedFrame): Promise<Float32Array> => {
     const field = await readWhole(entry, codecs);
     if (!sameShape(first.shape, field.shape)) throw shapeError(entry.path, field, first);
+    await see(entry, field);
     return normalise(field.data, normalisation);
   };
   const parameters = await parametersOf(frames[0] as RecordedFrame);
@@ -101,6 +133,7 @@ const open = async (
     shape: first.shape,
     normalisation,
     parameters,
+    interval,
     stretches: stretchesOf(frames.map(({ place }) => place)),
     frame: (place) => {
       const entry = byPlace.get(place);
@@ -128,12 +161,13 @@ export const loadSeries = async (options: DataOptions): Promise<Series[]> => {
   const codecs = await openCodecs(channels, options.codecs, apply);
   const cache = frameCache(memoryBytes);
   const parametersOf = runParameters({ given: options.parameters, asked: options.asked, notice });
+  const timeOf = frameTimes(options.frameInterval);
   const all: Series[] = [];
   for (const where of data) {
     const found = await listRecorded(where, { ...options, codecs });
     if (found.length === 0) throw noFramesIn(where);
     for (const recorded of found)
-      all.push(await open(recorded, codecs, cache, options, parametersOf, all.length));
+      all.push(await open(recorded, codecs, cache, options, parametersOf, timeOf, all.length));
   }
   const bytes = bytesOf(all);
   if (bytes <= memoryBytes) await readAll(all);

@@ -1,6 +1,6 @@
 import { fit, fittedShape } from '../pipeline/fit.js';
 import type { Normalisation } from '../pipeline/forecast.js';
-import type { FrameShape } from '../pipeline/frame.js';
+import type { FrameShape, PhysicalTime } from '../pipeline/frame.js';
 import type { ParameterValues } from '../pipeline/parameters.js';
 
 /** Places `from` .. `to - 1`, each of which has a frame. */
@@ -16,6 +16,8 @@ export interface Series {
   readonly normalisation: Normalisation;
   /** What is known of the scalars of its run. */
   readonly parameters?: ParameterValues | undefined;
+  /** Time from each place to the next, told from the frames that were read so far; undefined where that is not known, or uneven. */
+  readonly interval?: () => PhysicalTime | undefined;
   /** Between them frames are missing: a clip or window lies in one of them. */
   readonly stretches: readonly Stretch[];
   /** [H, W, C], values about 0..1; not to be written to. @throws CodecError for one that cannot be read */

@@ -122,6 +122,32 @@ test('a report is one page with plots and pictures, and the numbers beside it', 
     expect((await sharp(join(folder, name)).metadata()).width).toBeGreaterThan(200);
 });
 
+test('leads are told in time where it is known, and even', async () => {
+  const timed = await evaluateInDetail(
+    options({ frameInterval: { value: 0.05, unit: 's' }, stride: 2, horizon: 2, every: 1 }),
+  );
+  expect(timed.report.time_per_lead).toEqual({ value: 0.1, unit: 's' });
+  await writeReport(at('timed'), timed, ['data']);
+  const page = await readFile(join(at('timed'), 'report.html'), 'utf8');
+  expect(page).toContain('time ahead (s)');
+  expect(page).not.toContain('lead (frames ahead)');
+  expect(page).toContain('leads of 2 frames, 0.1 s each');
+  expect(page).toContain('<td>0.2 s</td>');
+
+  // From files beside the frames; one series that is uneven, or without, leaves leads as they are.
+  const beside = async (seed: number, time: (n: number) => number): Promise<void> =>
+    writeFile(
+      at(`data/run <${seed}>/times.csv`),
+      `frame,time [s]\n${Array.from({ length: 12 }, (_, n) => `${n},${time(n)}`).join('\n')}\n`,
+    );
+  for (const seed of [0, 1, 2]) await beside(seed, (n) => 0.3 * n);
+  expect((await evaluate(options())).time_per_lead).toBeUndefined();
+  await beside(3, (n) => 7 + 0.3 * n);
+  expect((await evaluate(options())).time_per_lead).toEqual({ value: 0.3, unit: 's' });
+  await beside(3, (n) => 0.3 * n + (n > 9 ? 1 : 0));
+  expect((await evaluate(options())).time_per_lead).toBeUndefined();
+});
+
 test('a band is over series: the middle 80 %, of few all', () => {
   expect(quantile([4, 1, 2, 3], 0.9)).toBeCloseTo(3.7, 12);
   expect(overSeries([[1], [5]])).toEqual({ mean: [3], low: [1], high: [5] });

@@ -38,6 +38,9 @@ test('a lead lasts as long as the frames that it counts', () => {
   expect(see(2)).toBeUndefined();
   expect(see(4, 3.01)?.perLead).toBeCloseTo(1, 1);
   expect(notices).toEqual([]);
+  const decimal = clockOf();
+  decimal.see(70, 0.105);
+  expect(decimal.see(71, 0.1065)?.perLead).toBe(0.003); // as numbers in binary 0.0030000000000000027
 });
 
 test('unevenly spaced frames give leads no time, which is said once; even ones later do again', () => {

@@ -3,13 +3,18 @@ import type { Statistic } from '../statistics.js';
 import type { UncertaintyReport } from '../uncertainty-scores.js';
 import { COLOURS, type Chart, type Line } from './chart.js';
 
-const LEAD = 'lead (frames ahead)';
-const leadsOf = ({ horizon, stride }: ReportData): number[] =>
-  Array.from({ length: horizon }, (_, l) => (l + 1) * stride);
+/** The axis of leads: time where it is known, else frames. */
+const ahead = ({ horizon, stride, time_per_lead: time }: ReportData): Pick<Chart, 'x' | 'xs'> => ({
+  x:
+    time === undefined
+      ? 'lead (frames ahead)'
+      : `time ahead${time.unit === undefined ? '' : ` (${time.unit})`}`,
+  xs: Array.from({ length: horizon }, (_, l) => (l + 1) * (time?.value ?? stride)),
+});
 
 /** RMSE, skill and SSIM, each with its band over the series beside the baselines. */
 export const scoreCharts = (report: ReportData): Chart[] => {
-  const xs = leadsOf(report);
+  const leads = ahead(report);
   const of = (name: string, score: ScoreName, colour: string, dashed = false): Line => {
     const { low, high } = report.over_series[score];
     return { name, colour, dashed, values: report[score], band: { low, high } };
@@ -25,17 +30,15 @@ export const scoreCharts = (report: ReportData): Chart[] => {
     {
       id: 'rmse',
       title: 'Error',
-      x: LEAD,
+      ...leads,
       y: 'RMSE (normalised values)',
-      xs,
       lines: three('rmse', 'persistence_rmse', 'linear_rmse'),
     },
     {
       id: 'skill',
       title: 'Skill over persistence',
-      x: LEAD,
+      ...leads,
       y: '1 - RMSE / RMSE of persistence',
-      xs,
       domain: [Math.max(-1, Math.min(0, ...skills)), 1],
       lines: [
         of('linear extrapolation', 'linear_skill', COLOURS.linear, true),
@@ -45,9 +48,8 @@ export const scoreCharts = (report: ReportData): Chart[] => {
     {
       id: 'ssim',
       title: 'Structural similarity',
-      x: LEAD,
+      ...leads,
       y: 'SSIM',
-      xs,
       lines: three('ssim', 'persistence_ssim', 'linear_ssim'),
     },
   ];
@@ -75,9 +77,8 @@ export const statisticsCharts = (report: ReportData): Chart[] => {
     return {
       id: name.replaceAll('_', '-'),
       title,
-      x: LEAD,
+      ...ahead(report),
       y,
-      xs: leadsOf(report),
       lines: [
         { name: 'truth', colour: COLOURS.truth, values: truth.mean, band: truth },
         { name: 'forecast', colour: COLOURS.forecast, values: forecast.mean, band: forecast, dashed: true },
@@ -118,16 +119,15 @@ const [MOST_OFF, WANTED] = [10, 3];
 
 /** Empty for a forecaster that says nothing of its errors. */
 export const uncertaintyCharts = (report: ReportData, uncertainty: UncertaintyReport): Chart[] => {
-  const xs = leadsOf(report);
+  const leads = ahead(report);
   const { spread, intervals } = uncertainty;
   const charts: Chart[] = [];
   if (spread !== undefined)
     charts.push({
       id: 'spread',
       title: 'Spread of the ensemble',
-      x: LEAD,
+      ...leads,
       y: 'normalised values',
-      xs,
       lines: [
         { name: 'RMSE of the forecast', colour: COLOURS.forecast, values: report.rmse },
         { name: 'spread (root mean square)', colour: COLOURS.other, values: spread, dashed: true },
@@ -174,12 +174,11 @@ export const uncertaintyCharts = (report: ReportData, uncertainty: UncertaintyRe
     {
       id: 'coverage',
       title: 'Coverage of the 90 % intervals',
-      x: LEAD,
+      ...leads,
       y: 'share of values inside',
-      xs,
       domain: [Math.min(0.7, ...intervals.coverage, ...intervals.interface_coverage), 1],
       lines: [
-        { name: '90 %', colour: '#999999', values: xs.map(() => 0.9), dashed: true },
+        { name: '90 %', colour: '#999999', values: leads.xs.map(() => 0.9), dashed: true },
         { name: 'all pixels', colour: COLOURS.forecast, values: intervals.coverage },
         { name: 'interfaces', colour: COLOURS.persistence, values: intervals.interface_coverage },
       ],
@@ -187,9 +186,8 @@ export const uncertaintyCharts = (report: ReportData, uncertainty: UncertaintyRe
     {
       id: 'width',
       title: 'Mean width of the 90 % intervals',
-      x: LEAD,
+      ...leads,
       y: 'normalised values',
-      xs,
       lines: [
         { name: 'all pixels', colour: COLOURS.forecast, values: intervals.width },
         { name: 'interfaces', colour: COLOURS.persistence, values: intervals.interface_width },
@@ -198,9 +196,8 @@ export const uncertaintyCharts = (report: ReportData, uncertainty: UncertaintyRe
     {
       id: 'crps',
       title: 'CRPS',
-      x: LEAD,
+      ...leads,
       y: 'normalised values',
-      xs,
       lines: [
         {
           name: 'persistence (absolute error)',

@@ -43,6 +43,12 @@ const tableLeads = (horizon: number): number[] =>
     .filter((lead) => lead <= horizon)
     .sort((a, b) => a - b);
 
+/** A lead in the time of the run, where that is known. */
+const timeOf = ({ time_per_lead: time }: ReportData, lead: number): string =>
+  time === undefined
+    ? ''
+    : `${Number((lead * time.value).toPrecision(6))}${time.unit === undefined ? '' : ` ${time.unit}`}`;
+
 /** Folders that the page names; of more it says how many. */
 const MOST_NAMED = 4;
 const named = (data: readonly string[]): string => {
@@ -65,19 +71,30 @@ const summary = ({ report, data }: PageParts): string => {
     each.length < 8
       ? ` <b>${each.length} series are few</b>: what another run would give may lie well outside of the bands.`
       : '';
-  return `<p>Forecaster <b>${escaped(report.forecaster.name)}</b> (${report.forecaster.hash.slice(0, 12)}) on ${report.windows} forecasts from ${each.length} series of ${report.shapes.map(escaped).join(', ')} frames in ${named(data)}; each stands on ${report.context} frames and reaches ${horizon} leads of ${report.stride} frame${report.stride === 1 ? '' : 's'}.</p>
+  return `<p>Forecaster <b>${escaped(report.forecaster.name)}</b> (${report.forecaster.hash.slice(0, 12)}) on ${report.windows} forecasts from ${each.length} series of ${report.shapes.map(escaped).join(', ')} frames in ${named(data)}; each stands on ${report.context} frames and reaches ${horizon} leads of ${report.stride} frame${report.stride === 1 ? '' : 's'}${report.time_per_lead === undefined ? '' : `, ${escaped(timeOf(report, 1))} each`}.</p>
 <ul>${lines.map((line) => `<li>${line}</li>`).join('')}</ul>
 <p>All values are normalised: 0 and 1 are the least and the greatest value of a series' first ${report.context} frames, or the range that was given. Lines are of all forecasts together; bands hold the middle 80 % of the series (all of them when there are fewer than five). A series counts once, however many forecasts start in it: those overlap, and are no independent samples. The bands say how much one run differs from the next, not how exactly the line is known.${few} They hold for runs like these, and say nothing of other physics, other frame intervals, or other instruments.</p>`;
 };
 
 const scoreTable = ({ report }: PageParts): string =>
   table(
-    ['lead', 'RMSE', 'persistence', 'linear', 'skill', '10 to 90 % of series', 'SSIM', 'SSIM persistence'],
+    [
+      'lead',
+      ...(report.time_per_lead === undefined ? [] : ['time ahead']),
+      'RMSE',
+      'persistence',
+      'linear',
+      'skill',
+      '10 to 90 % of series',
+      'SSIM',
+      'SSIM persistence',
+    ],
     tableLeads(report.horizon).map((lead) => {
       const l = lead - 1;
       const { skill } = report.over_series;
       return [
         String(lead * report.stride),
+        ...(report.time_per_lead === undefined ? [] : [timeOf(report, lead)]),
         number(report.rmse[l], 4),
         number(report.persistence_rmse[l], 4),
         number(report.linear_rmse[l], 4),

@@ -27,14 +27,19 @@ export interface SeriesClock {
 /** A frame may be off its place on the even scale by this share of the interval: timers jitter. */
 const TOLERANCE = 0.1;
 
-/** The interval from place to place, if all lie on one even scale. */
-const evenInterval = (ticks: readonly Tick[]): number | undefined => {
+/** Times are differences of decimal fractions: 0.0015, not 0.0014999999999999998. */
+const withoutNoise = (value: number): number => Number(value.toPrecision(12));
+
+/** The interval from place to place, if all lie on one even scale; without the noise of its last digits. */
+export const evenInterval = (ticks: readonly Tick[]): number | undefined => {
   const [first, last] = [ticks[0], ticks.at(-1)];
   if (first === undefined || last === undefined || last.position === first.position) return undefined;
   const interval = (last.time - first.time) / (last.position - first.position);
   const off = ({ position, time }: Tick): number =>
     Math.abs(time - first.time - (position - first.position) * interval);
-  return interval > 0 && ticks.every((tick) => off(tick) <= TOLERANCE * interval) ? interval : undefined;
+  return interval > 0 && ticks.every((tick) => off(tick) <= TOLERANCE * interval)
+    ? withoutNoise(interval)
+    : undefined;
 };
 
 /** Where the last `window` frames with a time are not evenly spaced, that is said once, and leads have no time. */
@@ -48,7 +53,7 @@ export const createSeriesClock = ({ window, stride, history, notice }: SeriesClo
       const next = [...ticks, { position, time: time.value }].slice(-window);
       known.set(series, next);
       const interval = evenInterval(next);
-      if (interval !== undefined) return { ...time, perLead: stride * interval };
+      if (interval !== undefined) return { ...time, perLead: withoutNoise(stride * interval) };
       if (next.length > 1 && !told.has(series)) {
         told.add(series);
         const steps = next.slice(1).map((tick, k) => {
