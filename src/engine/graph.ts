@@ -138,9 +138,10 @@ export const rewrite = (
   const map = new Map<Value, Value>();
   const mapped = (value: Value): Value => map.get(value) ?? value;
   for (const node of graph.nodes) {
-    const inputs = node.inputs.map(mapped);
+    const same = !node.inputs.some((value) => map.has(value));
+    const inputs = same ? node.inputs : node.inputs.map(mapped);
     const outputs = visit(node, inputs, out);
-    if (outputs === undefined) out.nodes.push({ ...node, inputs });
+    if (outputs === undefined) out.nodes.push(same ? node : { ...node, inputs });
     else node.outputs.forEach((old, i) => map.set(old, outputs[i] ?? old));
   }
   const outputs = Object.fromEntries(

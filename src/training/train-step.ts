@@ -47,14 +47,15 @@ const STILL = 1e-5;
 /** The four tensors that a weight has in training. */
 export const SLOTS = ['weight', 'mean', 'square', 'average'] as const;
 
-/** Mean over batch of MSE(predicted, truth) / MSE(last, truth): 1 for persistence, (1 - skill)^2 in general. */
-const relativeError = (predicted: Tensor4D, truth: Tensor4D, last: Tensor4D): Scalar => {
-  const error = tf.mean(tf.squaredDifference(predicted, truth), [1, 2, 3]);
-  const still = tf.mean(tf.squaredDifference(last, truth), [1, 2, 3]);
+/**
+ * Mean over leads and batch of MSE(predicted, truth) / MSE(last, truth): 1 for persistence, (1 - skill)^2 in general.
+ * All [T, N, H, W, C]; `last` may be one frame for all leads.
+ */
+const relativeError = (predicted: Tensor5D, truth: Tensor5D, last: Tensor5D): Scalar => {
+  const error = tf.mean(tf.squaredDifference(predicted, truth), [2, 3, 4]);
+  const still = tf.mean(tf.squaredDifference(last, truth), [2, 3, 4]);
   return tf.mean(tf.div(error, tf.add(still, STILL)));
 };
-
-const meanOf = (values: readonly Scalar[]): Scalar => tf.div(tf.addN([...values]), values.length);
 
 /** Frames of a clip that the network is given, and what it makes of them: expectations of the next, and its state. */
 interface Context {
@@ -140,8 +141,11 @@ const clipLoss = (
 ): Scalar => {
   const { batch, context, leads, frame, sampling } = shape;
   const [h, w, c] = frame;
+  const part = (of: Tensor5D, from: number, count: number): Tensor5D =>
+    tf.slice(of, [from, 0, 0, 0, 0], [count, batch, h, w, c]);
   const frames = (of: Tensor5D, from: number, count: number): Tensor4D =>
-    tf.reshape(tf.slice(of, [from, 0, 0, 0, 0], [count, batch, h, w, c]), [count * batch, h, w, c]);
+    tf.reshape(part(of, from, count), [count * batch, h, w, c]);
+  const byTime = (of: Tensor4D): Tensor5D => tf.reshape(of, [of.shape[0] / batch, batch, h, w, c]);
   const given = Array.from({ length: context }, (_, t) => {
     const clean = frames(clip, t, 1);
     return noise === undefined ? clean : tf.add<Tensor4D>(clean, frames(noise, t, 1));
@@ -161,9 +165,9 @@ const clipLoss = (
   const from = Math.min(1, context - 2);
   const counted = context - 1 - from;
   const insideLoss = relativeError(
-    tf.slice(expected, [from * batch, 0, 0, 0], [counted * batch, h, w, c]),
-    frames(clip, from + 1, counted),
-    frames(clip, from, counted),
+    part(byTime(expected), from, counted),
+    part(clip, from + 1, counted),
+    part(clip, from, counted),
   );
 
   const shown =
@@ -175,8 +179,11 @@ const clipLoss = (
     shown,
     conditions,
   });
-  const last = frames(clip, context - 1, 1);
-  const leadLoss = meanOf(predicted.map((p, k) => relativeError(p, frames(clip, context + k, 1), last)));
+  const leadLoss = relativeError(
+    byTime(tf.concat<Tensor4D>(predicted, 0)),
+    part(clip, context, leads),
+    part(clip, context - 1, 1),
+  );
   return tf.add(tf.mul(leadLoss, 1 - CONTEXT_SHARE), tf.mul(insideLoss, CONTEXT_SHARE));
 };
 

@@ -205,6 +205,33 @@ describe('merge-filter-gradients', () => {
     expect(merged.inputs.map(({ shape }) => shape[0]).sort()).toEqual([128, 128, 2, 2]);
   });
 
+  test('the gradients of the bias beside it are sums over the same batches', async () => {
+    const fn: TensorFunction = ({ x, w, bias }) => {
+      const layer = (image: Tensor, filter: Tensor, b: Tensor): Tensor =>
+        tf.tanh(tf.add(tf.conv2d(image as Tensor4D, filter as Tensor4D, 1, 'same'), b));
+      const squares = (filter: Tensor, b: Tensor): Tensor =>
+        tf.sum(tf.square(layer(layer(layer(x as Tensor, filter, b), filter, b), filter, b)));
+      const [dw, db] = tf.grads(squares)([w as Tensor, bias as Tensor]) as [Tensor, Tensor];
+      return { dw, db };
+    };
+    const [before, after] = await through(fn, { ...inputs, bias: float(3) }, (graph) =>
+      removeDead(mergeEqual(mergeFilterGradients(removeDead(graph)))),
+    );
+    const sums = (graph: Graph): Node[] =>
+      graph.nodes.filter(({ op, outputs }) => op === 'ReduceSum' && outputs[0]?.shape.length === 1);
+    expect([sums(before).length, sums(after).length]).toEqual([3, 1]);
+    const filter = after.nodes.find(({ op }) => op === 'ConvFilterGradient') as Node;
+    expect(sums(after)[0]?.inputs[0]).toBe(filter.inputs[1]);
+  });
+
+  test('sums of what no filter takes stay where they are', async () => {
+    const fn: TensorFunction = ({ x }) => ({
+      y: tf.add(tf.sum(tf.exp(x as Tensor), 0), tf.sum(tf.sin(x as Tensor), 0)),
+    });
+    const [before, after] = await through(fn, { x: float(4, 3) }, mergeFilterGradients);
+    expect(ops(after)).toEqual(ops(before));
+  });
+
   test('a gradient that is also used by itself stays', async () => {
     const fn: TensorFunction = ({ x, w }) => {
       const gradient = (image: Tensor): Tensor =>

@@ -39,7 +39,8 @@ const SESSION = {
 export const compileOnnx =
   ({ provider, threads = 0, profile }: OnnxOptions) =>
   (fn: TensorFunction, inputs: Named<Spec>): Compiled<OnnxSource> => {
-    const graph = trace(fn, inputs);
+    // The calls stay here: the graph alone is copied to the worker.
+    const { calls: _, ...graph } = trace(fn, inputs);
     const options = {
       executionProviders: [provider],
       graphOptimizationLevel: 'all' as const,

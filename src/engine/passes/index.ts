@@ -1,9 +1,12 @@
 import type { Graph } from '../graph.js';
 import { collapseTransposes } from './collapse-transposes.js';
+import { knownSums } from './known-sums.js';
 import { lowerConvolutions } from './lower-convolutions.js';
 import { mergeBias } from './merge-bias.js';
+import { mergeBlocks } from './merge-blocks.js';
 import { mergeBoundary } from './merge-boundary.js';
 import { mergeEqual } from './merge-equal.js';
+import { mergeFolds } from './merge-folds.js';
 import { mergeFilterGradients } from './merge-filter-gradients.js';
 import { mergePadding } from './merge-padding.js';
 import { removeDead } from './remove-dead.js';
@@ -13,8 +16,8 @@ import { tileConvolutions } from './tile-convolutions.js';
 
 const passes = (onCpu: boolean) => [
   ...[removeDead, simplify],
-  ...[mergeBoundary, mergePadding, mergeFilterGradients],
-  ...(onCpu ? [tileConvolutions] : []),
+  ...[mergeBoundary, mergePadding, knownSums, removeDead, mergeFilterGradients],
+  ...(onCpu ? [mergeBlocks, mergeFolds, tileConvolutions] : []),
   ...[mergeBias, lowerConvolutions, mergeEqual, sinkTransposes, mergeEqual, collapseTransposes, removeDead],
 ];
 

@@ -31,8 +31,9 @@ const borderOf = (
   axis: number,
   makers: ReadonlyMap<Value, Node>,
 ): Border | undefined => {
+  const strips = inputs.map((value) => stripOf(makers.get(value)));
+  if (strips.every((strip) => strip === undefined)) return undefined;
   for (const [at, of] of inputs.entries()) {
-    const strips = inputs.map((value) => stripOf(makers.get(value)));
     if (!strips.every((strip, k) => k === at || (strip?.of === of && strip.axis === axis))) continue;
     const size = of.shape[axis] ?? 0;
     const [first, last] = [strips.slice(0, at), strips.slice(at + 1)];

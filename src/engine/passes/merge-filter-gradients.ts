@@ -1,44 +1,15 @@
-import { builder, count, type Builder, type Graph, type Node, type Value } from '../graph.js';
+import { builder, count, numbersOf, type Builder, type Graph, type Node, type Value } from '../graph.js';
 import { concat } from '../kernels/layout.js';
-import { usesOf } from './uses.js';
+import { collectBags, type Bag } from './bags.js';
 
-/** Gradients of one filter at several places of the graph that are only ever added up. */
-type Bag = readonly Node[];
+const isFilter = (node: Node): boolean => node.op === 'ConvFilterGradient';
+const isSum = (node: Node): boolean => node.op === 'ReduceSum' && numbersOf(node.inputs[1]).includes(0);
 
-const mergeable = (a: Node, b: Node): boolean =>
-  JSON.stringify(a.attributes) === JSON.stringify(b.attributes) &&
-  [0, 1].every((i) => {
-    const [p, q] = [a.inputs[i]?.shape ?? [], b.inputs[i]?.shape ?? []];
-    return p.length === q.length && p.slice(1).every((d, axis) => d === q[axis + 1]);
-  });
-
-/** Bags by the value that holds their sum; bags that went into a larger one are gone. */
-const collect = (graph: Graph): { bags: Map<Value, Bag>; inner: Set<Node> } => {
-  const counts = usesOf(graph);
-  const bags = new Map<Value, Bag>();
-  const inner = new Set<Node>();
-  const makers = new Map<Value, Node>();
-  for (const node of graph.nodes) {
-    const [output] = node.outputs;
-    if (output === undefined) continue;
-    makers.set(output, node);
-    if (node.op === 'ConvFilterGradient') bags.set(output, [node]);
-    if (node.op !== 'Add' && node.op !== 'Sum') continue;
-    const parts = node.inputs.map((value) => (counts.get(value) === 1 ? bags.get(value) : undefined));
-    const first = parts[0]?.[0];
-    if (first === undefined || !parts.every((bag) => bag !== undefined && mergeable(first, bag[0] as Node)))
-      continue;
-    for (const value of node.inputs) {
-      bags.delete(value);
-      const maker = makers.get(value);
-      if (maker !== undefined) inner.add(maker);
-    }
-    bags.set(
-      output,
-      parts.flatMap((bag) => bag ?? []),
-    );
-  }
-  return { bags, inner };
+/** A text that operations share that can be done at once, on batches laid end to end. */
+const kindOf = (node: Node): string => {
+  const shapes = node.inputs.slice(0, 2).map(({ shape }) => shape.slice(1).join());
+  const axes = isSum(node) ? numbersOf(node.inputs[1]).join() : '';
+  return [node.op, JSON.stringify(node.attributes), ...shapes, axes].join(' ');
 };
 
 /**
@@ -49,11 +20,11 @@ const ENOUGH_PIXELS = 8192;
 
 const pixelsOf = ({ inputs }: Node): number => count((inputs[1] as Value).shape.slice(0, -1));
 
-/** Neighbours in the bag together, until they have enough pixels. */
-const grouped = (bag: Bag): Node[][] => {
+/** Neighbours together, until they have enough pixels. */
+const grouped = (terms: readonly Node[]): Node[][] => {
   const groups: Node[][] = [];
   let pixels = Infinity;
-  for (const node of bag) {
+  for (const node of terms) {
     if (pixels >= ENOUGH_PIXELS) {
       groups.push([]);
       pixels = 0;
@@ -64,32 +35,65 @@ const grouped = (bag: Bag): Node[][] => {
   return groups;
 };
 
+const join = (group: readonly Node[], input: number, out: Builder): Value =>
+  concat(
+    out,
+    group.map((node) => node.inputs[input] as Value),
+    0,
+  );
+
 /** One node for all: its inputs are an image and a gradient for each group, laid end to end along the batch. */
-const merged = (bag: Bag, output: Value, out: Builder): Node => {
-  const [first] = bag as [Node];
-  const join = (group: readonly Node[], i: number): Value =>
-    concat(
-      out,
-      group.map((node) => node.inputs[i] as Value),
-      0,
-    );
-  const inputs = grouped(bag).flatMap((group) => [join(group, 0), join(group, 1)]);
-  return { ...first, inputs, outputs: [output] };
+const mergedFilters = ({ terms }: Bag, output: Value, out: Builder): Node => {
+  const inputs = grouped(terms).flatMap((group) => [join(group, 0, out), join(group, 1, out)]);
+  return { ...(terms[0] as Node), inputs, outputs: [output] };
+};
+
+/** A sum over each group that is laid end to end for the filter's gradient, and their sum. */
+const mergedSums = ({ terms }: Bag, filter: Bag, output: Value, out: Builder): Node => {
+  const [{ attributes, inputs }] = terms as [Node];
+  const sums = grouped(filter.terms).map((group) =>
+    out.add('ReduceSum', [join(group, 1, out), inputs[1] as Value], output.shape, { attributes }),
+  );
+  return { op: 'Sum', domain: '', inputs: sums, outputs: [output], attributes: {} };
+};
+
+/** The filter whose gradients are of the very values that a bag of sums adds up, in the same order. */
+const filterOf = ({ terms }: Bag, filters: ReadonlyMap<Value, Bag>): Bag | undefined => {
+  const filter = filters.get(terms[0]?.inputs[0] as Value);
+  return filter?.terms.map(({ inputs }) => inputs[1]).every((dy, k) => dy === terms[k]?.inputs[0]) === true &&
+    filter.terms.length === terms.length
+    ? filter
+    : undefined;
 };
 
 /**
  * A filter that is used at T time steps gets T gradients that are added. One gradient over several batches laid end to
- * end is the same sum, as one large matrix product instead of small ones; the products add up as they are made.
+ * end is the same sum, as one large matrix product instead of small ones; the products add up as they are made. The
+ * gradients of the bias beside it, sums over the same values, are taken over the same batches.
  */
 export const mergeFilterGradients = (graph: Graph): Graph => {
-  const { bags, inner } = collect(graph);
+  const bags = collectBags(graph, (node) => isFilter(node) || isSum(node), kindOf);
+  const filters = new Map<Value, Bag>();
+  for (const bag of bags.values()) {
+    const [first] = bag.terms as [Node];
+    if (isFilter(first)) filters.set(first.inputs[1] as Value, bag);
+  }
   const out = builder();
+  const merged = new Map<Value, (output: Value) => Node>();
+  const gone = new Set<Node>();
+  for (const [output, bag] of bags) {
+    const filter = isFilter(bag.terms[0] as Node) ? bag : filterOf(bag, filters);
+    if (filter === undefined) continue;
+    merged.set(output, (sum) =>
+      filter === bag ? mergedFilters(bag, sum, out) : mergedSums(bag, filter, sum, out),
+    );
+    for (const node of [...bag.terms, ...bag.additions]) gone.add(node);
+  }
   for (const node of graph.nodes) {
-    if (inner.has(node)) continue;
+    if (gone.has(node)) continue;
     const [output] = node.outputs;
-    const bag = output === undefined ? undefined : bags.get(output);
-    if (output !== undefined && bag !== undefined && bag.length > 1) out.nodes.push(merged(bag, output, out));
-    else out.nodes.push(node);
+    const merge = merged.get(output as Value);
+    out.nodes.push(merge === undefined ? node : merge(output as Value));
   }
   return { ...graph, nodes: out.nodes };
 };
