@@ -23,6 +23,13 @@ export interface Ui {
 /** Seconds between two lines of progress where there is no terminal. */
 const QUIET_SECONDS = 10;
 
+/** Names of files may hold line feeds, and what terminals obey. */
+const oneLine = (text: string): string =>
+  // eslint-disable-next-line no-control-regex
+  text.replace(/[\u0000-\u001f\u007f]/g, (letter) =>
+    JSON.stringify(letter).slice(1, -1).replace('\u007f', '\\u007f'),
+  );
+
 export const createUi = (json: boolean): Ui => {
   const { stdout, stderr } = process;
   let bar: InstanceType<typeof progress.MultiBar> | undefined;
@@ -79,7 +86,7 @@ export const createUi = (json: boolean): Ui => {
   return {
     json,
     say: (line) => (json ? undefined : print(stdout, line)),
-    warn: (line) => print(stderr, line),
+    warn: (line) => print(stderr, oneLine(line)),
     result: (value, lines) => {
       if (json) stdout.write(`${JSON.stringify(value)}\n`);
       else for (const line of lines) print(stdout, line);

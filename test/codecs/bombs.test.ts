@@ -75,7 +75,7 @@ const block = (content: Buffer, size: number): Buffer => {
 
 const zeros = Buffer.alloc(20_000_000);
 test.each([
-  ['png', 'more pixels than are read', pngOf(60_000, 60_000), /exceeds pixel limit|does not decode/],
+  ['png', 'more pixels than are read', pngOf(60_000, 60_000), /more than 268435456 pixels/],
   [
     'npz',
     'a size that deflate cannot give',

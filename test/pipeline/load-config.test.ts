@@ -105,6 +105,19 @@ test('a file that is no config says so, with the line of a syntax error', async 
   expect(await loadConfig({ directory: 'd' }, file)).toMatchObject({ directory: 'd', horizon: 50 });
 });
 
+test('a few lines whose aliases stand for a billion values are refused, and what is nested without end', async () => {
+  const letters = [...'abcdefghij'];
+  const bomb = letters.map((name, k) => {
+    const before = letters[k - 1];
+    const ninefold = Array.from({ length: 9 }, () => (before === undefined ? 'lol' : `*${before}`));
+    return `${name}: &${name} [${ninefold.join(', ')}]\n`;
+  });
+  expect(await refusal(`directory: d\n${bomb.join('')}`)).toMatch(/run\.yaml: Excessive alias count/);
+  expect(await refusal(`directory: d\nsinks: ${'['.repeat(100_000)}\n`)).toMatch(
+    /run\.yaml.* not valid YAML/,
+  );
+});
+
 test('a file says which version of the keys it means; another one is refused with its line', async () => {
   await write('version: 1\ndirectory: frames\n');
   expect((await loadConfig({}, file)).directory).toBe(join(folder, 'frames'));

@@ -39,6 +39,18 @@ const lineOf = (document: Document, lines: LineCounter, path: readonly PropertyK
   return undefined;
 };
 
+/** @throws UsageError where aliases (`*name`) stand for more than any config has: nine lines can stand for a billion */
+const unfolded = (document: Document, file: string): unknown => {
+  try {
+    return document.toJS();
+  } catch (cause) {
+    throw new UsageError(`${file}: ${messageOf(cause)}`, {
+      cause,
+      hint: 'write out what aliases such as *name stand for',
+    });
+  }
+};
+
 const readConfigFile = async (file: string): Promise<ConfigFile> => {
   const lines = new LineCounter();
   const document = parseDocument(await readText(file), { lineCounter: lines });
@@ -50,7 +62,7 @@ const readConfigFile = async (file: string): Promise<ConfigFile> => {
       cause: syntax,
     });
   }
-  const values: unknown = document.toJS() ?? {};
+  const values = unfolded(document, file) ?? {};
   if (!isMapping(values)) {
     throw new UsageError(
       `${file}: a config file is a mapping of keys to values, this is ${JSON.stringify(values).slice(0, 40)}`,

@@ -39,7 +39,13 @@ const open = (bytes: Buffer): Sharp =>
  */
 export const decodeRaster = async (bytes: Buffer, format: string): Promise<Field> => {
   const refuse = (error: unknown): never => {
-    throw new CodecError(`it does not decode as ${format}: ${firstLine(error)}`, { cause: error });
+    const reason = firstLine(error);
+    if (reason.includes('exceeds pixel limit'))
+      throw new CodecError(`it has more than ${MAX_PIXELS} pixels`, {
+        cause: error,
+        hint: 'average it down, or cut it, before it is written',
+      });
+    throw new CodecError(`it does not decode as ${format}: ${reason}`, { cause: error });
   };
   const metadata: Metadata = await open(bytes).metadata().catch(refuse);
   const sampleType = SAMPLE_TYPES[metadata.depth];
