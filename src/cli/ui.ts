@@ -25,7 +25,6 @@ const QUIET_SECONDS = 10;
 
 /** Names of files may hold line feeds, and what terminals obey. */
 const oneLine = (text: string): string =>
-  // eslint-disable-next-line no-control-regex
   text.replace(/[\u0000-\u001f\u007f]/g, (letter) =>
     JSON.stringify(letter).slice(1, -1).replace('\u007f', '\\u007f'),
   );
