@@ -1,6 +1,8 @@
 import { expect, test } from '@jest/globals';
+import { alarmOf } from '../../src/learning/judging/alarm.js';
 import { effectiveSize, likelyAbove, surelyAbove } from '../../src/learning/judging/noise.js';
 import { createJudge } from '../../src/learning/judging/judge.js';
+import type { Verified } from '../../src/pipeline/ledger/verified-store.js';
 import { normalNumbers, uniformNumbers } from '../../src/pipeline/random.js';
 import { memoryVerified } from '../support/forecasts.js';
 import { judgeRun, type Errors } from '../support/judged.js';
@@ -124,6 +126,34 @@ test.each([
     const held = bounded.filter(({ score }) => score.rmse <= score.rmseBound!).length / bounded.length;
     expect([lead, held > 0.85 && held < 0.95 ? 'held' : held]).toEqual([lead, 'held']);
   }
+});
+
+test('a forecaster that errs more than the one before it raises no alarm, a change of the run soon after does', () => {
+  const scoresOf = (changes: number): Verified[] =>
+    Array.from({ length: 60 }, (_, origin) => {
+      const persistence = (origin < changes ? 0.1 : 0.25) * (1 + 0.02 * Math.sin(origin));
+      const forecasterRmse = persistence * (origin < 40 ? 0.3 : 0.9);
+      return {
+        ...{ lead: 1, origin, rmse: forecasterRmse, madeBy: 'forecaster', forecasterRmse, reach: 1 },
+        ...{
+          forecaster: origin < 40 ? 'old' : 'new',
+          persistenceRmse: persistence,
+          linearRmse: 2 * persistence,
+        },
+      };
+    });
+  const alarmsOf = (all: readonly Verified[]): number[] =>
+    all.flatMap(({ origin }) => {
+      const known = all.slice(0, origin + 1);
+      return alarmOf(
+        (lead) => (lead === 1 ? known : []),
+        () => origin,
+      ) === undefined
+        ? []
+        : [origin];
+    });
+  expect(alarmsOf(scoresOf(Infinity))).toEqual([]);
+  expect(alarmsOf(scoresOf(45))[0]).toBe(45);
 });
 
 test('twenty runs that do not change raise no alarm; one that changes raises it at once', () => {

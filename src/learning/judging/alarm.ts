@@ -1,5 +1,7 @@
+import type { Contestant } from '../../pipeline/forecast.js';
+import type { Verified } from '../../pipeline/ledger/verified-store.js';
 import { meanOf } from './noise.js';
-import type { ByLead } from './standings.js';
+import { errorOf, type ByLead } from './standings.js';
 
 /** Leads that are watched: the truth of later ones comes too late to be news. */
 const LEADS = [1, 2, 3];
@@ -26,16 +28,30 @@ const median = (values: readonly number[]): number => {
 };
 
 /**
+ * Errors of whoever made the newest forecast, so that a change of the forecaster is not taken for one of the run: of the
+ * forecaster itself, or, until there are enough of them, of the better of persistence and linear extrapolation.
+ */
+const errorsOf = (scores: readonly Verified[], last: Verified): number[] => {
+  const errors = (of: readonly Verified[], contestant: Contestant): number[] =>
+    of.slice(-WINDOW).map((score) => errorOf(score, contestant));
+  if (last.madeBy !== 'forecaster') return errors(scores, last.madeBy);
+  const own = scores.filter(({ forecaster }) => forecaster === last.forecaster);
+  if (own.length >= LEAST + JUST_BEFORE) return errors(own, 'forecaster');
+  const [still, linear] = [errors(scores, 'persistence'), errors(scores, 'linear')];
+  return meanOf(linear) < meanOf(still) ? linear : still;
+};
+
+/**
  * Looks at the newest errors of the first leads. On a logarithmic scale, each error is compared with the mean of those just
- * before it; the newest difference raises the alarm when it is far beyond the differences of the last forecasts. `origin`:
- * only forecasts that were issued there or later are news.
+ * before it; the newest difference raises the alarm when it is far beyond the differences of the last forecasts. `newest`:
+ * where the forecast was issued that is news, for each lead.
  */
 export const alarmOf = (verified: ByLead, newest: (lead: number) => number): Alarm | undefined => {
   for (const lead of LEADS) {
     const scores = verified(lead);
     const last = scores.at(-1);
     if (last === undefined || last.origin !== newest(lead)) continue;
-    const errors = scores.slice(-WINDOW).map(({ rmse }) => Math.log(Math.max(rmse, FLOOR)));
+    const errors = errorsOf(scores, last).map((error) => Math.log(Math.max(error, FLOOR)));
     if (errors.length < LEAST + JUST_BEFORE) continue;
     const jumps = errors
       .slice(JUST_BEFORE)
