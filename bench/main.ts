@@ -8,6 +8,7 @@ import { benchLaws } from './laws.js';
 import { benchLive } from './live.js';
 import { benchLoad } from './load.js';
 import { benchMemory } from './memory.js';
+import { benchObserving } from './observing.js';
 import { benchPredictors } from './predictors.js';
 import { benchQuality } from './quality.js';
 import { benchRollOut } from './roll-out.js';
@@ -34,6 +35,7 @@ const benches: Record<string, Bench> = {
   live: benchLive,
   faults: benchFaults,
   load: benchLoad,
+  observing: benchObserving,
   streaming: benchStreaming,
   tiles: benchTiles,
   training: benchTraining,

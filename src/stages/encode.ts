@@ -15,7 +15,7 @@ import {
 } from '../pipeline/state/lanes.js';
 import { filled, patched } from '../pipeline/intake/gaps.js';
 import { declared, fixNormalisation, normalise, type KnownRanges } from '../pipeline/intake/normalisation.js';
-import { segmentOf, segmentsAt } from '../pipeline/state/segments.js';
+import { SEGMENT_LENGTH, segmentOf, segmentsAt } from '../pipeline/state/segments.js';
 import type { Batched, Encoded } from '../pipeline/in-flight.js';
 
 /** What the stage must remember beyond a crash, and where frames that went by can be had again. */
@@ -60,8 +60,6 @@ interface Job {
 const describeRange = (normalisation: Normalisation): string =>
   (normalisation.channels ?? [normalisation]).map(({ low, high }) => `${low} .. ${high}`).join(', ');
 
-/** Steps after which a new stretch of the state begins: about as long as sequences in training. */
-const SEGMENT = 20;
 /** Normalised values beyond these are clipped in roll-outs. */
 const WIDEST = [-0.5, 1.5] as const;
 
@@ -75,7 +73,7 @@ export const encode = (
   options: EncodeOptions,
 ): OperatorFunction<readonly Batched<Frame>[], readonly Encoded[]> => {
   const { runner, memory, context, stride, latentStride } = options;
-  const segmentOptions = { context, length: SEGMENT };
+  const segmentOptions = { context, length: SEGMENT_LENGTH };
   const lanes = new Map<string, Lane>();
   const warming = new Map<string, Frame[]>();
 

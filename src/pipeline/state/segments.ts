@@ -9,6 +9,9 @@ export interface SegmentOptions {
   readonly length: number;
 }
 
+/** Steps after which a new stretch begins: about as long as sequences in training. */
+export const SEGMENT_LENGTH = 20;
+
 /** First step of the stretch that a forecast at step n (from 0) stands on. */
 export const segmentOf = (n: number, { context, length }: SegmentOptions): number =>
   Math.max(0, Math.floor((n - context + 1) / length)) * length;

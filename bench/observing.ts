@@ -1,0 +1,110 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import { openEngine } from '../src/engine/index.js';
+import { trace } from '../src/engine/tracer.js';
+import { loadForecaster } from '../src/forecaster/folder.js';
+import type { Forecaster } from '../src/forecaster/forecaster.js';
+import { observe, stateShapes } from '../src/forecaster/network-functions.js';
+import { attachSchema } from '../src/pipeline/config/config.js';
+import { attach } from '../src/pipeline/runner.js';
+import { SEGMENT_LENGTH, segmentsAt } from '../src/pipeline/state/segments.js';
+import { putFrames } from '../test/support/tiny.js';
+import { gflopOf, productRate } from './rates.js';
+import type { BenchOptions, Result, Row } from './table.js';
+
+const FORECASTER = 'dendrite';
+const THREADS = 2;
+/** [series, side of the frame, frames of each series] */
+const CASES = [
+  [16, 64, 400],
+  [8, 256, 60],
+] as const;
+
+/** Of one frame of one series: into the latent, and one step of the recurrent state. */
+const gflopOfFrame = ({ network, weights }: Forecaster, side: number): number => {
+  const shapes = stateShapes(network, 1, side, side);
+  const frame = { shape: [1, side, side, 1], dtype: 'float32' as const };
+  const states = shapes.map((shape, k) => [`state${k}`, { shape, dtype: 'float32' as const }] as const);
+  const graph = trace(
+    ({ now, before, ...state }) => {
+      const params = Object.entries(weights).map(
+        ([name, { shape, data }]) => [name, tf.tensor(data, [...shape])] as const,
+      );
+      const memory = shapes.map((_, k) => state[`state${k}`] as tf.Tensor4D);
+      const next = observe(
+        network,
+        Object.fromEntries(params),
+        now as tf.Tensor4D,
+        before as tf.Tensor4D,
+        memory,
+      );
+      return Object.fromEntries(next.map((tensor, k) => [`next${k}`, tensor]));
+    },
+    { now: frame, before: frame, ...Object.fromEntries(states) },
+  );
+  return gflopOf(graph);
+};
+
+/** How often a frame goes through the network, on average. */
+const passes = (context: number): number => {
+  const steps = Array.from({ length: SEGMENT_LENGTH }, (_, k) => context + k);
+  const options = { context, length: SEGMENT_LENGTH };
+  return steps.reduce((sum, step) => sum + segmentsAt(step, options).length, 0) / steps.length;
+};
+
+/** Frames a second that a run takes into its states, once every series has its context. */
+const framesPerSecond = async (directory: string, out: string, device: string): Promise<number> => {
+  const run = await attach(
+    attachSchema.parse({
+      ...{ directory, out, device, threads: THREADS, forecaster: FORECASTER, atomic: true, untilIdle: 1 },
+      ...{ forecastEvery: 1_000_000, learn: 'off', madeBy: 'forecaster', sinks: [] },
+    }),
+  );
+  const at: number[] = [];
+  run.events$.subscribe((event) => {
+    if (event.type === 'frame' && event.outcome === 'observed') at.push(performance.now());
+  });
+  await run.finished;
+  const [first, last] = [at[Math.floor(at.length / 4)] ?? NaN, at.at(-1) ?? NaN]; // programs are compiled in the first quarter
+  return (1000 * (at.length - 1 - Math.floor(at.length / 4))) / (last - first);
+};
+
+/**
+ * Frames that wait in folders, taken in as fast as it goes by a run with a real forecaster that makes no forecasts: what
+ * reading, the ledger and batching leave of the rate of a large matrix product. States are made of overlapping stretches:
+ * some frames go through the network twice, and count so.
+ */
+export const benchObserving = async ({ device, quick, note }: BenchOptions): Promise<Result> => {
+  const rows: Row[] = [];
+  const figures: Record<string, number> = {};
+  const engine = await openEngine(device, THREADS, () => undefined);
+  const product = await productRate(engine);
+  await engine.dispose();
+  const forecaster = await loadForecaster(FORECASTER);
+  for (const [series, side, frames] of CASES) {
+    const home = await mkdtemp(join(tmpdir(), 'mesocast-observing-'));
+    try {
+      for (let k = 0; k < series; k++)
+        await putFrames(join(home, 'run', `s${k}`), 0, quick ? 40 : frames, {
+          shape: [side, side, 1],
+          extension: '.npy',
+        });
+      note(`${series} series of ${side} x ${side}`);
+      const rate = await framesPerSecond(join(home, 'run'), join(home, 'out'), device);
+      const reached = rate * passes(forecaster.settings.context) * gflopOfFrame(forecaster, side);
+      rows.push([
+        `${series} series of ${side} x ${side}`,
+        { 'frames/s': rate, 'GFLOP/s': reached, 'matrix product': product, share: reached / product },
+      ]);
+      Object.assign(figures, {
+        [`observing_${side}_fps`]: rate,
+        [`observing_${side}_share`]: reached / product,
+      });
+    } finally {
+      await rm(home, { recursive: true });
+    }
+  }
+  return { tables: [rows], figures };
+};
