@@ -1,12 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import * as tf from '@tensorflow/tfjs-core';
 import { openEngine } from '../src/engine/index.js';
-import { trace } from '../src/engine/tracer.js';
 import { loadForecaster } from '../src/forecaster/folder.js';
-import type { Forecaster } from '../src/forecaster/forecaster.js';
-import { observe, stateShapes } from '../src/forecaster/network-functions.js';
+import { observe } from '../src/forecaster/network-functions.js';
 import { attachSchema } from '../src/pipeline/config/config.js';
 import { attach } from '../src/pipeline/runner.js';
 import { SEGMENT_LENGTH, segmentsAt } from '../src/pipeline/state/segments.js';
@@ -21,31 +18,6 @@ const CASES = [
   [16, 64, 400],
   [8, 256, 60],
 ] as const;
-
-/** Of one frame of one series: into the latent, and one step of the recurrent state. */
-const gflopOfFrame = ({ network, weights }: Forecaster, side: number): number => {
-  const shapes = stateShapes(network, 1, side, side);
-  const frame = { shape: [1, side, side, 1], dtype: 'float32' as const };
-  const states = shapes.map((shape, k) => [`state${k}`, { shape, dtype: 'float32' as const }] as const);
-  const graph = trace(
-    ({ now, before, ...state }) => {
-      const params = Object.entries(weights).map(
-        ([name, { shape, data }]) => [name, tf.tensor(data, [...shape])] as const,
-      );
-      const memory = shapes.map((_, k) => state[`state${k}`] as tf.Tensor4D);
-      const next = observe(
-        network,
-        Object.fromEntries(params),
-        now as tf.Tensor4D,
-        before as tf.Tensor4D,
-        memory,
-      );
-      return Object.fromEntries(next.map((tensor, k) => [`next${k}`, tensor]));
-    },
-    { now: frame, before: frame, ...Object.fromEntries(states) },
-  );
-  return gflopOf(graph);
-};
 
 /** How often a frame goes through the network, on average. */
 const passes = (context: number): number => {
@@ -93,7 +65,7 @@ export const benchObserving = async ({ device, quick, note }: BenchOptions): Pro
         });
       note(`${series} series of ${side} x ${side}`);
       const rate = await framesPerSecond(join(home, 'run'), join(home, 'out'), device);
-      const reached = rate * passes(forecaster.settings.context) * gflopOfFrame(forecaster, side);
+      const reached = rate * passes(forecaster.settings.context) * gflopOf(forecaster, 1, side, observe);
       rows.push([
         `${series} series of ${side} x ${side}`,
         { 'frames/s': rate, 'GFLOP/s': reached, 'matrix product': product, share: reached / product },

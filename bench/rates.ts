@@ -1,6 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Engine, Handle, HostTensor } from '../src/engine/index.js';
-import { count, type Graph } from '../src/engine/graph.js';
+import { count } from '../src/engine/graph.js';
+import type { Engine, Handle, HostTensor, Named } from '../src/engine/index.js';
+import { trace } from '../src/engine/tracer.js';
+import type { Forecaster } from '../src/forecaster/forecaster.js';
+import { stateShapes } from '../src/forecaster/network-functions.js';
 import { median } from './table.js';
 
 const RUNS = 7;
@@ -13,15 +16,46 @@ export const waves = (shape: readonly number[]): HostTensor => ({
   data: Float32Array.from({ length: count(shape) }, (_, k) => 0.5 + 0.5 * Math.sin(k * 0.37)),
 });
 
-/** GFLOP of the convolutions of a traced graph, two for each product. They are all recorded as such before the passes. */
-export const gflopOf = ({ nodes }: Graph): number =>
-  nodes
+type Work = (
+  network: Forecaster['network'],
+  params: Named<tf.Tensor>,
+  ...frames: Frames
+) => readonly tf.Tensor[];
+type Frames = [frame: tf.Tensor4D, previous: tf.Tensor4D, state: tf.Tensor4D[]];
+
+/**
+ * GFLOP of the convolutions of some work of a forecaster on `batch` frames of `side` pixels squared, two for each product.
+ * They are all recorded as such before the passes.
+ */
+export const gflopOf = (
+  { network, weights }: Forecaster,
+  batch: number,
+  side: number,
+  work: Work,
+): number => {
+  const shapes = stateShapes(network, batch, side, side);
+  const frame = { shape: [batch, side, side, 1], dtype: 'float32' as const };
+  const states = shapes.map((shape, k) => [`state${k}`, { shape, dtype: 'float32' as const }] as const);
+  const { nodes } = trace(
+    ({ now, before, ...state }) => {
+      const params = Object.entries(weights).map(
+        ([name, { shape, data }]) => [name, tf.tensor(data, [...shape])] as const,
+      );
+      const memory = shapes.map((_, k) => state[`state${k}`] as tf.Tensor4D);
+      const [frames, previous] = [now, before] as [tf.Tensor4D, tf.Tensor4D];
+      const made = work(network, Object.fromEntries(params), frames, previous, memory);
+      return Object.fromEntries(made.map((tensor, k) => [`made${k}`, tensor]));
+    },
+    { now: frame, before: frame, ...Object.fromEntries(states) },
+  );
+  return nodes
     .filter(({ op, domain }) => op === 'Conv' && domain === 'mesocast')
     .map(({ inputs, outputs }) => {
       const [kh = 1, kw = 1, channels = 1] = inputs[1]?.shape ?? [];
       return (2 * kh * kw * channels * count(outputs[0]?.shape ?? [])) / 1e9;
     })
     .reduce((a, b) => a + b, 0);
+};
 
 /** Milliseconds from the start of some work to its result on the host. */
 export const timed = async (action: () => Promise<Handle>, engine: Engine): Promise<number> => {

@@ -114,6 +114,8 @@ const UNEVEN = 0.05;
 /** @throws CodecError where a rectilinear grid has coordinates that do not lie in even steps */
 const requireEven = async (bytes: Buffer, file: VtkXml, piece: XmlPiece): Promise<void> => {
   const axes = piece.sections.get('Coordinates') ?? [];
+  if (file.type === 'RectilinearGrid' && axes.length < 3)
+    throw new CodecError(`it has coordinates along ${axes.length} axes instead of 3`);
   const sizes = sizesOf(extentOf(piece.attributes.get('Extent')), 'points');
   for (const [i, array] of axes.slice(0, 3).entries()) {
     const count = sizes[i] ?? 1;

@@ -30,6 +30,8 @@ export interface VtkXml {
   /** Bytes of the numbers that stand before blocks of data. */
   readonly word: 4 | 8;
   readonly compressor: string | undefined;
+  /** Of those that were asked for. */
+  readonly type: string;
   /** Attributes of the grid's own element, such as WholeExtent. */
   readonly grid: Attributes;
   readonly pieces: readonly XmlPiece[];
@@ -141,6 +143,7 @@ export const parseVtkXml = (bytes: Buffer, types: readonly string[]): VtkXml => 
     little: file?.get('byte_order') !== 'BigEndian',
     word: file?.get('header_type') === 'UInt64' ? 8 : 4,
     compressor: file?.get('compressor'),
+    type: file?.get('type') ?? '',
     grid,
     pieces,
     facts,

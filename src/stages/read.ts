@@ -12,7 +12,7 @@ import type { RunParameters } from '../pipeline/intake/run-parameters.js';
 import type { FrameTimes } from '../pipeline/intake/frame-times.js';
 
 export interface ReadOptions {
-  /** Files that are read and decoded at once. */
+  /** Files that are read and decoded at once; default: 6. On two cores 3 are a fifth slower, 12 no faster. */
   readonly concurrency?: number | undefined;
 }
 

@@ -5,6 +5,7 @@ import type { Engine, HostTensor, Named, TensorFunction } from '../engine/types.
 import type { NetworkShape, Predictor } from '../forecaster/network.js';
 import { normalNumbers, uniformNumbers } from '../pipeline/random.js';
 import type { ConformanceCase } from './conformance.js';
+import { runOnce } from './run-once.js';
 
 type Shape4 = [n: number, h: number, w: number, c: number];
 
@@ -202,20 +203,4 @@ const withEngine = async (use: (engine: Engine) => Promise<void>): Promise<void>
   } finally {
     await engine.dispose();
   }
-};
-
-const runOnce = async (
-  engine: Engine,
-  fn: TensorFunction,
-  inputs: Named<HostTensor>,
-): Promise<Named<HostTensor>> => {
-  const program = await engine.compile(fn, inputs);
-  const handles = await program.run(inputs);
-  const outputs: Record<string, HostTensor> = {};
-  for (const [name, handle] of Object.entries(handles)) {
-    outputs[name] = await engine.read(handle);
-    handle.release();
-  }
-  await program.dispose();
-  return outputs;
 };

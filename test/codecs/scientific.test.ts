@@ -72,3 +72,11 @@ describe('files by other writers', () => {
     if (item !== undefined) near([item], expected.slice(last), golden.tolerance ?? 0);
   });
 });
+
+test('a rectilinear grid without its coordinates is refused', async () => {
+  const text = readFileSync(new URL('lammps.vtr', folder), 'latin1');
+  const [from, to] = [text.indexOf('<Coordinates>'), text.indexOf('</Coordinates>')];
+  const without = Buffer.from(text.slice(0, from) + text.slice(to + '</Coordinates>'.length), 'latin1');
+  const vti = await createPlugin('codec', 'vti', {}, undefined);
+  await expect(vti.decode(without)).rejects.toThrow('it has coordinates along 0 axes instead of 3');
+});

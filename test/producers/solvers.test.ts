@@ -2,9 +2,6 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-// First of all and alone: of modules that two dynamic imports ask for at once, Jest may link one too early.
-import 'sharp';
-import '../../src/index.js';
 import { attachedTo, programThat, pythonWith } from '../support/producers.js';
 
 let home: string;

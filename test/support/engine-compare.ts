@@ -1,4 +1,6 @@
-import type { TensorFunction, Engine, HostTensor, Named, Spec } from '../../src/engine/types.js';
+import type { HostTensor } from '../../src/engine/types.js';
+
+export { runOnce } from '../../src/testing/run-once.js';
 
 /** A small generator of reproducible numbers in -1..1 (mulberry32). */
 export const randomNumbers = (seed: number): (() => number) => {
@@ -18,26 +20,6 @@ export const randomTensor = (shape: readonly number[], seed: number, scale = 1):
     dtype: 'float32',
     data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => next() * scale),
   };
-};
-
-/** Compiles and runs `fn` once, and brings all outputs over. */
-export const runOnce = async (
-  engine: Engine,
-  fn: TensorFunction,
-  inputs: Named<HostTensor>,
-): Promise<Record<string, HostTensor>> => {
-  const specs = Object.fromEntries(
-    Object.entries(inputs).map(([name, { shape, dtype }]): [string, Spec] => [name, { shape, dtype }]),
-  );
-  const program = await engine.compile(fn, specs);
-  const handles = await program.run(inputs);
-  const outputs: Record<string, HostTensor> = {};
-  for (const [name, handle] of Object.entries(handles)) {
-    outputs[name] = await engine.read(handle);
-    handle.release();
-  }
-  await program.dispose();
-  return outputs;
 };
 
 /**

@@ -74,7 +74,10 @@ const isOfKind = <K extends PluginKind>(plugin: Plugin, kind: K): plugin is Plug
 export const isPath = (name: string): boolean => /^(\.{0,2}\/|file:|[a-zA-Z]:[\\/]|\.{1,2}\\)/.test(name);
 
 const NETWORKS: ReadonlySet<PluginKind> = new Set(['encoder', 'predictor', 'decoder']);
-/** A package may bring a copy of tfjs-core. It shares the state of the first, and says on standard error that it does. */
+/**
+ * A package may bring a copy of tfjs-core. It shares the state of the first, and says on standard error that it does. In
+ * turn only: it throws a switch for the time of the import.
+ */
 const withoutGreeting = async (specifier: string): Promise<unknown> => {
   const { env } = await import('@tensorflow/tfjs-core');
   const before = env().getBool('PROD');
@@ -113,7 +116,7 @@ const load = async (kind: PluginKind, name: string): Promise<unknown> => {
   if (builtIn) return inTurn(builtIn);
   const specifier = locate(kind, name);
   try {
-    return await (NETWORKS.has(kind) ? withoutGreeting(specifier) : import(specifier));
+    return await inTurn(() => (NETWORKS.has(kind) ? withoutGreeting(specifier) : import(specifier)));
   } catch (cause) {
     const isMissing = ['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND', 'ERR_UNSUPPORTED_DIR_IMPORT'].includes(
       codeOf(cause) ?? '',
