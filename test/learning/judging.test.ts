@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { alarmOf } from '../../src/learning/judging/alarm.js';
-import { effectiveSize, likelyAbove, surelyAbove } from '../../src/learning/judging/noise.js';
+import { effectiveSize, likelyAbove, meanOf, surelyAbove } from '../../src/learning/judging/noise.js';
 import { createJudge } from '../../src/learning/judging/judge.js';
 import type { Verified } from '../../src/pipeline/ledger/verified-store.js';
 import { normalNumbers, uniformNumbers } from '../../src/pipeline/random.js';
@@ -57,11 +57,20 @@ test('what is clearly better is surely above zero, and three values are needed t
   expect(surelyAbove([0.1, 0.1, 0.1, 0.1], 4)).toBe(-Infinity);
 });
 
-test('a skill that falls slowly but stays high is sure, though its values are worth less than three', () => {
-  const falling = Array.from({ length: 66 }, (_, k) => 0.87 - 0.0025 * k);
-  expect(effectiveSize(falling, 1)).toBeLessThan(2);
-  expect(surelyAbove(falling, 1)).toBeGreaterThan(0);
-  expect(surelyAbove(falling, 1)).toBeLessThan(0.7);
+test.each([
+  ['falls slowly', (k: number) => 0.87 - 0.0025 * k],
+  ['rises towards its end', (k: number) => 0.9 - 0.3 * Math.exp(-k / 20)],
+  ['falls and recovers', (k: number) => 0.75 + 0.12 * Math.cos(k / 12)],
+  ['hardly ever changes', (k: number) => 0.9999 - 1e-5 * Math.sin(k / 30)],
+])('a skill that %s but stays high is sure at each lead that was seen a few times over', (_name, at) => {
+  for (const overlap of [1, 2, 3, 8, 20]) {
+    const gains = Array.from({ length: 66 }, (_, k) => at(k));
+    expect([overlap, surelyAbove(gains, overlap) > 0]).toEqual([overlap, true]);
+    expect(surelyAbove(gains, overlap)).toBeLessThan(meanOf(gains));
+  }
+  // About zero it says nothing.
+  const about = Array.from({ length: 66 }, (_, k) => at(k) - at(33));
+  expect(surelyAbove(about, 2)).toBeLessThan(0);
 });
 
 test('each band of leads is made by who is best at it by more than noise', () => {

@@ -26,10 +26,13 @@ export const meanOf = (values: readonly number[]): number =>
 const spreadOf = (values: readonly number[], mean: number): number =>
   values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
 
+const LEAST_UNLIKE = 2;
+
 /**
  * How many independent values a sequence is worth. Forecasts whose spans overlap share most of their errors: of n values
  * that overlap `overlap` fold there are at most n / overlap independent ones, and fewer where the values themselves
- * stay alike for longer (first-order autocorrelation; Bayley and Hammersley, 1946).
+ * stay alike for longer (first-order autocorrelation; Bayley and Hammersley, 1946), though not fewer than two for that: a
+ * skill that drifts slowly, from .9 to .8, is like itself from first to last and says a lot all the same.
  */
 export const effectiveSize = (values: readonly number[], overlap: number): number => {
   const n = values.length;
@@ -39,7 +42,8 @@ export const effectiveSize = (values: readonly number[], overlap: number): numbe
   let together = 0;
   for (let k = 1; k < n; k++) together += (values[k]! - mean) * (values[k - 1]! - mean);
   const correlation = spread === 0 ? 0 : Math.min(0.99, Math.max(0, together / spread));
-  return Math.max(1, Math.min(n / Math.max(1, overlap), (n * (1 - correlation)) / (1 + correlation)));
+  const unlike = Math.max(LEAST_UNLIKE, (n * (1 - correlation)) / (1 + correlation));
+  return Math.max(1, Math.min(n / Math.max(1, overlap), unlike));
 };
 
 /**
