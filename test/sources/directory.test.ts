@@ -268,7 +268,7 @@ test('hints name the files that were written, in folders that a scan found, new 
 });
 
 test('files in a folder of many are named too, and while it becomes one', async () => {
-  await put(...Array.from({ length: 499 }, (_, k) => `f_${k}.png`));
+  await put(...Array.from({ length: 63 }, (_, k) => `f_${k}.png`));
   const source = attach();
   const named = new Set<string>();
   let scans = 0;
@@ -278,13 +278,13 @@ test('files in a folder of many are named too, and while it becomes one', async 
   });
   await source.scan(signal);
   await until('the folder is watched', () => scans > 0);
-  await put('f_500.png', 'f_501.png', 'f_502.png');
-  await until('files are named before it is large', () => named.has('f_502.png'));
+  await put('f_64.png', 'f_65.png', 'f_66.png');
+  await until('files are named before it is large', () => named.has('f_66.png'));
   scans = 0;
   await source.scan(signal);
   await until('it is watched anew', () => scans > 0);
-  await put('f_503.png');
-  await until('a file is named now that it is', () => named.has('f_503.png'));
+  await put('f_67.png');
+  await until('a file is named now that it is', () => named.has('f_67.png'));
   subscription.unsubscribe();
 });
 

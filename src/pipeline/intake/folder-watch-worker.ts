@@ -19,7 +19,7 @@ if (port === null) throw new Error('this file is a worker thread');
  * With more files than this a folder is watched without chokidar, which lists it again at each change: some 50 us for each
  * file in it.
  */
-const MANY_FILES = 500;
+const MANY_FILES = 64;
 
 interface Watching {
   readonly close: () => void;
