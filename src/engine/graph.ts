@@ -46,13 +46,18 @@ export const constantOf = (
   dtype: ValueType,
 ): Value => ({ shape, dtype, constant: { data } });
 
-/** int64 vector, as ONNX takes shapes, axes and pads. */
-export const ints = (values: readonly number[]): Value =>
-  constantOf(
-    BigInt64Array.from(values, (v) => BigInt(v)),
-    [values.length],
-    'int64',
-  );
+const vectors = new Map<string, Value>();
+
+/** int64 vector, as ONNX takes shapes, axes and pads. Equal ones are one value: a graph has thousands, of few kinds. */
+export const ints = (values: readonly number[]): Value => {
+  const key = values.join();
+  const known = vectors.get(key);
+  if (known !== undefined) return known;
+  const data = BigInt64Array.from(values, (v) => BigInt(v));
+  const made = constantOf(data, [values.length], 'int64');
+  vectors.set(key, made);
+  return made;
+};
 
 /** A constant whose elements are all `value`; a scalar when no shape is given. */
 export const uniform = (

@@ -64,11 +64,12 @@ const constantFrom = (
     });
   }
   if (values === null) throw new EngineError('a tensor without values was written while tracing');
-  const data = ARRAYS[dtype].from(values as ArrayLike<number>);
+  const numbers = values as ArrayLike<number>;
+  const isOurs = numbers instanceof ARRAYS[dtype];
+  const data = isOurs ? numbers : ARRAYS[dtype].from(numbers);
   const first = data[0] ?? 0;
-  return data.length > 0 && data.every((v) => v === first)
-    ? uniform(first, shape, dtype)
-    : constantOf(data, shape, dtype);
+  if (data.length > 0 && data.every((v) => v === first)) return uniform(first, shape, dtype);
+  return constantOf(isOurs ? data.slice() : data, shape, dtype);
 };
 
 /** The reverse: the values of a constant that was recorded. */

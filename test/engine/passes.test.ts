@@ -197,31 +197,38 @@ describe('merge-filter-gradients', () => {
         );
       return { dw: tf.grad(squares)(w as Tensor) };
     };
-    const images = { small: float(1, 8, 8, 64), same: float(1, 8, 8, 64), large: float(128, 8, 8, 64) };
-    const [, after] = await through(fn, { ...images, w: float(3, 3, 64, 64) }, (graph) =>
+    const images = { small: float(1, 64, 64, 3), same: float(1, 64, 64, 3), large: float(128, 64, 64, 3) };
+    const [, after] = await through(fn, { ...images, w: float(3, 3, 3, 3) }, (graph) =>
       mergeFilterGradients(removeDead(graph)),
     );
     const merged = after.nodes.find(({ op }) => op === 'ConvFilterGradient') as Node;
     expect(merged.inputs.map(({ shape }) => shape[0]).sort()).toEqual([128, 128, 2, 2]);
   });
 
-  test('the gradients of the bias beside it are sums over the same batches', async () => {
-    const fn: TensorFunction = ({ x, w, bias }) => {
+  test('of the bias beside it, one sum is left over the sum of all values of one shape', async () => {
+    const fn: TensorFunction = ({ x, z, w, bias }) => {
       const layer = (image: Tensor, filter: Tensor, b: Tensor): Tensor =>
         tf.tanh(tf.add(tf.conv2d(image as Tensor4D, filter as Tensor4D, 1, 'same'), b));
       const squares = (filter: Tensor, b: Tensor): Tensor =>
-        tf.sum(tf.square(layer(layer(layer(x as Tensor, filter, b), filter, b), filter, b)));
+        tf.addN(
+          [x, z].map((image) => {
+            const twice = layer(layer(image as Tensor, filter, b), filter, b);
+            return tf.sum(tf.square(layer(twice, filter, b)));
+          }),
+        );
       const [dw, db] = tf.grads(squares)([w as Tensor, bias as Tensor]) as [Tensor, Tensor];
       return { dw, db };
     };
-    const [before, after] = await through(fn, { ...inputs, bias: float(3) }, (graph) =>
-      removeDead(mergeEqual(mergeFilterGradients(removeDead(graph)))),
+    const specs = { ...inputs, z: float(5, 4, 5, 3), bias: float(3) };
+    const [before, after] = await through(fn, specs, (graph) =>
+      removeDead(mergeFilterGradients(removeDead(graph))),
     );
-    const sums = (graph: Graph): Node[] =>
-      graph.nodes.filter(({ op, outputs }) => op === 'ReduceSum' && outputs[0]?.shape.length === 1);
-    expect([sums(before).length, sums(after).length]).toEqual([3, 1]);
-    const filter = after.nodes.find(({ op }) => op === 'ConvFilterGradient') as Node;
-    expect(sums(after)[0]?.inputs[0]).toBe(filter.inputs[1]);
+    const sums = (graph: Graph): (number | undefined)[] =>
+      graph.nodes
+        .filter(({ op, outputs }) => op === 'ReduceSum' && outputs[0]?.shape.length === 1)
+        .map((node) => node.inputs[0]?.shape[0]);
+    expect(sums(before).sort()).toEqual([2, 2, 2, 5, 5, 5]);
+    expect(sums(after).sort()).toEqual([2, 5]);
   });
 
   test('sums of what no filter takes stay where they are', async () => {
@@ -244,6 +251,26 @@ describe('merge-filter-gradients', () => {
     const [before, after] = await through(fn, inputs, (graph) => mergeFilterGradients(removeDead(graph)));
     expect(times(after, 'ConvFilterGradient')).toBe(times(before, 'ConvFilterGradient'));
   });
+});
+
+test('of the products that a filter gradient adds up, each sum so far is written after the operands', () => {
+  const fn: TensorFunction = ({ x, z, w }) => {
+    const squares = (filter: Tensor): Tensor =>
+      tf.addN(
+        [x, z].map((image) => tf.sum(tf.square(tf.conv2d(image as Tensor4D, filter as Tensor4D, 1, 'same')))),
+      );
+    return { dw: tf.grad(squares)(w as Tensor) };
+  };
+  const images = { x: float(128, 64, 64, 3), z: float(128, 64, 64, 3) };
+  const { nodes } = lowerConvolutions(
+    mergeFilterGradients(removeDead(trace(fn, { ...images, w: float(3, 3, 3, 3) }))),
+  );
+  const written = (value: Value | undefined): number =>
+    nodes.findIndex(({ outputs }) => outputs.includes(value as Value));
+  const [, second, ...more] = nodes.filter(({ op }) => op === 'Gemm');
+  expect(more).toEqual([]);
+  const [views, rows, sum] = (second?.inputs ?? []).map(written) as [number, number, number];
+  expect(sum).toBeGreaterThan(Math.max(views, rows));
 });
 
 /** Nodes that need `from` and are needed for `to`. */

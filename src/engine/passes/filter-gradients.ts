@@ -51,20 +51,28 @@ const correlate = (
   const [few, c] = [shape4(images[0]?.shifted as Value)[3], shape4(images[0]?.fixed as Value)[3]];
   const pixelsOf = ({ fixed }: (typeof images)[number]): number => count(fixed.shape) / c;
   const together = few < FEW_CHANNELS || few * Math.max(...images.map(pixelsOf)) >= LARGE_IMAGE;
-  let sums: readonly Value[] = [];
-  for (const image of images) {
+  const operands = images.map((image) => {
     const { shifted, fixed } = image;
     const [, h, w] = shape4(fixed);
     const pixels = pixelsOf(image);
     const planes = padded(transpose(out, shifted, PLANES), pads, out);
     const views = begins.map((begin) => viewFrom(planes, begin, [h, w], strides, out));
-    const rows = reshape(out, transpose(out, fixed, PLANES), [c, pixels]);
-    sums = (together ? [concat(out, views, 0)] : views).map((view, k) => {
-      const height = view.shape[0] as number;
-      const operands = [reshape(out, view, [height, pixels]), rows, ...sums.slice(k, k + 1)];
-      return out.add('Gemm', operands, [height, c], { attributes: { transB: 1 } });
-    });
-  }
+    return {
+      views: (together ? [concat(out, views, 0)] : views).map((view) =>
+        reshape(out, view, [view.shape[0] as number, pixels]),
+      ),
+      rows: reshape(out, transpose(out, fixed, PLANES), [c, pixels]),
+    };
+  });
+  // ONNX Runtime works out first what is written last. So that it lays out one image at a time, not all before the first
+  // product, the products come after all operands.
+  let sums: readonly Value[] = [];
+  for (const { views, rows } of operands)
+    sums = views.map((view, k) =>
+      out.add('Gemm', [view, rows, ...sums.slice(k, k + 1)], [view.shape[0] as number, c], {
+        attributes: { transB: 1 },
+      }),
+    );
   return reshape(out, concat(out, sums, 0), [begins.length, few, c]);
 };
 

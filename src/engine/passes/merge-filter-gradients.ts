@@ -13,24 +13,25 @@ const kindOf = (node: Node): string => {
 };
 
 /**
- * Pixels that make a product large enough: joining more would only spread it over memory that no cache holds. Between
- * 2,048 and 16,384 it makes little difference (`npm run bench -- engine`), and larger groups are fewer operators.
+ * Numbers in images and gradients that make a product large enough: joining more would only spread it over memory that no
+ * cache holds, and larger groups are fewer operators.
  */
-const ENOUGH_PIXELS = 8192;
+const ENOUGH_NUMBERS = 3 * 2 ** 20;
 
-const pixelsOf = ({ inputs }: Node): number => count((inputs[1] as Value).shape.slice(0, -1));
+const numbersIn = ({ inputs: [x, dy] }: Node): number =>
+  count((x as Value).shape) + count((dy as Value).shape);
 
-/** Neighbours together, until they have enough pixels. */
+/** Neighbours together, until they have enough numbers. */
 const grouped = (terms: readonly Node[]): Node[][] => {
   const groups: Node[][] = [];
-  let pixels = Infinity;
+  let numbers = Infinity;
   for (const node of terms) {
-    if (pixels >= ENOUGH_PIXELS) {
+    if (numbers >= ENOUGH_NUMBERS) {
       groups.push([]);
-      pixels = 0;
+      numbers = 0;
     }
     groups.at(-1)?.push(node);
-    pixels += pixelsOf(node);
+    numbers += numbersIn(node);
   }
   return groups;
 };
@@ -48,12 +49,21 @@ const mergedFilters = ({ terms }: Bag, output: Value, out: Builder): Node => {
   return { ...(terms[0] as Node), inputs, outputs: [output] };
 };
 
-/** A sum over each group that is laid end to end for the filter's gradient, and their sum. */
-const mergedSums = ({ terms }: Bag, filter: Bag, output: Value, out: Builder): Node => {
+/** A sum over the sum of all values of one shape, and their sum where there are several shapes. */
+const mergedSums = ({ terms }: Bag, output: Value, out: Builder): Node => {
   const [{ attributes, inputs }] = terms as [Node];
-  const sums = grouped(filter.terms).map((group) =>
-    out.add('ReduceSum', [join(group, 1, out), inputs[1] as Value], output.shape, { attributes }),
-  );
+  const byShape = new Map<string, Value[]>();
+  for (const {
+    inputs: [dy],
+  } of terms) {
+    const key = (dy as Value).shape.join();
+    byShape.set(key, [...(byShape.get(key) ?? []), dy as Value]);
+  }
+  const sums = [...byShape.values()].map((values) => {
+    const [first] = values as [Value];
+    const total = values.length === 1 ? first : out.add('Sum', values, first.shape);
+    return out.add('ReduceSum', [total, inputs[1] as Value], output.shape, { attributes });
+  });
   return { op: 'Sum', domain: '', inputs: sums, outputs: [output], attributes: {} };
 };
 
@@ -69,7 +79,7 @@ const filterOf = ({ terms }: Bag, filters: ReadonlyMap<Value, Bag>): Bag | undef
 /**
  * A filter that is used at T time steps gets T gradients that are added. One gradient over several batches laid end to
  * end is the same sum, as one large matrix product instead of small ones; the products add up as they are made. The
- * gradients of the bias beside it, sums over the same values, are taken over the same batches.
+ * gradients of the bias beside it are sums over the same values, which are all kept for the filter: they are added first.
  */
 export const mergeFilterGradients = (graph: Graph): Graph => {
   const bags = collectBags(graph, (node) => isFilter(node) || isSum(node), kindOf);
@@ -84,9 +94,7 @@ export const mergeFilterGradients = (graph: Graph): Graph => {
   for (const [output, bag] of bags) {
     const filter = isFilter(bag.terms[0] as Node) ? bag : filterOf(bag, filters);
     if (filter === undefined) continue;
-    merged.set(output, (sum) =>
-      filter === bag ? mergedFilters(bag, sum, out) : mergedSums(bag, filter, sum, out),
-    );
+    merged.set(output, (sum) => (filter === bag ? mergedFilters(bag, sum, out) : mergedSums(bag, sum, out)));
     for (const node of [...bag.terms, ...bag.additions]) gone.add(node);
   }
   for (const node of graph.nodes) {

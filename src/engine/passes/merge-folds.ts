@@ -1,4 +1,13 @@
-import { constantOf, numbersOf, rewrite, type Builder, type Graph, type Node, type Value } from '../graph.js';
+import {
+  constantOf,
+  count,
+  numbersOf,
+  rewrite,
+  type Builder,
+  type Graph,
+  type Node,
+  type Value,
+} from '../graph.js';
 import { transpose } from '../kernels/layout.js';
 import { CHANNELS_FIRST, CHANNELS_LAST } from './geometry.js';
 
@@ -11,8 +20,9 @@ interface Strip {
 /** A row of the result by the rows of the image that it is the sum of. */
 type Row = readonly number[];
 
-/** Rows and columns of images up to this size: longer ones would be multiplied by zeros for longer than they are moved. */
+/** Rows and columns up to this size, longer ones where there is little to multiply: zeros take longer than moving does. */
 const LONGEST_LINE = 36;
+const FEW_PRODUCTS = 2 ** 22;
 
 /** What borders' gradients are written with. */
 const OPERATIONS = new Set(['Split', 'ReduceSum', 'Add', 'Concat']);
@@ -105,8 +115,8 @@ export const mergeFolds = (graph: Graph): Graph => {
     if (node.op !== 'Concat' || (axis !== 1 && axis !== 2)) return undefined;
     const found = rowsOf(made, makers, strips);
     const size = found?.of.shape[axis] ?? 0;
-    if (found === undefined || size > LONGEST_LINE || found.rows.every((row) => row.length === 1))
-      return undefined;
+    if (found === undefined || found.rows.every((row) => row.length === 1)) return undefined;
+    if (size > LONGEST_LINE && size * count(result.shape) > FEW_PRODUCTS) return undefined;
     return [multiplied(found.of, axis, matrix(found.rows, size, axis), out)];
   });
 };
