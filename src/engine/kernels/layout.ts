@@ -138,17 +138,17 @@ export const layout: Record<string, Rule> = {
       value.shape.map((d, i) => d * (reps[i] ?? 1)),
     );
   },
-  /** ONNX knows reflections only; symmetric padding takes rows by number. */
+  /** ONNX knows reflections and repeated edges; wider symmetric padding takes rows by number. */
   MirrorPad: (
     inputs,
     { paddings, mode }: { paddings: [number, number][]; mode: 'reflect' | 'symmetric' },
     graph,
   ) => {
     const value = x(inputs);
-    if (mode === 'reflect') {
+    if (mode === 'reflect' || Math.max(...paddings.flat()) <= 1) {
       const pads = ints([...paddings.map((p) => p[0]), ...paddings.map((p) => p[1])]);
       return graph.add('Pad', [value, pads], padded(value.shape, paddings), {
-        attributes: { mode: 'reflect' },
+        attributes: { mode: mode === 'reflect' ? mode : 'edge' },
       });
     }
     return paddings.reduce((v, [before, after], axis) => {

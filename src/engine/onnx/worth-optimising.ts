@@ -3,7 +3,7 @@ import { count, type Graph } from '../graph.js';
 /** Operators from which on ONNX Runtime's own optimisations cost seconds: their time grows with the square of them. */
 const MANY = 5000;
 /** Numbers in a constant from which on it is a weight, not a small matrix of ours. */
-const WEIGHT = 4096;
+const WEIGHT = 2 ** 15;
 
 /**
  * Whether ONNX Runtime's optimisations are worth their time. They lay out, fold and join what has constant weights;
