@@ -13,10 +13,11 @@ import type { BenchOptions, Result, Row } from './table.js';
 
 const FORECASTER = 'dendrite';
 const THREADS = 2;
-/** [series, side of the frame, frames of each series] */
+/** [series, side of the frame, frames of each series]; the last as in bench/load.ts. */
 const CASES = [
   [16, 64, 400],
   [8, 256, 60],
+  [8, 512, 32],
 ] as const;
 
 /** How often a frame goes through the network, on average. */
@@ -26,8 +27,16 @@ const passes = (context: number): number => {
   return steps.reduce((sum, step) => sum + segmentsAt(step, options).length, 0) / steps.length;
 };
 
-/** Frames a second that a run takes into its states, once every series has its context. */
-const framesPerSecond = async (directory: string, out: string, device: string): Promise<number> => {
+/** Frames of each series before anything counts: by then the one forecast that a run makes at the least is through. */
+const WARM_UP = 16;
+
+/** Frames a second that a run takes into the states of `series` series. */
+const framesPerSecond = async (
+  series: number,
+  directory: string,
+  out: string,
+  device: string,
+): Promise<number> => {
   const run = await attach(
     attachSchema.parse({
       ...{ directory, out, device, threads: THREADS, forecaster: FORECASTER, atomic: true, untilIdle: 1 },
@@ -39,8 +48,9 @@ const framesPerSecond = async (directory: string, out: string, device: string): 
     if (event.type === 'frame' && event.outcome === 'observed') at.push(performance.now());
   });
   await run.finished;
-  const [first, last] = [at[Math.floor(at.length / 4)] ?? NaN, at.at(-1) ?? NaN]; // programs are compiled in the first quarter
-  return (1000 * (at.length - 1 - Math.floor(at.length / 4))) / (last - first);
+  const from = WARM_UP * series;
+  const [first, last] = [at[from] ?? NaN, at.at(-1) ?? NaN];
+  return (1000 * (at.length - 1 - from)) / (last - first);
 };
 
 /**
@@ -59,12 +69,13 @@ export const benchObserving = async ({ device, quick, note }: BenchOptions): Pro
     const home = await mkdtemp(join(tmpdir(), 'mesocast-observing-'));
     try {
       for (let k = 0; k < series; k++)
-        await putFrames(join(home, 'run', `s${k}`), 0, quick ? 40 : frames, {
+        await putFrames(join(home, 'run', `s${k}`), 0, quick ? 24 : frames, {
           shape: [side, side, 1],
-          extension: '.npy',
+          extension: '.png',
+          sampleType: 'uint16',
         });
       note(`${series} series of ${side} x ${side}`);
-      const rate = await framesPerSecond(join(home, 'run'), join(home, 'out'), device);
+      const rate = await framesPerSecond(series, join(home, 'run'), join(home, 'out'), device);
       const reached = rate * passes(forecaster.settings.context) * gflopOf(forecaster, 1, side, observe);
       rows.push([
         `${series} series of ${side} x ${side}`,
