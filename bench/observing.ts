@@ -29,6 +29,8 @@ const passes = (context: number): number => {
 
 /** Frames of each series before anything counts: by then the one forecast that a run makes at the least is through. */
 const WARM_UP = 16;
+/** Leads of that one: it is verified before anything counts. */
+const HORIZON = 3;
 
 /** Frames a second that a run takes into the states of `series` series. */
 const framesPerSecond = async (
@@ -40,7 +42,7 @@ const framesPerSecond = async (
   const run = await attach(
     attachSchema.parse({
       ...{ directory, out, device, threads: THREADS, forecaster: FORECASTER, atomic: true, untilIdle: 1 },
-      ...{ forecastEvery: 1_000_000, learn: 'off', madeBy: 'forecaster', sinks: [] },
+      ...{ horizon: HORIZON, forecastEvery: 1_000_000, learn: 'off', madeBy: 'forecaster', sinks: [] },
     }),
   );
   const at: number[] = [];

@@ -63,6 +63,12 @@ const describeRange = (normalisation: Normalisation): string =>
 /** Normalised values beyond these are clipped in roll-outs. */
 const WIDEST = [-0.5, 1.5] as const;
 
+/** Some value is out of the range, or none at all. */
+const leaves = (data: Float32Array, [low, high]: readonly [number, number]): boolean => {
+  for (let k = 0; k < data.length; k++) if (!(data[k]! >= low && data[k]! <= high)) return true;
+  return false;
+};
+
 /**
  * Takes each frame into the recurrent state of its series: normalise, encode, one step. Batches go through the network
  * together. The first `context` frames of a series fix its normalisation and are taken in when they are complete.
@@ -85,7 +91,7 @@ export const encode = (
   };
   /** Where the network clips: a series that goes there cannot be forecast well. */
   const checkRange = ({ series, index }: Frame, data: Float32Array, normalisation: Normalisation): void => {
-    if (told.has(series) || data.every((value) => value >= WIDEST[0] && value <= WIDEST[1])) return;
+    if (told.has(series) || !leaves(data, WIDEST)) return;
     tellOnce(
       series,
       `frame ${index} has values far outside of ${describeRange(normalisation)}, ${options.range === undefined ? 'the range of the first frames' : 'the range that was given'}: forecasts will be poor; give a wider --range, and another state folder`,

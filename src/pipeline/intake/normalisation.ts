@@ -104,12 +104,11 @@ const mapped = (
   make: (value: number, low: number, width: number) => number,
 ): Float32Array => {
   const ranges = normalisation.channels ?? [normalisation];
-  const widths = ranges.map(({ low, high }) => (high > low ? high - low : 1));
   const result = new Float32Array(data.length);
-  for (let k = 0; k < data.length; k++) {
-    const channel = k % ranges.length;
-    result[k] = make(data[k]!, ranges[channel]!.low, widths[channel]!);
-  }
+  ranges.forEach(({ low, high }, channel) => {
+    const width = high > low ? high - low : 1;
+    for (let k = channel; k < data.length; k += ranges.length) result[k] = make(data[k]!, low, width);
+  });
   return result;
 };
 
