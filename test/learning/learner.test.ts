@@ -6,6 +6,7 @@ import { openEngine, type Engine } from '../../src/engine/index.js';
 import { loadForecaster } from '../../src/forecaster/folder.js';
 import { createLearner, type Learner } from '../../src/learning/learner/learner.js';
 import type { FromLearner, LearnerSetup } from '../../src/learning/learner/messages.js';
+import { canLearn } from '../../src/learning/learner/study.js';
 import { createReplay, type Replay } from '../../src/learning/learner/replay.js';
 import type { ParameterValues } from '../../src/pipeline/parameters.js';
 import { saveTiny } from '../support/tiny.js';
@@ -82,6 +83,11 @@ test('it waits for frames, learns, and offers what is better on frames that it h
     again.replay.add('a', t, [16, 16, 1], { low: 0, high: 1 }, frame(40 + 0.01 * (t - 40)));
   await turns(again.learner, 1 + 20, () => false);
   expect((await curve(folder)).at(-1)?.steps).toBe(steps + 20);
+});
+
+test('a forecaster whose predictor has no weights is not gone on from', async () => {
+  expect(canLearn(await loadForecaster('plane_wave'))).toBe(false);
+  expect(canLearn(await loadForecaster('dendrite'))).toBe(true);
 });
 
 test('of forecasters to choose from none is taken that is worse than doing without', async () => {

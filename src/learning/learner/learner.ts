@@ -10,7 +10,7 @@ import { meanOf } from '../judging/noise.js';
 import { isBetter, relativeError, scoreWindows, trivialRival, windowsOver, type Windows } from './compare.js';
 import type { FromLearner, HeldOutScore, LearnerSetup } from './messages.js';
 import type { Replay } from './replay.js';
-import { isTrainable, openStudy, optionsFor, type Study } from './study.js';
+import { canLearn, openStudy, optionsFor, type Study } from './study.js';
 
 /** Frames of one series before forecasters are tried, and before learning begins. */
 const ENOUGH = 16;
@@ -145,7 +145,7 @@ export const createLearner = async ({
   const begin = async (): Promise<Study> => {
     const series = replay.training().reduce((a, b) => (b.frames.length > a.frames.length ? b : a));
     const start = setup.learn === 'adapt' ? ((await load(setup.start)) ?? champion) : undefined;
-    const from = start !== undefined && isTrainable(start) ? start : undefined;
+    const from = start !== undefined && canLearn(start) ? start : undefined;
     return openStudy({ engine, replay, folder: setup.folder, from, fresh: optionsFor(series, setup.seed) });
   };
 

@@ -6,6 +6,7 @@ import {
   type Forecaster,
   type Settings,
 } from '../../forecaster/forecaster.js';
+import { networkParams } from '../../forecaster/network-functions.js';
 import { loadCheckpoint, saveCheckpoint, type Checkpoint } from '../../training/checkpoint.js';
 import { averaged, initialSlots, optimiser } from '../../training/optimiser.js';
 import { identityOf, settingsOf, trainSchema, withBase, type TrainOptions } from '../../training/options.js';
@@ -141,5 +142,7 @@ export const openStudy = async ({ engine, replay, folder, from, fresh }: StudyOp
   };
 };
 
-/** Stages that are .onnx files cannot be trained. */
-export const isTrainable = ({ network }: Forecaster): boolean => sealedStages(network).length === 0;
+/** Stages that are .onnx files cannot be trained; a predictor without weights, such as linear prediction, has nothing to learn. */
+export const canLearn = ({ network }: Forecaster): boolean =>
+  sealedStages(network).length === 0 &&
+  Object.keys(networkParams(network)).some((name) => name.startsWith('predictor.'));
