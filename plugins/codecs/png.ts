@@ -3,7 +3,7 @@ import { bytesOf } from '../../src/pipeline/bytes.js';
 import { CodecError } from '../../src/pipeline/errors.js';
 import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
 import type { ByteSource, Incomplete } from '../../src/pipeline/plugins/plugin.js';
-import { decodeRaster, rasterOf } from '../../src/pipeline/images/raster.js';
+import { decodeRaster, rasterOf, type RasterHeader } from '../../src/pipeline/images/raster.js';
 
 const SIGNATURE = Buffer.from('89504e470d0a1a0a', 'hex');
 /** Bytes of a chunk beside its data: length, type, CRC. */
@@ -29,11 +29,24 @@ export const png = defineCodec({
       signal?.throwIfAborted();
       const incomplete = await validate(bytesOf(bytes));
       if (incomplete !== undefined) throw new CodecError(incomplete);
-      return decodeRaster(bytes, 'PNG');
+      return decodeRaster(bytes, 'PNG', plainHeader(bytes));
     },
     encode: async (field) => rasterOf(field).png({ compressionLevel: compression }).toBuffer(),
   }),
 });
+
+/** Channels by the colour type of plain images: grey and RGB. */
+const CHANNELS: Readonly<Record<number, number>> = { 0: 1, 2: 3 };
+const DEPTHS: Readonly<Record<number, string>> = { 8: 'uchar', 16: 'ushort' };
+
+/** What IHDR says of a valid PNG; undefined for one with a palette, alpha, transparent values or few bits. */
+const plainHeader = (bytes: Buffer): RasterHeader | undefined => {
+  const [depth, channels] = [DEPTHS[bytes.readUInt8(24)], CHANNELS[bytes.readUInt8(25)]];
+  const beforeData = bytes.subarray(0, bytes.indexOf('IDAT', 0, 'latin1'));
+  if (depth === undefined || channels === undefined || beforeData.includes('tRNS', 0, 'latin1'))
+    return undefined;
+  return { depth, channels, hasAlpha: false };
+};
 
 /** Walks the chunk headers to IEND. What follows IEND is ignored, as decoders do. */
 const validate = async (bytes: ByteSource): Promise<Incomplete> => {

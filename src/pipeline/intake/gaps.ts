@@ -12,14 +12,26 @@ export const hasGaps = (data: Float32Array): boolean => {
   return false;
 };
 
+/** All values are finite: any other makes a sum of products with zero NaN. Four sums, which need not wait for each other. */
+const allFinite = (data: Float32Array): boolean => {
+  let [a, b, c, d] = [0, 0, 0, 0];
+  const whole = data.length - (data.length % 4);
+  for (let i = 0; i < whole; i += 4) {
+    a += data[i]! * 0;
+    b += data[i + 1]! * 0;
+    c += data[i + 2]! * 0;
+    d += data[i + 3]! * 0;
+  }
+  for (let i = whole; i < data.length; i++) a += data[i]! * 0;
+  return a + b + c + d === 0;
+};
+
 /**
  * Values may be NaN, which is a gap, but not infinite, and some have to be known.
  * @throws FrameError that says how many are wrong and where the first one is
  */
 export const requireKnown = ({ data, shape }: Field): void => {
-  let trace = 0;
-  for (let i = 0; i < data.length; i++) trace += data[i]! * 0;
-  if (trace === 0 && data.length > 0) return; // what is not finite would have made it NaN
+  if (data.length > 0 && allFinite(data)) return;
   let [infinite, first, known] = [0, -1, 0];
   for (let i = 0; i < data.length; i++) {
     const value = data[i]!;
