@@ -42,9 +42,8 @@ const DEPTHS: Readonly<Record<number, string>> = { 8: 'uchar', 16: 'ushort' };
 /** What IHDR says of a valid PNG; undefined for one with a palette, alpha, transparent values or few bits. */
 const plainHeader = (bytes: Buffer): RasterHeader | undefined => {
   const [depth, channels] = [DEPTHS[bytes.readUInt8(24)], CHANNELS[bytes.readUInt8(25)]];
-  const beforeData = bytes.subarray(0, bytes.indexOf('IDAT', 0, 'latin1'));
-  if (depth === undefined || channels === undefined || beforeData.includes('tRNS', 0, 'latin1'))
-    return undefined;
+  // Where the letters mean something else, libvips is asked for nothing.
+  if (depth === undefined || channels === undefined || bytes.includes('tRNS', 0, 'latin1')) return undefined;
   return { depth, channels, hasAlpha: false };
 };
 

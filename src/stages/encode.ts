@@ -63,7 +63,7 @@ const describeRange = (normalisation: Normalisation): string =>
 /** Normalised values beyond these are clipped in roll-outs. */
 const WIDEST = [-0.5, 1.5] as const;
 
-/** Some value is out of the range, or none at all. */
+/** Some value is outside of the range, or NaN. */
 const leaves = (data: Float32Array, [low, high]: readonly [number, number]): boolean => {
   for (let k = 0; k < data.length; k++) if (!(data[k]! >= low && data[k]! <= high)) return true;
   return false;

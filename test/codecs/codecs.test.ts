@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { encodeNpy, npy } from '../../plugins/codecs/npy.js';
 import { png } from '../../plugins/codecs/png.js';
 import { tiff } from '../../plugins/codecs/tiff.js';
@@ -81,6 +82,21 @@ test('bytes after the end of a PNG do no harm', async () => {
   ]);
   expect(await codecs.png.validate(bytesOf(bytes))).toBeUndefined();
   expect((await codecs.png.decode(bytes)).shape).toEqual([4, 4, 1]);
+});
+
+test('transparent values of a PNG are seen, whatever texts come before them', async () => {
+  const bytes = await codecs.png.encode(sampleField('uint8', [4, 4, 1]));
+  const chunk = (type: string, data: Buffer): Buffer => {
+    const named = Buffer.concat([Buffer.from(type, 'latin1'), data]);
+    const [length, crc] = [Buffer.alloc(4), Buffer.alloc(4)];
+    length.writeUInt32BE(data.length);
+    crc.writeUInt32BE(crc32(named));
+    return Buffer.concat([length, named, crc]);
+  };
+  const at = bytes.indexOf('IDAT') - 4;
+  const more = [chunk('tEXt', Buffer.from('Title\0of an IDAT')), chunk('tRNS', Buffer.from([0, 3]))];
+  const transparent = Buffer.concat([bytes.subarray(0, at), ...more, bytes.subarray(at)]);
+  expect(await codecs.png.decode(transparent)).toEqual(await codecs.png.decode(bytes));
 });
 
 test('a flipped bit in the pixels of a PNG is noticed', async () => {

@@ -1,4 +1,4 @@
-/** Student's t at 90 %, one-sided, for 0.3, 0.4, ... 0.9 degrees of freedom: values that stay alike are worth so few. */
+/** Student's t at 90 %, one-sided, for 0.3, 0.4, ... 0.9 degrees of freedom: forecasts that overlap are worth so few. */
 const T90_BELOW_ONE = [64.787, 20.083, 10.27, 6.704, 5.01, 4.063, 3.474];
 /** The same for 1, 2, ... degrees of freedom. */
 const T90 = [3.078, 1.886, 1.638, 1.533, 1.476, 1.44, 1.415, 1.397, 1.383, 1.372];
@@ -26,6 +26,7 @@ export const meanOf = (values: readonly number[]): number =>
 const spreadOf = (values: readonly number[], mean: number): number =>
   values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
 
+/** What values that stay alike for the whole sequence are worth. */
 const LEAST_UNLIKE = 2;
 
 /**
