@@ -1,18 +1,19 @@
 import { lstat, readdir, stat } from 'node:fs/promises';
-import { basename, join, relative, resolve, sep } from 'node:path';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import picomatch from 'picomatch';
 import { defer, NEVER } from 'rxjs';
 import { z } from 'zod';
 import { filesShape, rootOptions } from '../../src/pipeline/config/root-options.js';
 import { StartupError, codeOf, messageOf } from '../../src/pipeline/errors.js';
 import type { Entry } from '../../src/pipeline/frame.js';
+import { createDealtWith } from '../../src/pipeline/intake/dealt-with.js';
 import { doneMarker } from '../../src/pipeline/intake/done-marker.js';
-import { watchFolders } from '../../src/pipeline/intake/folder-watch.js';
+import { watchFolders, type WatchedFolder } from '../../src/pipeline/intake/folder-watch.js';
 import { pathOf, walk } from '../../src/pipeline/intake/folder-walk.js';
 import { frameNames, type Named } from '../../src/pipeline/intake/frame-names.js';
 import { networkFileSystemOf } from '../../src/pipeline/intake/network-file-systems.js';
 import {
-  createRevisions,
+  entryAt,
   entryOf,
   inParts,
   revisionOf,
@@ -41,7 +42,7 @@ export const directory = defineSource({
     const included = options.include.length > 0 ? matcherOf(options.include) : () => true;
     const ignored = options.ignore.length > 0 ? matcherOf(options.ignore) : () => false;
     const marker = options.doneMarker === undefined ? undefined : doneMarker(options.doneMarker);
-    const revisions = createRevisions();
+    const dealtWith = createDealtWith();
     const tell = tellOnce((message) => {
       context.log(message);
     });
@@ -64,33 +65,35 @@ export const directory = defineSource({
 
     /** Where the root lay when there was something in it. */
     let device: number | undefined;
-    /** Frames by their names, and what is told of files that are none. */
+    /** Frames by their names, but for those that were dealt with, and what is told of files that are none. */
     const scanNames = async (signal: AbortSignal): Promise<NamedFile[]> => {
       const { dev } = await stat(root);
-      const { folders, refused } = await walk(root, {
+      const refused: string[] = [];
+      const folders = walk(root, {
         ignored,
         anywhere: options.links === 'anywhere',
         failed: (path, error) => {
           tell(path, `cannot read ${join(root, path)}: ${messageOf(error)}`);
         },
+        refused: (path) => {
+          refused.push(path);
+        },
         signal,
       });
-      watcher.follow(folders.map(({ path, files }) => ({ path: join(root, path), files: files.length })));
       const [found, others, unnumbered, unmarked]: [NamedFile[], string[], string[], string[]] = [
         [],
         [],
         [],
         [],
       ];
-      for (const { path: folder, files } of folders) {
+      const watched: WatchedFolder[] = [];
+      const round = dealtWith.begin();
+      let all = 0;
+      for await (const { path: folder, files } of folders) {
+        watched.push({ path: join(root, folder), files: files.length });
+        all += files.length;
         const names = marker === undefined ? undefined : new Set(files);
-        const directory = join(root, folder) + sep;
-        for (const name of files) {
-          const known = revisions.at(directory + name);
-          if (known !== undefined) {
-            found.push(known);
-            continue;
-          }
+        for (const name of round.due(folder, files)) {
           const path = pathOf(folder, name);
           if (marker?.isMarker(name) === true) continue;
           const what = whatIs(path);
@@ -101,9 +104,12 @@ export const directory = defineSource({
           else found.push(frameOf(path, what));
         }
       }
-      if (folders.every(({ files }) => files.length === 0) && device !== undefined && dev !== device)
+      round.end();
+      watcher.follow(watched);
+      if (all === 0 && device !== undefined && dev !== device)
         throw new Error('it is empty, and on another file system than before: it seems to be unmounted');
-      if (found.length > 0) device = dev;
+      const none = found.length + dealtWith.size === 0;
+      if (!none) device = dev;
       if (refused.length > 0)
         tell(
           'links',
@@ -114,7 +120,7 @@ export const directory = defineSource({
           'numbers',
           `files without a number in their name are no frames: ${unnumbered.length}, such as ${least(unnumbered)}`,
         );
-      if (found.length > 0) return found;
+      if (!none) return found;
       // A log file beside the frames is nobody's concern; a folder of nothing else is.
       if (unmarked.length > 0)
         tell(
@@ -133,6 +139,16 @@ export const directory = defineSource({
         : `${path} is not one (${extensions.join(', ')} are read)`;
     };
 
+    /** Keeps whether it was dealt with. A file of several frames never is: it may grow. */
+    const settle = ({ path, item }: Entry, isDone: boolean): boolean => {
+      if (item !== undefined) return false;
+      dealtWith[isDone ? 'add' : 'delete'](
+        relative(root, dirname(path)).replaceAll(sep, '/'),
+        basename(path),
+      );
+      return isDone;
+    };
+
     let gone = false;
     const scan = async (
       signal: AbortSignal,
@@ -142,7 +158,10 @@ export const directory = defineSource({
         const found = await scanNames(signal);
         if (gone) context.log(`${root} is back`);
         gone = false;
-        return await revisions.scan(found, isDone, signal);
+        const entries: Entry[] = [];
+        for (const entry of await inParts(found, entryAt, signal))
+          if (entry !== undefined && !settle(entry, isDone(entry))) entries.push(entry);
+        return entries;
       } catch (error) {
         signal.throwIfAborted();
         const reason = `${root} cannot be read: ${messageOf(error)}`;
@@ -171,9 +190,7 @@ export const directory = defineSource({
     ): Promise<readonly Entry[] | undefined> => {
       const found = await inParts(paths, lookAt, signal);
       if (found.includes(undefined)) return undefined;
-      const entries = found.filter((entry) => typeof entry === 'object');
-      for (const entry of entries) revisions.put(entry);
-      return entries;
+      return found.filter((entry) => typeof entry === 'object');
     };
 
     const watcher = watchFolders((reason) => {
@@ -202,6 +219,10 @@ export const directory = defineSource({
       },
       scan,
       look,
+      isThere: async (path) => {
+        const below = relative(root, path).replaceAll(sep, '/');
+        return frameAt(below) !== undefined && !isIgnored(below) && (await exists(path));
+      },
       hints: defer(() => (announced ? watcher.hints : NEVER)),
       close: () => Promise.resolve(),
     };
@@ -213,6 +234,13 @@ const matcherOf = (patterns: readonly string[]): ((path: string) => boolean) => 
   const matchers = patterns.map((pattern) => picomatch(pattern, { basename: !pattern.includes('/') }));
   return (path) => matchers.some((matches) => matches(path));
 };
+
+/** A link that points nowhere is itself a file. */
+const exists = async (path: string): Promise<boolean> =>
+  lstat(path).then(
+    () => true,
+    (error: unknown) => codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ENOTDIR',
+  );
 
 /** Tells each thing once. */
 const tellOnce = (log: (message: string) => void): ((key: string, message: string) => void) => {

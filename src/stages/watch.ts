@@ -95,6 +95,7 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
             context.notice(message);
           },
           validate: (entry) => root.validate(entry),
+          isThere: (path) => root.source.isThere(path),
           wanted,
           emit: (ready) => {
             emitted++;

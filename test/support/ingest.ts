@@ -71,6 +71,7 @@ export const fakeFolder = ({ looks = false } = {}): FakeFolder => {
       if (folder.scanTakes > 0) await new Promise((resolve) => setTimeout(resolve, folder.scanTakes));
       return folder.gone ? [] : [...files.values()].map(({ entry }) => entry).reverse();
     },
+    isThere: (path) => Promise.resolve(!folder.gone && files.has(path)),
     ...(looks && {
       look: (paths: readonly string[]) =>
         Promise.resolve(paths.flatMap((path) => files.get(path)?.entry ?? [])),

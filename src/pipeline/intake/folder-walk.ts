@@ -11,12 +11,6 @@ export interface WalkedFolder {
   readonly files: readonly string[];
 }
 
-export interface Walk {
-  readonly folders: readonly WalkedFolder[];
-  /** Paths of links that leave the root, where these are not followed. */
-  readonly refused: readonly string[];
-}
-
 export interface WalkOptions {
   /** Paths below the root that are not looked at. */
   readonly ignored: (path: string) => boolean;
@@ -24,6 +18,8 @@ export interface WalkOptions {
   readonly anywhere: boolean;
   /** Hears of folders that cannot be read, which are then left out. */
   readonly failed: (path: string, error: unknown) => void;
+  /** Hears of links that leave the root, where these are not followed. */
+  readonly refused: (path: string) => void;
   readonly signal: AbortSignal;
 }
 
@@ -31,45 +27,46 @@ export interface WalkOptions {
  * A folder and all below it, hidden ones left out, each once: links may run in circles.
  * @throws the system's error when the root itself cannot be read
  */
-export const walk = async (root: string, options: WalkOptions): Promise<Walk> => {
+export async function* walk(root: string, options: WalkOptions): AsyncGenerator<WalkedFolder> {
   const { ignored, signal } = options;
   const realRoot = await realpath(root);
   const inside = realRoot.endsWith(sep) ? realRoot : realRoot + sep;
   const visited = new Set<string>();
-  const folders: WalkedFolder[] = [];
-  const refused: string[] = [];
 
-  const descend = async (below: string, real: string): Promise<void> => {
+  async function* descend(folder: string, real: string): AsyncGenerator<WalkedFolder> {
     signal.throwIfAborted();
     if (visited.has(real)) return;
     visited.add(real);
     const files: string[] = [];
     const others: Dirent[] = [];
-    for (const item of await readdir(join(root, below), { withFileTypes: true })) {
+    for (const item of await readdir(join(root, folder), { withFileTypes: true })) {
       if (item.name.startsWith('.')) continue;
       if (!item.isFile()) others.push(item);
-      else if (!ignored(pathOf(below, item.name))) files.push(item.name);
+      else if (!ignored(pathOf(folder, item.name))) files.push(item.name);
     }
-    folders.push({ path: below, files });
+    const below: [path: string, real: string][] = [];
     // In order: which of two ways to a folder counts must not depend on the disk.
     for (const item of others.sort((a, b) => (a.name < b.name ? -1 : 1))) {
-      const path = pathOf(below, item.name);
+      const path = pathOf(folder, item.name);
       if (ignored(path)) continue;
       const target = await targetOf(item, join(root, path), join(real, item.name));
       if (target === undefined) continue;
       const leaves = target.real !== realRoot && !target.real.startsWith(inside);
-      if (item.isSymbolicLink() && leaves && !options.anywhere) refused.push(path);
+      if (item.isSymbolicLink() && leaves && !options.anywhere) options.refused(path);
       else if (target.kind === 'file') files.push(item.name);
-      else
-        await descend(path, target.real).catch((error: unknown) => {
-          signal.throwIfAborted();
-          if (codeOf(error) !== 'ENOENT') options.failed(path, error);
-        });
+      else below.push([path, target.real]);
     }
-  };
-  await descend('', realRoot);
-  return { folders, refused };
-};
+    yield { path: folder, files };
+    for (const [path, target] of below)
+      try {
+        yield* descend(path, target);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (codeOf(error) !== 'ENOENT') options.failed(path, error);
+      }
+  }
+  yield* descend('', realRoot);
+}
 
 /** A path below the root. */
 export const pathOf = (folder: string, name: string): string => (folder === '' ? name : `${folder}/${name}`);

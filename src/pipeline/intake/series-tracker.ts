@@ -4,7 +4,7 @@ import { candidateOf, examine, lookAgain } from './candidates.js';
 import { FrameError } from '../errors.js';
 import type { Entry } from '../frame.js';
 import { entryKey, sameRevision } from '../frame.js';
-import type { SeriesRecord } from '../ledger/records.js';
+import type { FrameRecord, SeriesRecord } from '../ledger/records.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { misfit, NUMBERING_FRAMES, numberingOf, placeOf } from './numbering.js';
 import type { Incomplete } from '../plugins/plugin.js';
@@ -26,6 +26,8 @@ export interface TrackerOptions {
 export interface TrackerContext extends Pick<RunContext, 'fail' | 'notice'> {
   readonly ledger: Ledger;
   validate(entry: Entry): Promise<Incomplete>;
+  /** As the source says. */
+  isThere(path: string): Promise<boolean>;
   /** Hands a frame on. */
   emit(ready: Ready): void;
   /** False when no more frames are wanted. */
@@ -53,7 +55,7 @@ export interface SeriesTracker {
   firstWaiting(): Waiting | undefined;
   /** Paths of those that need a second look. */
   settling(): readonly string[];
-  /** The file was handed on or given up. */
+  /** The ledger has an outcome for the file as it is. */
   isDone(entry: Entry): boolean;
 }
 
@@ -61,6 +63,10 @@ export interface SeriesTracker {
 const GAPS_TOLD = 5;
 /** Files that are validated at once. */
 const VALIDATIONS = 8;
+
+/** What the ledger has is this file, as it is. */
+const isOf = ({ path, item, revision }: FrameRecord, entry: Entry): boolean =>
+  path === entry.path && item === entry.item && sameRevision(revision, entry.revision);
 
 export const trackSeries = (
   series: string,
@@ -71,9 +77,8 @@ export const trackSeries = (
   const { gapWait = options.patience } = options;
   let record: SeriesRecord | undefined = ledger.series(series);
   const candidates = new Map<string, Candidate>();
-  /** Files that were handed on or given up, as they were then. */
-  const done = new Map<string, Entry>();
-  let present = new Set<string>();
+  /** Numbers of files that were handed on and may not have their outcome yet. */
+  const handed = new Map<string, number>();
   let started = false;
   let saidRevised = false;
   let gaps = 0;
@@ -83,7 +88,6 @@ export const trackSeries = (
   const settled = (candidate: Candidate): boolean => options.atomic || stands(candidate);
   const end = ({ entry }: Candidate, outcome: 'rejected' | 'lost', reason: string, kind?: 'late'): void => {
     candidates.delete(entryKey(entry));
-    done.set(entryKey(entry), entry);
     context.fail(entry, outcome, reason, kind);
   };
 
@@ -97,27 +101,38 @@ export const trackSeries = (
     }
   };
 
+  const recordOf = (entry: Entry): FrameRecord | undefined => {
+    const record = ledger.frame(series, entry.index);
+    return record === undefined || record.path === entry.path ? record : (ledger.duplicate(entry) ?? record);
+  };
+  const isDone = (entry: Entry): boolean => {
+    if (ledger.isForgotten(series, entry.index)) return true;
+    const record = recordOf(entry);
+    return record?.outcome !== undefined && isOf(record, entry);
+  };
+  const isOnItsWay = (key: string): boolean => {
+    const index = handed.get(key);
+    if (index === undefined) return false;
+    if (!ledger.isForgotten(series, index) && ledger.frame(series, index)?.outcome === undefined) return true;
+    handed.delete(key);
+    return false;
+  };
+
   /** True when the entry is new or has changed. */
-  const meet = (entry: Entry, look: Look): boolean => {
-    const { path, index, revision } = entry;
+  const meet = async (entry: Entry, look: Look): Promise<boolean> => {
     const key = entryKey(entry);
     const candidate = candidates.get(key);
     if (candidate !== undefined) return lookAgain(candidate, entry, look);
-    const dealtWith = done.get(key);
-    if (dealtWith !== undefined && sameRevision(dealtWith.revision, revision)) return false;
-    if (ledger.isForgotten(series, index)) {
-      done.set(key, entry);
-      return false;
-    }
-    const known = ledger.duplicate(entry) ?? ledger.frame(series, index);
-    if (known !== undefined && (known.path === path || !present.has(entryKey(known)))) {
+    // It will be compared when it is finished.
+    if (isOnItsWay(key) || ledger.isForgotten(series, entry.index)) return false;
+    const known = recordOf(entry);
+    if (known !== undefined && (known.path === entry.path || !(await context.isThere(known.path)))) {
       // The same file, or the same frame in a folder that was moved.
       if (known.outcome !== undefined) {
-        if (!sameRevision(known.revision, revision)) revise(entry);
-        done.set(key, entry);
+        if (!isOf(known, entry)) takeOver(entry, known);
         return false;
       }
-      if (done.has(entryKey(known))) return false; // on its way: it will be compared when it is finished
+      if (isOnItsWay(entryKey(known))) return false;
       candidates.delete(entryKey(known));
       candidates.set(key, candidateOf(entry, look, known.position));
       return true;
@@ -126,8 +141,9 @@ export const trackSeries = (
     return true;
   };
 
-  const revise = (entry: Entry): void => {
+  const takeOver = (entry: Entry, { revision }: FrameRecord): void => {
     ledger.revise(entry);
+    if (sameRevision(revision, entry.revision)) return;
     if (!saidRevised)
       context.notice(
         `${entry.path} changed after it was used; such files are counted as revised and not read again ` +
@@ -209,7 +225,7 @@ export const trackSeries = (
 
   const handOn = ({ entry }: Candidate, position: number): void => {
     candidates.delete(entryKey(entry));
-    done.set(entryKey(entry), entry);
+    handed.set(entryKey(entry), entry.index);
     ledger.putFrame({ ...entry, position });
     const { first, increment, last } = record ?? { first: entry.index, increment: 0 };
     keep({ first, increment, last: Math.max(last ?? entry.index, entry.index) });
@@ -292,21 +308,17 @@ export const trackSeries = (
       [...candidates.values()]
         .filter((candidate) => candidate.missingSince === undefined && !candidate.whole && !stands(candidate))
         .map(({ entry }) => entry.path),
-    isDone: (entry) => done.has(entryKey(entry)),
+    isDone,
     look: async (entries, look) => {
       if (!started) takeUp(look);
       started = true;
       const { gone } = look;
-      if (gone === undefined) present = new Set();
-      else for (const path of gone) present.delete(path);
-      for (const entry of entries) present.add(entryKey(entry));
-      if (gone === undefined)
-        for (const [key, { index }] of done)
-          if (!present.has(key) && ledger.frame(series, index)?.outcome !== undefined) done.delete(key);
+      if (gone === undefined) for (const key of handed.keys()) isOnItsWay(key);
       let active = false;
-      for (const entry of entries) if (meet(entry, look)) active = true;
+      for (const entry of entries) if (await meet(entry, look)) active = true;
+      const found = new Set(entries.map(entryKey));
       for (const candidate of candidates.values()) {
-        if (gone?.has(candidate.entry.path) === false || present.has(entryKey(candidate.entry))) continue;
+        if (gone?.has(candidate.entry.path) === false || found.has(entryKey(candidate.entry))) continue;
         candidate.missingSince ??= look.ended;
         if (look.began - candidate.missingSince >= options.patience)
           end(candidate, 'lost', 'it went away before it was read');

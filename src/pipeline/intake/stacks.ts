@@ -21,6 +21,8 @@ interface Found {
   readonly incomplete: Incomplete;
   /** A frame's revision is that of the file when the frame was first seen: a file that grows is no other one. */
   readonly items: readonly Revision[];
+  /** So many of the first were dealt with, and are left out. */
+  dealtWith: number;
 }
 
 /** Files that are counted at once. */
@@ -62,17 +64,16 @@ export const withStacks = (
     return {
       revision,
       incomplete,
+      dealtWith: grown ? before.dealtWith : 0,
       items: Array.from({ length: count }, (_, item) => earlier(item) ?? revision),
     };
   };
 
-  const expand = async (
-    entry: Entry,
-    next: Map<string, Found>,
-    isDone: (entry: Entry) => boolean = () => false,
-  ): Promise<readonly Entry[]> => {
+  let isDone: (entry: Entry) => boolean = () => false;
+
+  const expand = async (entry: Entry, next: Map<string, Found>): Promise<readonly Entry[]> => {
     const { path, item } = entry;
-    if ((item === undefined && isDone(entry)) || codecFor(path)?.stack === undefined) return [entry];
+    if (codecFor(path)?.stack === undefined) return [entry];
     const numbered = item === undefined;
     const single = ledger.frame(entry.series, entry.index);
     if (numbered && single?.path === path && single.item === undefined) return [entry]; // it was one, and stays one
@@ -83,19 +84,24 @@ export const withStacks = (
     if (numbered && items.length <= 1) return [entry];
     // What is no such file at all ends as one rejected frame; an empty one waits for its first.
     if (items.length === 0) return incomplete === undefined ? [] : [{ ...entry, series }];
-    return items.map((revision, index) => ({ series, index, item: index, path, revision }));
+    const entryOf = (index: number): Entry => ({
+      ...{ series, index, item: index, path },
+      revision: items[index] ?? entry.revision,
+    });
+    while (found.dealtWith < items.length && isDone(entryOf(found.dealtWith))) found.dealtWith++;
+    const { dealtWith } = found;
+    return Array.from({ length: items.length - dealtWith }, (_, k) => entryOf(dealtWith + k));
   };
 
   const expandAll = async (
     entries: readonly Entry[],
     next: Map<string, Found>,
     signal: AbortSignal,
-    isDone?: (entry: Entry) => boolean,
   ): Promise<readonly Entry[]> => {
     const all: Entry[] = [];
     for (let i = 0; i < entries.length; i += AT_ONCE) {
       signal.throwIfAborted();
-      const some = entries.slice(i, i + AT_ONCE).map((entry) => expand(entry, next, isDone));
+      const some = entries.slice(i, i + AT_ONCE).map((entry) => expand(entry, next));
       for (const expanded of await Promise.all(some)) for (const entry of expanded) all.push(entry);
     }
     return all;
@@ -104,9 +110,13 @@ export const withStacks = (
   return {
     source: {
       ...source,
-      scan: async (signal, isDone) => {
+      scan: async (signal, ended = () => false) => {
+        isDone = ended;
         const next = new Map<string, Found>();
-        const all = await expandAll(await source.scan(signal, isDone), next, signal, isDone);
+        // One with several frames is never done: it may grow.
+        const isSingle = ({ path }: Entry): boolean => (files.get(path)?.items.length ?? 1) <= 1;
+        const entries = await source.scan(signal, (entry) => isSingle(entry) && isDone(entry));
+        const all = await expandAll(entries, next, signal);
         files = next;
         return all;
       },

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Entry } from '../frame.js';
+import { sameRevision } from '../frame.js';
 import type { Outcome } from '../run.js';
 import type { Counting } from './counts.js';
 import type { FrameRecord, SeriesRecord } from './records.js';
@@ -32,7 +33,7 @@ export interface FrameLedger {
   lastFinished(series: string): number | undefined;
   /** The frame was dealt with so long ago that nothing but the counts is left of it. */
   isForgotten(series: string, index: number): boolean;
-  /** The file of a finished frame has changed: keeps the new revision and counts. */
+  /** A file with an outcome has changed, or was moved: keeps where it is and its revision; a change is counted. */
   revise(entry: Entry): void;
 
   series(name: string): SeriesRecord | undefined;
@@ -156,11 +157,17 @@ export const frameLedger = (
       return undefined;
     },
     isForgotten: (series, index) => index <= (counting.of(series).forgottenTo ?? -1),
-    revise: ({ series, index, path, revision }) => {
-      const record = frames.get([series, index]);
+    revise: ({ series, index, path, item, revision }) => {
+      const key = duplicateKey(series, index, path);
+      const frame = frames.get([series, index]);
+      const duplicate = frame?.path === path ? undefined : duplicates.get(key);
+      const record = duplicate ?? frame;
       if (record?.outcome === undefined) return;
-      frames.put([series, index], { ...record, path, revision });
-      counting.update(series, (counts) => ({ ...counts, revised: counts.revised + 1 }));
+      const now = { ...record, path, ...(item !== undefined && { item }), revision };
+      if (duplicate !== undefined) duplicates.put(key, now);
+      else frames.put([series, index], now);
+      if (!sameRevision(record.revision, revision))
+        counting.update(series, (counts) => ({ ...counts, revised: counts.revised + 1 }));
     },
     series: (name) => seriesRecords.get(name),
     allSeries: () => [...seriesRecords.values()],

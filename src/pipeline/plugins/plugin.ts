@@ -63,13 +63,15 @@ export interface Source {
   /** @throws StartupError when what it attaches to does not exist */
   open(signal: AbortSignal): Promise<void>;
   /**
-   * All frames that are there now, in no particular order, whole or not. Of those that were dealt with, as `isDone` says, the
-   * revision may be that of an earlier scan: a source need not look at each of them every time. Rejects where nobody can
-   * say what is there: then nothing is lost.
+   * All frames that are there now, in no particular order, whole or not. Those that were dealt with, as `isDone` says of
+   * them at the revision that they have, may be left out; a source need not look at each of these every time. Rejects
+   * where nobody can say what is there: then nothing is lost.
    */
   scan(signal: AbortSignal, isDone?: (entry: Entry) => boolean): Promise<readonly Entry[]>;
   /** Frames that these files are, as a scan would find them now; undefined when only a scan can tell. */
   readonly look?: (paths: readonly string[], signal: AbortSignal) => Promise<readonly Entry[] | undefined>;
+  /** A frame with this path is there, as a scan would find it now. */
+  isThere(path: string): Promise<boolean>;
   /** Fires when something may have changed. May be lossy or silent. */
   readonly hints: Observable<Hint>;
   close(): Promise<void>;
