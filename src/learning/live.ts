@@ -202,7 +202,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   let learner: LearnerProcess | undefined;
   if (mode !== undefined) {
     const candidates =
-      first.id.hash === NO_FORECASTER.hash && reigns.champion === NO_FORECASTER.hash && mode !== 'scratch'
+      first.id.hash === NO_FORECASTER.hash && reigns.champion === NO_FORECASTER.hash
         ? await Promise.all((await shippedForecasters()).map(locateForecaster))
         : [];
     learner = startLearner({

@@ -100,6 +100,17 @@ test('of forecasters to choose from none is taken that is worse than doing witho
   expect(await learner.turn()).toBe(false);
 });
 
+test('learning from nothing, of forecasters to choose from only those without weights are tried', async () => {
+  const [folder, tiny] = [join(home, 'nothing'), join(home, 'tiny')];
+  await saveTiny(tiny, 1, 10);
+  const { learner, replay, said } = await open(folder, { candidates: ['plane_wave', tiny] });
+  fill(replay, 0, 30);
+  expect(await learner.turn()).toBe(true);
+  expect(said).toEqual([
+    expect.objectContaining({ folder: 'plane_wave', why: expect.stringMatching(/: plane_wave 0\.\d\d$/) }),
+  ]);
+});
+
 test('a forecaster that is told scalars of a run goes on learning from runs of which they are known', async () => {
   const told = join(home, 'told');
   await saveTiny(told, 1, 1, { parameters: [{ name: 'drive', low: 0, high: 1 }] });

@@ -118,6 +118,8 @@ export const createLearner = async ({
       try {
         const forecaster = await loadForecaster(folder);
         if (forecaster.settings.channels !== setup.channels) continue;
+        // What has no weights was trained on nothing: it is no other beginning.
+        if (setup.learn === 'scratch' && canLearn(forecaster)) continue;
         const scores = await score(forecaster, windows);
         tried.push({ folder, name: forecaster.id.name, scores, error: relativeError(scores) });
       } catch (error) {
