@@ -1,5 +1,5 @@
-import { link, mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import sharp from 'sharp';
 import { uniformNumbers } from '../../src/pipeline/random.js';
 import { codecForExtension } from '../../src/pipeline/plugins/registry.js';
@@ -58,19 +58,24 @@ export const sharpAlone = async ({ paths }: Pool, seconds: number): Promise<numb
   return frames / ((performance.now() - began) / 1000);
 };
 
-/** Puts frames into the folders of some series, in turn, as links that appear whole. */
-export const feeder = async (root: string, series: number, { paths }: Pool) => {
+/** Puts frames into the folders of some series, in turn, as links that appear whole. The oldest go where there are more than `most`. */
+export const feeder = async (root: string, series: number, { paths }: Pool, most = Infinity) => {
   const names = Array.from({ length: series }, (_, k) => `s${k}`);
   for (const name of names) await mkdir(join(root, name), { recursive: true });
   const put = new Map<string, number>();
+  const pathOf = (k: number): string =>
+    framePath(join(root, names[k % series] as string), Math.floor(k / series));
   return {
     /** When each frame was put, milliseconds since the epoch. */
     put: put as ReadonlyMap<string, number>,
     next: async (): Promise<void> => {
-      const index = Math.floor(put.size / series);
-      const name = names[put.size % series] as string;
-      await link(paths[put.size % paths.length] as string, framePath(join(root, name), index));
-      put.set(keyOf(`${root.split('/').at(-1)}/${name}`, index), performance.timeOrigin + performance.now());
+      const k = put.size;
+      await link(paths[k % paths.length] as string, pathOf(k));
+      put.set(
+        keyOf(`${basename(root)}/${names[k % series]}`, Math.floor(k / series)),
+        performance.timeOrigin + performance.now(),
+      );
+      if (k >= most) await unlink(pathOf(k - most));
     },
   };
 };
