@@ -142,10 +142,9 @@ export const directory = defineSource({
     /** Keeps whether it was dealt with. A file of several frames never is: it may grow. */
     const settle = ({ path, item }: Entry, isDone: boolean): boolean => {
       if (item !== undefined) return false;
-      dealtWith[isDone ? 'add' : 'delete'](
-        relative(root, dirname(path)).replaceAll(sep, '/'),
-        basename(path),
-      );
+      const folder = relative(root, dirname(path)).replaceAll(sep, '/');
+      if (isDone) dealtWith.add(folder, basename(path));
+      else dealtWith.delete(folder, basename(path));
       return isDone;
     };
 

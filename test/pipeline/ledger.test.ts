@@ -134,6 +134,9 @@ describe('ledger', () => {
     ledger.revise({ ...entry(1), revision: { size: 11, mtimeNs: '2' } });
     expect(ledger.counts().revised).toBe(1);
     expect(ledger.frame('s', 1)).toMatchObject({ outcome: 'observed', revision: { size: 11, mtimeNs: '2' } });
+    ledger.revise({ ...entry(1, 's', '/moved/1.png'), revision: { size: 11, mtimeNs: '2' } });
+    expect(ledger.counts().revised).toBe(1);
+    expect(ledger.frame('s', 1)).toMatchObject({ path: '/moved/1.png' });
   });
 
   test('forecasts wait until they are finished, and stay known by id', async () => {

@@ -224,6 +224,12 @@ test('numbers off the grid and numbers borne twice are rejected in words', async
   await pass(20);
   expect(run.failures).toHaveLength(3);
   expect(ledger.frame('s', 10)).toMatchObject({ path: '/d/f10.png' });
+
+  for (const { index } of ledger.unfinished('s')) ledger.finish(ledger.frame('s', index)!, 'observed');
+  folder.put('/d/f10.npy', 10);
+  await pass(5);
+  expect(ledger.counts().revised).toBe(1);
+  expect(ledger.frame('s', 10)).toMatchObject({ path: '/d/f10.png', outcome: 'observed' });
 });
 
 test('a file that vanishes is lost, but a folder that is away for a moment loses nothing', async () => {

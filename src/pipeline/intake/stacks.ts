@@ -6,6 +6,7 @@ import type { Entry, Field, Revision } from '../frame.js';
 import { describeShape, entryKey, sameRevision } from '../frame.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { Codec, Incomplete, Source } from '../plugins/plugin.js';
+import { entryOf } from './revisions.js';
 
 export interface StacksContext {
   readonly ledger: Pick<Ledger, 'frame'>;
@@ -69,6 +70,7 @@ export const withStacks = (
     };
   };
 
+  /** As the last scan was told: looks between scans leave out the same items. */
   let isDone: (entry: Entry) => boolean = () => false;
 
   const expand = async (entry: Entry, next: Map<string, Found>): Promise<readonly Entry[]> => {
@@ -84,13 +86,11 @@ export const withStacks = (
     if (numbered && items.length <= 1) return [entry];
     // What is no such file at all ends as one rejected frame; an empty one waits for its first.
     if (items.length === 0) return incomplete === undefined ? [] : [{ ...entry, series }];
-    const entryOf = (index: number): Entry => ({
-      ...{ series, index, item: index, path },
-      revision: items[index] ?? entry.revision,
-    });
-    while (found.dealtWith < items.length && isDone(entryOf(found.dealtWith))) found.dealtWith++;
+    const itemAt = (index: number): Entry =>
+      entryOf({ series, index, path, item: index }, items[index] ?? entry.revision);
+    while (found.dealtWith < items.length && isDone(itemAt(found.dealtWith))) found.dealtWith++;
     const { dealtWith } = found;
-    return Array.from({ length: items.length - dealtWith }, (_, k) => entryOf(dealtWith + k));
+    return Array.from({ length: items.length - dealtWith }, (_, k) => itemAt(dealtWith + k));
   };
 
   const expandAll = async (
