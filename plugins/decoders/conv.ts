@@ -9,12 +9,18 @@ import {
   filterSpec,
   weight,
 } from '../../src/forecaster/layers.js';
-import { checkOutput, nextFrame, outputChannels, outputOptions } from '../../src/forecaster/outputs.js';
+import {
+  checkOutput,
+  nextFrame,
+  outputChannels,
+  outputOptions,
+  outputParams,
+} from '../../src/forecaster/outputs.js';
 import { defineDecoder } from '../../src/pipeline/plugins/plugin.js';
 
 /**
  * Latent, enlarged and joined with the encoder's skip, to the change of the frame: the decoder predicts what is added
- * to the last frame (and, with `base: velocity`, to its last change too), so an untrained network is persistence.
+ * to the last frame (and, with `base: velocity` or `damped`, to its last change too), so an untrained network is persistence.
  */
 export const conv = defineDecoder({
   name: 'conv',
@@ -38,6 +44,7 @@ export const conv = defineDecoder({
           'half.bias': biasSpec(width),
           'frame.weight': filterSpec(3, width, outputs, 0.02),
           'frame.bias': biasSpec(outputs),
+          ...outputParams(channels, output),
         };
       },
       decode: (params, latent, skips, frame, previous, { boundary }) => {
@@ -46,7 +53,7 @@ export const conv = defineDecoder({
           convolve(joined, weight(params, 'half.weight'), weight(params, 'half.bias'), boundary),
         );
         const blocks = convolve(half, weight(params, 'frame.weight'), weight(params, 'frame.bias'), boundary); // [N, H/2, W/2, 4C or 8C]
-        return nextFrame(channelsToPixels(blocks, 2), frame, previous, boundary, output);
+        return nextFrame(channelsToPixels(blocks, 2), frame, previous, boundary, output, params);
       },
     };
   },

@@ -1,6 +1,12 @@
 import { z } from 'zod';
 import { biasSpec, channelsToPixels, convolve, filterSpec, weight } from '../../src/forecaster/layers.js';
-import { checkOutput, nextFrame, outputChannels, outputOptions } from '../../src/forecaster/outputs.js';
+import {
+  checkOutput,
+  nextFrame,
+  outputChannels,
+  outputOptions,
+  outputParams,
+} from '../../src/forecaster/outputs.js';
 import { defineDecoder } from '../../src/pipeline/plugins/plugin.js';
 
 /**
@@ -26,6 +32,7 @@ export const patch = defineDecoder({
         return {
           'frame.weight': filterSpec(kernel, latentChannels, outputs, 0.02),
           'frame.bias': biasSpec(outputs),
+          ...outputParams(channels, output),
         };
       },
       decode: (params, latent, _skips, frame, previous, { boundary }) => {
@@ -36,7 +43,7 @@ export const patch = defineDecoder({
           boundary,
         ); // [N, H/p, W/p, p p C or 2C]
         const pixels = channelsToPixels(blocks, frame.shape[1] / latent.shape[1]); // [N, H, W, C or 2C]
-        return nextFrame(pixels, frame, previous, boundary, output);
+        return nextFrame(pixels, frame, previous, boundary, output, params);
       },
     };
   },

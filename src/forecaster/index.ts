@@ -14,7 +14,15 @@ export {
   silu,
   weight,
 } from './layers.js';
-export { checkOutput, inflow, nextFrame, outputChannels, outputOptions, type Output } from './outputs.js';
+export {
+  checkOutput,
+  inflow,
+  nextFrame,
+  outputChannels,
+  outputOptions,
+  outputParams,
+  type Output,
+} from './outputs.js';
 export type {
   Boundary,
   Decoder,

@@ -1,15 +1,17 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import { z } from 'zod';
-import { fromLogOdds, logOdds } from './layers.js';
-import type { Boundary } from './network.js';
+import { biasSpec, fromLogOdds, logOdds, weight } from './layers.js';
+import type { Boundary, ParamSpec } from './network.js';
 
 /** Options that decoders share: how what they compute becomes the next frame. */
 export const outputOptions = {
   base: z
-    .enum(['frame', 'velocity'])
+    .enum(['frame', 'velocity', 'damped'])
     .default('frame')
-    .describe('what the change is added to: the last frame, or its linear extrapolation'),
+    .describe(
+      'what the change is added to: the last frame, its linear extrapolation, or that with a last change that fades by a learned factor',
+    ),
   space: z
     .enum(['value', 'logit'])
     .default('value')
@@ -26,7 +28,7 @@ export const outputOptions = {
 
 /** How the output of a decoder's last layer becomes the next frame. */
 export interface Output {
-  readonly base: 'frame' | 'velocity';
+  readonly base: 'frame' | 'velocity' | 'damped';
   readonly space: 'value' | 'logit';
   readonly conserve: boolean;
   readonly bounds?: readonly [number, number] | undefined;
@@ -47,6 +49,12 @@ export const checkOutput = ({ conserve, bounds, space }: Output): void => {
 /** Channels that the last layer must have for frames of `channels`: a flux along rows and one along columns, or the change. */
 export const outputChannels = (channels: number, { conserve }: Output): number =>
   conserve ? 2 * channels : channels;
+
+const DAMPING = 'frame.damping';
+
+/** Weights of an output besides its last layer: what is left of each channel's last change a frame later (damped trend; Gardner and McKenzie, 1985). */
+export const outputParams = (channels: number, { base }: Output): Record<string, ParamSpec> =>
+  base === 'damped' ? { [DAMPING]: biasSpec(channels, 1) } : {};
 
 /** What each pixel gains along an axis from the flux [N, H, W, C] through its far face; beyond an edge that is not periodic nothing flows. */
 const gain = (flux: Tensor4D, axis: 1 | 2, boundary: Boundary): Tensor4D => {
@@ -79,7 +87,7 @@ const held = (x: Tensor4D, [low, high]: readonly [number, number]): Tensor4D =>
 
 /**
  * The frame that follows `frame` [N, H, W, C], which followed `previous`, given the decoder's last layer [N, H, W,
- * outputChannels]. Where the mean is conserved it is that of `frame`, also where `previous` had another.
+ * outputChannels] and its weights. Where the mean is conserved it is that of `frame`, also where `previous` had another.
  */
 export const nextFrame = (
   output: Tensor4D,
@@ -87,18 +95,26 @@ export const nextFrame = (
   previous: Tensor4D,
   boundary: Boundary,
   { base, space, conserve, bounds }: Output,
+  params: Readonly<Record<string, Tensor>>,
 ): Tensor4D => {
-  if (space === 'logit') {
-    const now = logOdds(frame);
-    const start = base === 'velocity' ? tf.sub<Tensor4D>(tf.mul(now, 2), logOdds(previous)) : now;
-    return fromLogOdds(tf.add(start, output));
-  }
+  /** A field, and what goes on of its change since `before`. */
+  const goneOn = (now: Tensor4D, before: () => Tensor4D): Tensor4D => {
+    if (base === 'frame') return now;
+    let velocity = tf.sub<Tensor4D>(now, before());
+    if (conserve) velocity = tf.sub(velocity, tf.mean(velocity, [1, 2], true));
+    return tf.add(now, base === 'damped' ? tf.mul(velocity, weight(params, DAMPING)) : velocity);
+  };
+  if (space === 'logit')
+    return fromLogOdds(
+      tf.add(
+        goneOn(logOdds(frame), () => logOdds(previous)),
+        output,
+      ),
+    );
   const change = conserve ? inflow(output, boundary) : output;
-  let start = frame;
-  if (base === 'velocity') {
-    const velocity = tf.sub<Tensor4D>(frame, previous);
-    start = tf.add(frame, conserve ? tf.sub(velocity, tf.mean(velocity, [1, 2], true)) : velocity);
-  }
-  const next = tf.add<Tensor4D>(start, change);
+  const next = tf.add<Tensor4D>(
+    goneOn(frame, () => previous),
+    change,
+  );
   return bounds === undefined ? next : held(next, bounds);
 };

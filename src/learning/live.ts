@@ -25,6 +25,14 @@ const MOST_CHAMPIONS = 3;
 /** Milliseconds between looks for a rollback that was asked for. */
 const LOOK = 2_000;
 
+/** The note of what vouches for the forecaster in use, for when the run is begun again. */
+const VOUCHED = 'vouched';
+interface Vouched {
+  readonly hash: string;
+  readonly scores: readonly HeldOutScore[];
+  readonly furthest: number;
+}
+
 /** A forecaster that makes forecasts, on the engine. */
 export interface Champion {
   readonly set: ForecasterSet;
@@ -129,11 +137,11 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   } else if (reigns.champion !== first.id.hash)
     notice(`forecasts are those of ${nameOf(reigns.champion)} from the run before`);
 
-  /** Held-out scores count for a forecaster until it has verified forecasts of its own. */
-  const vouch = (hash: string, scores: readonly HeldOutScore[]): void =>
-    judge.vouch(
-      hash,
-      scores.map(({ window, lead, forecasterRmse, persistenceRmse, linearRmse }) => ({
+  /** The learner's scores count for a forecaster until it has verified forecasts of its own. */
+  const vouch = ({ hash, scores, furthest }: Vouched): void =>
+    judge.vouch(hash, {
+      furthest,
+      scores: scores.map(({ window, lead, forecasterRmse, persistenceRmse, linearRmse }) => ({
         lead,
         origin: -window,
         forecaster: hash,
@@ -144,16 +152,20 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
         linearRmse,
         reach: 1,
       })),
-    );
+    });
+  const vouched = ledger.note(VOUCHED) as Vouched | undefined;
+  if (vouched?.hash === reigns.champion) vouch(vouched);
 
   const take = async (message: FromLearner): Promise<void> => {
     if (message.type === 'notice') notice(message.message);
     if (message.type !== 'challenger') return;
-    const { folder, why, evidence, scores } = message;
+    const { folder, why, evidence, scores, furthest } = message;
     const set = await loadForecasterSet(folder, { horizon: config.horizon, stride: config.stride });
     const { hash, name } = set.id;
     void keep(hash, Promise.resolve(bring(set)));
-    vouch(hash, scores);
+    const news: Vouched = { hash, scores, furthest };
+    vouch(news);
+    ledger.putNote(VOUCHED, news);
     const version = folder.startsWith(learningFolder(state)) ? `${name} ${basename(folder)}` : name;
     await begin({ at: now().toISOString(), name: version, hash, folder, why, evidence });
     const times = (rmse: number): string => (evidence.rmse / rmse).toFixed(2);
@@ -216,6 +228,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
         codecs: config.codecs,
         preparation: config,
         stride: config.stride,
+        horizon: config.horizon,
         budget: parseFloat(config.learnBudget) / 100,
         bytes: REPLAY_BYTES,
         seed: 1,

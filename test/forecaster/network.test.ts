@@ -125,16 +125,18 @@ test('one set of weights serves every size: four periodic tiles are forecast as 
   expect(wide.map(({ length }) => length)).toEqual([384, 384, 384]);
 });
 
-test('a decoder that adds nothing is persistence, or with base "velocity" linear extrapolation', async () => {
+test('a decoder that adds nothing is persistence, or with base "velocity" or, untrained, "damped" linear extrapolation', async () => {
   const shape: FrameShape = [16, 16, 1];
   const frames = observed(shape);
   const [before, last] = frames.slice(-2) as [Float32Array, Float32Array];
   const silent = await forecast(await tinyForecaster(4, 0), shape, frames);
   expect(silent).toEqual([last, last, last]);
-  const decoder = { name: 'conv', options: { width: 8, base: 'velocity' } };
-  const linear = await forecast(await tinyForecaster(4, 0, { decoder }), shape, frames);
   const line = [1, 2, 3].map((lead) => last.map((value, k) => value + lead * (value - (before[k] ?? 0))));
-  expect(largestDifference(linear, line)).toBeLessThan(1e-5);
+  for (const base of ['velocity', 'damped']) {
+    const decoder = { name: 'conv', options: { width: 8, base } };
+    const linear = await forecast(await tinyForecaster(4, 0, { decoder }), shape, frames);
+    expect(largestDifference(linear, line)).toBeLessThan(1e-5);
+  }
   // And one that adds something moves with the frames before the last one: the state counts.
   const loud = await tinyForecaster(4);
   const other = [frames[2], frames[0], frames[2], frames[3]] as Float32Array[];

@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import { openEngine } from '../../src/engine/index.js';
 import type { HostTensor } from '../../src/engine/types.js';
 import { fromLogOdds, logOdds } from '../../src/forecaster/layers.js';
@@ -94,12 +94,19 @@ test('bounded forecasts stay within the bounds, and what is beyond them still le
     ({ output, frame }) => {
       const next = (value: Tensor4D): tf.Scalar =>
         tf.sum(
-          nextFrame(value, frame as Tensor4D, frame as Tensor4D, 'periodic', {
-            base: 'frame',
-            space: 'value',
-            conserve: false,
-            bounds: [0, 1],
-          }),
+          nextFrame(
+            value,
+            frame as Tensor4D,
+            frame as Tensor4D,
+            'periodic',
+            {
+              base: 'frame',
+              space: 'value',
+              conserve: false,
+              bounds: [0, 1],
+            },
+            {},
+          ),
         );
       return { gradient: tf.grad((value) => next(value as Tensor4D))(output as Tensor4D) };
     },
@@ -123,7 +130,7 @@ test('log-odds go on where they went, stay between 0 and 1, and are found again'
         Tensor4D,
       ];
       const made = (base: 'frame' | 'velocity') =>
-        nextFrame(output, frame, previous, 'replicate', { base, space: 'logit', conserve: false });
+        nextFrame(output, frame, previous, 'replicate', { base, space: 'logit', conserve: false }, {});
       return { next: made('velocity'), same: fromLogOdds(logOdds(frame)) };
     },
     {
@@ -136,4 +143,41 @@ test('log-odds go on where they went, stay between 0 and 1, and are found again'
   const expected = [16 / 17, Math.E / (1 + Math.E), 0.9999, 1 / (1 + 9999 * Math.exp(0.4))];
   for (const [k, value] of expected.entries()) expect(next?.data[k]).toBeCloseTo(value, 6);
   for (const [k, value] of [0.8, 0.5, 0.9999, 0.0001].entries()) expect(same?.data[k]).toBeCloseTo(value, 6);
+});
+
+test('a damped last change goes on by its factor, one for each channel, and keeps a conserved mean', async () => {
+  const [frame, previous] = [randomTensor([1, 3, 4, 2], 5), randomTensor([1, 3, 4, 2], 6)];
+  const { next, kept } = await runOnce(
+    engine,
+    (inputs) => {
+      const [now, before, factors] = [inputs['frame'], inputs['previous'], inputs['factors']] as [
+        Tensor4D,
+        Tensor4D,
+        Tensor,
+      ];
+      const made = (conserve: boolean) =>
+        nextFrame(
+          tf.zeros([1, 3, 4, conserve ? 4 : 2]),
+          now,
+          before,
+          'periodic',
+          { base: 'damped', space: 'value', conserve },
+          { 'frame.damping': factors },
+        );
+      return { next: made(false), kept: made(true) };
+    },
+    {
+      frame,
+      previous,
+      factors: { shape: [2], dtype: 'float32', data: Float32Array.of(0.9, 0) },
+    },
+  );
+  frame.data.forEach((value, k) => {
+    const expected = k % 2 === 0 ? value + 0.9 * (value - previous.data[k]!) : value;
+    expect(next?.data[k]).toBeCloseTo(expected, 6);
+  });
+  const mean = (values: ArrayLike<number> | undefined): number =>
+    Array.from(values ?? [], (value, k) => (k % 2 === 0 ? value : 0)).reduce((a, b) => a + b, 0) / 12;
+  expect(mean(kept?.data)).toBeCloseTo(mean(frame.data), 6);
+  expect(mean(next?.data)).not.toBeCloseTo(mean(frame.data), 3);
 });

@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -8,10 +9,15 @@ import { appendChange, learningFolder, readChanges } from '../../src/learning/ch
 import { openReigns } from '../../src/learning/champion/reigns.js';
 import { requestRollback } from '../../src/learning/champion/rollback.js';
 import { forgetOldVersions, versionsFolder } from '../../src/learning/champion/versions.js';
+import { openEngine } from '../../src/engine/index.js';
+import { createJudge, type Judge } from '../../src/learning/judging/judge.js';
+import { firstForecaster, openLive } from '../../src/learning/live.js';
+import { openLedger } from '../../src/pipeline/ledger/ledger.js';
 import type { FrameRecord } from '../../src/pipeline/ledger/records.js';
 import { mesocast } from '../support/cli.js';
 import { difference, forecastLines, forecastValues, record, smallRun, until } from '../support/runs.js';
-import { putFrames, saveTiny } from '../support/tiny.js';
+import { memoryVerified } from '../support/forecasts.js';
+import { framePath, putFrames, saveTiny } from '../support/tiny.js';
 
 let home: string;
 const at = (name: string): string => join(home, name);
@@ -131,6 +137,48 @@ test('a running daemon takes another forecaster from one frame to the next and l
   expect(difference(after(changed), after(alone), 65535)).toBeLessThan(1e-5);
   expect(difference(changed, alone, 65535)).toBeGreaterThan(1e-3);
   expect((await forecastLines(at('out'))).length).toBe(17);
+});
+
+test('what vouched for a forecaster is known to a run that is begun again', async () => {
+  const [directory, state] = [at('vouched'), at('vouched-state')];
+  await Promise.all([directory, state].map((folder) => mkdir(folder)));
+  await putFrames(directory, 0, 20);
+  const [engine, ledger] = [await openEngine('cpu', 1), openLedger(state)];
+  const config = smallRun({ directory, out: at('vouched-out'), learn: 'scratch' });
+  const scores: Parameters<Judge['vouch']>[] = [];
+  const begin = async (notices: string[] = []) =>
+    openLive({
+      ...{ config, state, ledger, engine, first: await firstForecaster(config) },
+      judge: {
+        ...createJudge({
+          ...{ store: memoryVerified(), horizon: 5, stride: 1, forecastEvery: 1, madeBy: 'best' },
+        }),
+        vouch: (...said) => void scores.push(said),
+      },
+      notice: (message) => notices.push(message),
+      now: () => new Date(),
+    });
+  const notices: string[] = [];
+  const live = await begin(notices);
+  for (let position = 0; position < 20; position++) {
+    const path = framePath(directory, position);
+    const contentHash = createHash('sha256')
+      .update(await readFile(path))
+      .digest('hex');
+    const source = { path, series: 'run', index: position, revision: { size: 0, mtimeNs: '' } };
+    const field = { shape: [16, 16, 1], data: new Float32Array(256), sampleType: 'uint16' } as const;
+    const frame = { ...field, series: 'run', index: position, position, contentHash, source };
+    live.observed({ outcome: 'observed', normalisation: { low: 0, high: 65535 }, frame });
+  }
+  await until('a forecaster that learned', () => notices.some((said) => said.includes('from now on')));
+  await live.close(); // when it has taken whatever the learner said
+  expect(scores.length).toBeGreaterThan(0);
+  const last = scores.at(-1);
+  await (await begin()).close();
+  expect(scores.at(-1)).toEqual(last);
+  expect(scores.at(-1)).not.toBe(last);
+  await ledger.close();
+  await engine.dispose();
 });
 
 test('versions long out of use are deleted, but for the one that was gone back to; the log says which', async () => {

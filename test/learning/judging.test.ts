@@ -92,6 +92,73 @@ test('each band of leads is made by who is best at it by more than noise', () =>
   expect(mean('rmse')).toBeLessThan(mean('persistenceRmse'));
 });
 
+test('late leads of a new forecaster are its own where it was vouched for, not judged by the one before', () => {
+  const [own, errors] = [judge(), noisy(6, 0.05, () => 3)];
+  judgeRun(own, 40, HORIZON, errors);
+  const makers = (vouched: number): (string | undefined)[] => {
+    const scores = [1, 2, 3].flatMap((window) =>
+      Array.from({ length: vouched }, (_, k): Verified => {
+        const persistenceRmse = 0.02 * (k + 1);
+        return {
+          ...{ lead: k + 1, origin: -window, forecaster: 'new', madeBy: 'forecaster', reach: 1 },
+          ...{ persistenceRmse, linearRmse: 2 * persistenceRmse },
+          ...{ rmse: 0.5 * persistenceRmse, forecasterRmse: 0.5 * persistenceRmse },
+        };
+      }),
+    );
+    own.vouch('new', { scores, furthest: HORIZON });
+    return own.outlook('run', 40, { name: 'n', hash: 'new' }).leads.map(({ madeBy }) => madeBy);
+  };
+  expect(makers(8).slice(0, 8)).toEqual(Array(8).fill('forecaster'));
+  expect(makers(8).slice(10)).toEqual(Array(10).fill('persistence'));
+  expect(makers(HORIZON)).toEqual(Array(HORIZON).fill('forecaster'));
+});
+
+test('a gain that falls from lead to lead is not taken to last where nothing is known', () => {
+  const own = judge();
+  const makers = (error: (lead: number) => number, furthest = HORIZON) => {
+    const scores = [1, 2, 3].flatMap((window) =>
+      [1, 2, 3, 4, 5, 6].map((lead): Verified => {
+        const persistenceRmse = 0.02 * lead;
+        return {
+          ...{ lead, origin: -window, forecaster: 'new', madeBy: 'forecaster', reach: 1 },
+          ...{ persistenceRmse, linearRmse: 2 * persistenceRmse },
+          ...{ rmse: error(lead), forecasterRmse: error(lead) * (1 + 0.01 * window) },
+        };
+      }),
+    );
+    own.vouch('new', { scores, furthest });
+    return own.outlook('run', 10, { name: 'n', hash: 'new' }).leads.map(({ madeBy }) => madeBy);
+  };
+  // Half of persistence's error at each lead: so it is likely to be beyond.
+  expect(makers((lead) => 0.01 * lead)).toEqual(Array(HORIZON).fill('forecaster'));
+  expect(makers((lead) => 0.01 * lead, 9)).toEqual([
+    ...Array<string>(9).fill('forecaster'),
+    ...Array<string>(HORIZON - 9).fill('persistence'),
+  ]);
+  // From a quarter to seven tenths: it reaches persistence's soon.
+  const late = makers((lead) => 0.02 * lead * 0.25 * lead ** 0.6);
+  expect(late.slice(0, 6)).toEqual(Array(6).fill('forecaster'));
+  expect(late.slice(14)).toEqual(Array(6).fill('persistence'));
+});
+
+test('as a run slows down linear extrapolation comes to be better, at late leads before it is seen there', () => {
+  const motion = (origin: number): number => 0.01 / (1 + origin / 15);
+  const errors: Errors = (lead, origin) => {
+    const persistence = motion(origin) * lead;
+    return { forecaster: 1, persistence, linear: 14 * persistence ** 2 * (1 + 0.05 * Math.sin(origin)) };
+  };
+  const { outlooks } = judgeRun(judge(), 60, HORIZON, errors);
+  for (const at of [40, 50, 59]) {
+    const { persistence, linear } = errors(HORIZON, at);
+    expect(linear).toBeLessThan(persistence);
+    // The newest that is verified there still says the opposite at the first of these.
+    if (at === 40)
+      expect(errors(HORIZON, at - HORIZON).linear).toBeGreaterThan(errors(HORIZON, at - HORIZON).persistence);
+    expect([at, outlooks[at]?.leads[HORIZON - 1]?.madeBy]).toEqual([at, 'linear']);
+  }
+});
+
 test('a forecaster that goes bad in the middle of a run is left within some frames, and taken again', () => {
   const errors = noisy(2, 0.05, (origin) => (origin >= 60 && origin < 100 ? 2 : 0.5));
   const makers = judgeRun(judge(), 160, 5, errors).outlooks.map(({ leads }) => leads[0]?.madeBy);

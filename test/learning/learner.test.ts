@@ -65,12 +65,16 @@ test('it waits for frames, learns, and offers what is better on frames that it h
   fill(replay, 0, 15);
   expect(await learner.turn()).toBe(false);
   fill(replay, 15, 40);
-  await turns(learner, 150, () => said.length > 0);
+  await turns(learner, 400, () => said.length > 0);
   const [challenger] = said;
   if (challenger?.type !== 'challenger') throw new Error(`it said ${JSON.stringify(challenger)}`);
   const { evidence, scores } = challenger;
   expect(evidence.rmse).toBeLessThan(Math.min(evidence.persistence, evidence.linear));
-  expect(scores).toHaveLength(evidence.windows * evidence.leads);
+  const apart = scores.filter(({ lead }) => lead <= evidence.leads);
+  expect(apart).toHaveLength(evidence.windows * evidence.leads);
+  // Beyond, three windows over all frames say how it does, up to the horizon.
+  expect(evidence.leads).toBeLessThan(10);
+  expect(scores.filter(({ lead }) => lead > evidence.leads)).toHaveLength(3 * (10 - evidence.leads));
   const { settings } = await loadForecaster(challenger.folder);
   expect(settings).toMatchObject({ name: 'learned', boundary: 'periodic', channels: 1 });
 

@@ -1,5 +1,12 @@
 import { expect, test } from '@jest/globals';
-import { isBetter, relativeError, trivialRival, windowsOver } from '../../src/learning/learner/compare.js';
+import {
+  discounted,
+  farWindows,
+  isBetter,
+  relativeError,
+  trivialRival,
+  windowsOver,
+} from '../../src/learning/learner/compare.js';
 import type { HeldOutScore } from '../../src/learning/learner/messages.js';
 import { createReplay } from '../../src/learning/learner/replay.js';
 import { isConserved, isPeriodic, velocityScale } from '../../src/learning/learner/what-frames-show.js';
@@ -55,12 +62,12 @@ test('the slower the motion, the more it is magnified', () => {
   expect(velocityScale([wave(0, true), wave(0, true)])).toBe(1);
 });
 
-test('the newest quarter is kept apart, and what was learned from never goes back there', () => {
-  const replay = filled(40);
-  expect(values(replay.training()[0]!.frames)).toEqual(Array.from({ length: 30 }, (_, t) => t));
+test('the newest eighth is kept apart, and what was learned from never goes back there', () => {
+  const replay = filled(80);
+  expect(values(replay.training()[0]!.frames)).toEqual(Array.from({ length: 70 }, (_, t) => t));
   const [part] = replay.heldOut(3);
   expect(part?.unseen).toBe(10);
-  expect(values(part!.series.frames).slice(0, 4)).toEqual([27, 28, 29, 30]);
+  expect(values(part!.series.frames).slice(0, 4)).toEqual([67, 68, 69, 70]);
   const short = filled(12);
   expect(short.training()[0]?.frames).toHaveLength(6);
 });
@@ -70,7 +77,7 @@ test('a gap ends a stretch; with a stride each phase is one', () => {
     filled(40, { skip: 20 })
       .training()
       .map(({ frames }) => frames.length),
-  ).toEqual([20, 9]);
+  ).toEqual([20, 13]);
   const phases = filled(40, { stride: 2 }).training();
   expect(phases.map(({ frames }) => values(frames).slice(0, 3))).toEqual([
     [0, 2, 4],
@@ -121,4 +128,38 @@ test('windows are several, and of frames that were not learned from', () => {
   expect(windowsOver([part], 3)).toMatchObject({ context: 3, leads: 6, every: 1 });
   expect(windowsOver([{ ...part, unseen: 1 }], 3)).toBeUndefined();
   expect(windowsOver([], 3)).toBeUndefined();
+});
+
+test('a few windows reach as many leads as there are frames for, over the newest ones', () => {
+  const all = filled(40).all();
+  const far = farWindows(all, 10, 50);
+  expect(far).toMatchObject({ context: 10, leads: 26, every: 2 });
+  expect(values(far!.series[0]!.frames)).toEqual(values(all[0]!.frames));
+  const near = farWindows(all, 10, 8);
+  expect(near?.leads).toBe(8);
+  expect(values(near!.series[0]!.frames)).toEqual(Array.from({ length: 22 }, (_, k) => 18 + k));
+  expect(farWindows(filled(14).all(), 10, 50)).toBeUndefined();
+  // Of series of unequal length, those that are long enough.
+  expect(farWindows([...filled(20).all(), ...all], 10, 50)?.series).toHaveLength(1);
+});
+
+test('learned frames flatter: beyond the frames kept apart, errors count as so many times larger as on these', () => {
+  const at = (share: number, leads: readonly number[]): HeldOutScore[] =>
+    [1, 2, 3].flatMap((window) =>
+      leads.map((lead) => ({
+        ...{ window, lead, forecasterRmse: share * 0.1 * lead },
+        ...{ persistenceRmse: 0.1 * lead, linearRmse: 0.3 * lead },
+      })),
+    );
+  const heldOut = at(0.6, [1, 2]);
+  const far = discounted(at(0.2, [1, 2, 3, 4]), heldOut);
+  expect(far.map(({ lead }) => lead)).toEqual([3, 4, 3, 4, 3, 4]);
+  for (const { lead, forecasterRmse, persistenceRmse } of far) {
+    expect(forecasterRmse).toBeCloseTo(0.6 * 0.1 * lead);
+    expect(persistenceRmse).toBeCloseTo(0.1 * lead);
+  }
+  // They are windows of their own.
+  expect(new Set([...heldOut, ...far].map(({ window }) => window)).size).toBe(6);
+  // What does better on frames kept apart is not taken to do better elsewhere.
+  expect(discounted(at(0.9, [1, 2, 3]), heldOut)[0]?.forecasterRmse).toBeCloseTo(0.9 * 0.1 * 3);
 });

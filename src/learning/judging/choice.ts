@@ -7,6 +7,8 @@ import { errorOf, type ByLead } from './standings.js';
 const WINDOW = 20;
 /** Fewer say nothing. */
 const LEAST = 3;
+/** Those of them that say how things are now, where what was better changes. */
+const NEWEST = 3;
 
 /**
  * By how much `b` erred more than `a` at some leads, a value for each of the last forecasts, oldest first. Relative to
@@ -25,9 +27,13 @@ const differences = (scores: readonly Verified[], a: Contestant, b: Contestant):
     .map(([, values]) => meanOf(values));
 };
 
-/** `other` takes the place of `incumbent` when it was better by more than noise. */
-const better = (scores: readonly Verified[], incumbent: Contestant, other: Contestant): Contestant =>
-  likelyAbove(differences(scores, other, incumbent)) ? other : incumbent;
+/** What is known of a forecaster before any of its forecasts are verified. */
+export interface Vouched {
+  /** Of windows over frames that were there before, as if they were its first forecasts. */
+  readonly scores: readonly Verified[];
+  /** Lead up to which it makes forecasts where nothing is known. */
+  readonly furthest: number;
+}
 
 /** Leads that are judged together with a lead: errors a tenth of the way around it do not differ much. */
 const around = (lead: number): number[] => {
@@ -36,33 +42,116 @@ const around = (lead: number): number[] => {
 };
 
 /**
+ * By how much linear extrapolation gains over persistence at a lead now, beyond its mean over the last verified forecasts.
+ * Of a lead of 40 frames these are 40 frames old and more, and a run that slows down may have turned what is better. The
+ * newest of them tell of the time until they were issued, forecasts of half the lead of half the time since, those of a
+ * quarter of the time after it, and so on.
+ */
+const changeOfLinear = (verified: ByLead, lead: number): number => {
+  const newest = (of: number): number => verified(of).at(-1)?.origin ?? NaN;
+  const gain = (of: number, until: number, window: number): number => {
+    const scores = around(of).flatMap((near) => {
+      const known = verified(near);
+      const end = known.findLastIndex(({ origin }) => origin <= until) + 1;
+      return known.slice(Math.max(0, end - window), end);
+    });
+    return meanOf(differences(scores, 'linear', 'persistence'));
+  };
+  let change = gain(lead, newest(lead), NEWEST) - gain(lead, newest(lead), WINDOW);
+  for (let longer = lead; longer > 1; longer >>= 1) {
+    const shorter = longer >> 1;
+    const step = gain(shorter, newest(shorter), NEWEST) - gain(shorter, newest(longer), NEWEST);
+    if (Number.isFinite(step)) change += step;
+  }
+  return change;
+};
+
+/** Slope of y over x by least squares; 0 where there is one x. */
+const slopeOf = (points: readonly { readonly x: number; readonly y: number }[]): number => {
+  const [centre, mean] = [meanOf(points.map(({ x }) => x)), meanOf(points.map(({ y }) => y))];
+  const spread = points.reduce((sum, { x }) => sum + (x - centre) ** 2, 0);
+  return spread === 0 ? 0 : points.reduce((sum, { x, y }) => sum + (x - centre) * (y - mean), 0) / spread;
+};
+
+/** What is known at a lead of the bolder of two: its mean gain over the other, and whether that is enough to take it. */
+interface Known {
+  readonly gain: number;
+  readonly taken: boolean;
+}
+
+/**
+ * At which of the leads 1..n the bolder of two is taken; undefined where nothing is known. Beyond the known leads it is
+ * taken for as long as its gain lasts, if that goes on falling as it did over the further half of the known ones: on a line
+ * over `scale` of the lead; and not beyond `furthest`. Where no lead is known at all, `unknown` holds.
+ */
+const takenAt = (
+  known: readonly (Known | undefined)[],
+  unknown: boolean,
+  scale: (lead: number) => number,
+  furthest = Infinity,
+): boolean[] => {
+  const seen: { lead: number; x: number; y: number }[] = [];
+  let taken = unknown;
+  return known.map((entry, k) => {
+    const lead = k + 1;
+    if (entry !== undefined) {
+      seen.push({ lead, x: scale(lead), y: entry.gain });
+      return (taken = entry.taken);
+    }
+    const last = seen.at(-1);
+    if (last === undefined || !taken) return taken;
+    if (lead > furthest) return false;
+    const slope = slopeOf(seen.filter((one) => 2 * one.lead >= last.lead));
+    return last.y + Math.min(0, slope) * (scale(lead) - last.x) > 0;
+  });
+};
+
+/**
  * Who makes each of the leads 1..horizon: whoever erred least at it, and a little around it, in the last verified
- * forecasts, by more than noise. The forecaster (`hash`) is judged by forecasts of its own; where it has none yet by those
- * of the forecasters before it; where there are none either it is taken to do as at the lead below; and where nothing is
- * known at all it makes the forecast: it was chosen for that. `vouched`: scores on frames that it had not learned from, as
- * if they were its first.
+ * forecasts. Linear extrapolation has to be better than persistence by more than noise. The forecaster (`hash`) is judged
+ * by forecasts of its own, beside what vouches for it; where it has none of its own yet by the latter alone; where there are none either by the forecasts of those before it; beyond these by how it does at the
+ * leads below; and where nothing is known at all it makes the forecast: it was chosen for that. By what vouches for it
+ * alone it has to be better than the trivial one by more than noise; once it has forecasts of its own, or its
+ * predecessors had, it is left only when it was worse by more than noise.
  */
 export const chooseMakers = (
   verified: ByLead,
   hash: string,
   horizon: number,
-  vouched: readonly Verified[] = [],
+  vouched: Vouched = { scores: [], furthest: horizon },
 ): readonly Contestant[] => {
-  const isNone = hash === NO_FORECASTER.hash;
-  let trivial: Contestant = 'persistence';
-  let byForecaster = !isNone;
-  return Array.from({ length: horizon }, (_, k) => {
-    const leads = around(k + 1);
-    const near = leads.flatMap((lead) => verified(lead).slice(-WINDOW));
-    if (near.length >= LEAST) trivial = better(near, 'persistence', 'linear');
-    const own = [
-      ...vouched.filter(({ lead }) => leads.includes(lead)),
-      ...near.filter(({ forecaster }) => forecaster === hash),
-    ];
-    const before = near.filter(({ forecaster }) => forecaster !== NO_FORECASTER.hash);
-    const known = own.length >= LEAST ? own : before;
-    if (!isNone && known.length >= LEAST)
-      byForecaster = better(known, 'forecaster', trivial) === 'forecaster';
-    return byForecaster ? 'forecaster' : trivial;
-  });
+  const near = Array.from({ length: horizon }, (_, k) =>
+    around(k + 1).flatMap((lead) => verified(lead).slice(-WINDOW)),
+  );
+  const enough = (scores: readonly Verified[]): boolean => scores.length >= LEAST;
+  const isLinear = takenAt(
+    near.map((scores, k) => {
+      if (!enough(scores) || verified(k + 1).length === 0) return undefined;
+      const change = changeOfLinear(verified, k + 1);
+      const gains = differences(scores, 'linear', 'persistence').map((gain) => gain + change);
+      return { gain: meanOf(gains), taken: likelyAbove(gains) };
+    }),
+    false,
+    Math.log, // both errors grow as powers of the lead
+  );
+  const trivial = isLinear.map((linear): Contestant => (linear ? 'linear' : 'persistence'));
+  if (hash === NO_FORECASTER.hash) return trivial;
+
+  const isForecaster = takenAt(
+    near.map((scores, k) => {
+      const leads = around(k + 1);
+      const own = scores.filter(({ forecaster }) => forecaster === hash);
+      const all = [...vouched.scores.filter(({ lead }) => leads.includes(lead)), ...own];
+      const known = enough(all) ? all : scores.filter(({ forecaster }) => forecaster !== NO_FORECASTER.hash);
+      if (!enough(known)) return undefined;
+      const gains = differences(known, 'forecaster', trivial[k]!);
+      const isVouchedOnly = known === all && own.length === 0;
+      const isWorse = likelyAbove(gains.map((gain) => -gain));
+      return { gain: meanOf(gains), taken: isVouchedOnly ? likelyAbove(gains) : !isWorse };
+    }),
+    true,
+    (lead) => lead, // errors of a roll-out that goes astray multiply from lead to lead
+    vouched.furthest,
+  );
+  return trivial.map((other, k) => (isForecaster[k] === true ? 'forecaster' : other));
 };

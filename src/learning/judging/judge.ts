@@ -1,8 +1,8 @@
 import type { Contestant, ForecasterId, LeadOutlook, LeadScore } from '../../pipeline/forecast.js';
 import { alarmOf, type Alarm } from './alarm.js';
-import { chooseMakers } from './choice.js';
+import { chooseMakers, type Vouched } from './choice.js';
 import { boundOf, reachAfter } from './error-bounds.js';
-import type { Verified, VerifiedStore } from '../../pipeline/ledger/verified-store.js';
+import type { VerifiedStore } from '../../pipeline/ledger/verified-store.js';
 import { openStandings, type Standings } from './standings.js';
 import { recentSkill, trustedLeads } from './trusted-leads.js';
 
@@ -30,8 +30,8 @@ export interface Judge {
   outlook(series: string, position: number, forecaster: ForecasterId): Outlook;
   /** The frame at `position` was compared with all forecasts that waited for it. Gives the alarm, if it is one. */
   learn(series: string, position: number, completed: readonly Completed[]): Alarm | undefined;
-  /** Scores on frames that a forecaster had not learned from count for it as long as it has none of its own. */
-  vouch(hash: string, scores: readonly Verified[]): void;
+  /** What is known of a forecaster that has no verified forecasts yet. */
+  vouch(hash: string, vouched: Vouched): void;
   /** Resolves when each frame that `begin` was called for has been through `end`. */
   settled(series: string): Promise<void>;
   begin(series: string): void;
@@ -56,7 +56,7 @@ export const createJudge = ({ store, horizon, stride, forecastEvery, madeBy }: J
     all.set(series, known);
     return known;
   };
-  const vouched = new Map<string, readonly Verified[]>();
+  const vouched = new Map<string, Vouched>();
   const alarmed = new Set<string>();
   const underWay = new Map<string, { readonly ended: Promise<void>; readonly end: () => void }>();
   const own: readonly Contestant[] = Array.from({ length: horizon }, () => 'forecaster');
@@ -95,7 +95,7 @@ export const createJudge = ({ store, horizon, stride, forecastEvery, madeBy }: J
       else alarmed.add(series);
       return news ? alarm : undefined;
     },
-    vouch: (hash, scores) => void vouched.set(hash, scores),
+    vouch: (hash, known) => void vouched.set(hash, known),
     settled: async (series) => underWay.get(series)?.ended,
     begin: (series) => {
       let end = (): void => undefined;

@@ -9,6 +9,8 @@ import type { Recording } from './replay.js';
 
 /** Windows of a comparison, in all: judging must not take the time of learning. */
 const MOST_WINDOWS = 12;
+/** Windows of one series that reach as far as its frames do, and frames between their starts. */
+const [FAR_WINDOWS, FAR_EVERY] = [3, 2];
 /** By how much a challenger's errors must be smaller, besides being so by more than noise. */
 const LEAST_GAIN = 0.02;
 
@@ -36,6 +38,28 @@ export const windowsOver = (
     context,
     leads,
     every: Math.ceil(starts / MOST_WINDOWS),
+  };
+};
+
+/** Windows over the newest frames of the longest series that reach as many leads as there are frames for. */
+export const farWindows = (
+  all: readonly Recording[],
+  context: number,
+  horizon: number,
+): Windows | undefined => {
+  const spread = FAR_EVERY * (FAR_WINDOWS - 1);
+  const longest = Math.max(...all.map(({ frames }) => frames.length));
+  const leads = Math.min(horizon, longest - context - spread);
+  if (leads < 1) return undefined;
+  const needed = context + leads + spread;
+  return {
+    series: all
+      .filter(({ frames }) => frames.length >= needed)
+      .slice(-MOST_WINDOWS / FAR_WINDOWS)
+      .map((recording) => ({ ...recording, frames: recording.frames.slice(-needed) })),
+    context,
+    leads,
+    every: FAR_EVERY,
   };
 };
 
@@ -75,6 +99,28 @@ export const relativeError = (scores: readonly HeldOutScore[]): number => {
     meanError(scores, ({ linearRmse }) => linearRmse),
   );
   return trivial === 0 ? 1 : meanError(scores, ({ forecasterRmse }) => forecasterRmse) / trivial;
+};
+
+/**
+ * Scores at leads beyond those of the frames kept apart, from windows over frames that were learned from. Learned frames
+ * flatter a forecaster: its errors there count as so many times larger as they are, over those of the better trivial one,
+ * on the frames kept apart at the leads that both reach.
+ */
+export const discounted = (
+  far: readonly HeldOutScore[],
+  heldOut: readonly HeldOutScore[],
+): readonly HeldOutScore[] => {
+  const reached = Math.max(...heldOut.map(({ lead }) => lead));
+  const flattered = relativeError(far.filter(({ lead }) => lead <= reached));
+  const times = flattered > 0 ? Math.max(1, relativeError(heldOut) / flattered) : 1;
+  const windows = Math.max(...heldOut.map(({ window }) => window));
+  return far
+    .filter(({ lead }) => lead > reached)
+    .map((score) => ({
+      ...score,
+      window: windows + score.window,
+      forecasterRmse: times * score.forecasterRmse,
+    }));
 };
 
 /** The error at each lead and window that a challenger has to beat: the champion's, or that of the better trivial one. */

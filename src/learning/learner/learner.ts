@@ -7,19 +7,33 @@ import { createRunner } from '../../forecaster/programs.js';
 import { messageOf } from '../../pipeline/errors.js';
 import { versionsFolder } from '../champion/versions.js';
 import { meanOf } from '../judging/noise.js';
-import { isBetter, relativeError, scoreWindows, trivialRival, windowsOver, type Windows } from './compare.js';
+import {
+  discounted,
+  farWindows,
+  isBetter,
+  relativeError,
+  scoreWindows,
+  trivialRival,
+  windowsOver,
+  type Windows,
+} from './compare.js';
 import type { FromLearner, HeldOutScore, LearnerSetup } from './messages.js';
 import type { Replay } from './replay.js';
 import { canLearn, openStudy, optionsFor, type Study } from './study.js';
 
 /** Frames of one series before forecasters are tried, and before learning begins. */
 const ENOUGH = 16;
-/** Context that comparisons give: that of forecasters with a memory, where there are frames enough. */
+/** Context that comparisons give: that of the forecasters that ship, which have a memory. */
 const CONTEXT = 10;
 /** Least steps from one judgement to the next, and the share of the time that judging may take. */
 const [STEPS_BETWEEN, JUDGING_SHARE] = [20, 0.2];
 /** Judgements without a better one, after which learning rests until there are more frames or the run changes. */
 const PATIENCE = 8;
+/**
+ * A network from nothing makes leads up to so many times the furthest that it was scored at: it was trained with short
+ * roll-outs, and those that go astray further on do not show it before.
+ */
+const BEYOND_SCORED = 1.5;
 /** By how much the error has to fall to count as better, and by how much frames have to have grown to learn again. */
 const [LEAST_FALL, MORE_FRAMES] = [0.01, 1.25];
 
@@ -71,57 +85,62 @@ export const createLearner = async ({
       await runner.dispose();
     }
   };
-  const challenge = async (
+  /** What contestants do at leads beyond those of the frames kept apart, where they have `near`; the same windows for all. */
+  const scoreBeyond = async (
+    contestants: readonly { readonly forecaster: Forecaster; readonly near: readonly HeldOutScore[] }[],
+  ): Promise<(readonly HeldOutScore[])[]> => {
+    const contexts = contestants.map(({ forecaster }) => forecaster.settings.context);
+    const far = farWindows(replay.all(), Math.min(CONTEXT, Math.max(...contexts)), setup.horizon);
+    const beyond: (readonly HeldOutScore[])[] = [];
+    for (const { forecaster, near } of contestants)
+      beyond.push(far === undefined ? [] : discounted(await score(forecaster, far), near));
+    return beyond;
+  };
+  const challenge = (
     folder: string,
+    forecaster: Forecaster,
     why: string,
-    windows: Windows,
-    scores: readonly HeldOutScore[],
-    champions?: readonly HeldOutScore[],
-  ): Promise<void> => {
+    [near, beyond]: readonly [near: readonly HeldOutScore[], beyond: readonly HeldOutScore[]],
+    { champions, furthest = setup.horizon }: { champions?: readonly HeldOutScore[]; furthest?: number } = {},
+  ): void => {
     const mean = (all: readonly HeldOutScore[], key: keyof HeldOutScore): number =>
       meanOf(all.map((entry) => entry[key]));
     tell({
       type: 'challenger',
       folder,
       why,
-      scores,
+      scores: [...near, ...beyond],
+      furthest,
       evidence: {
-        windows: new Set(scores.map(({ window }) => window)).size,
-        leads: windows.leads,
-        rmse: mean(scores, 'forecasterRmse'),
+        windows: new Set(near.map(({ window }) => window)).size,
+        leads: Math.max(...near.map(({ lead }) => lead)),
+        rmse: mean(near, 'forecasterRmse'),
         ...(champions && { champion: mean(champions, 'forecasterRmse') }),
-        persistence: mean(scores, 'persistenceRmse'),
-        linear: mean(scores, 'linearRmse'),
+        persistence: mean(near, 'persistenceRmse'),
+        linear: mean(near, 'linearRmse'),
       },
     });
-    await setChampion(folder);
+    champion = forecaster;
   };
-  const setChampion = async (folder: string | undefined): Promise<void> => {
-    champion = await load(folder);
-  };
-
-  /** Longest context that leaves frames to forecast. */
-  const contextFor = (frames: number): number => Math.max(3, Math.min(CONTEXT, Math.floor(frames / 2)));
 
   /** Tries the forecasters that might fit on all frames so far; none of them has learned from these. */
   const choose = async (): Promise<void> => {
     const all = replay.all();
     const longest = Math.max(...all.map(({ frames }) => frames.length));
-    const context = contextFor(longest);
     const parts = all
-      .filter(({ frames }) => frames.length >= longest / 2 && frames.length > context + 2)
-      .map((series) => ({ series, unseen: series.frames.length - context }));
-    const windows = windowsOver(parts, context);
+      .filter(({ frames }) => frames.length >= longest / 2 && frames.length > CONTEXT + 2)
+      .map((series) => ({ series, unseen: series.frames.length - CONTEXT }));
+    const windows = windowsOver(parts, CONTEXT);
     if (windows === undefined) return;
-    const tried: { folder: string; name: string; scores: HeldOutScore[]; error: number }[] = [];
+    const tried: { folder: string; forecaster: Forecaster; near: HeldOutScore[]; error: number }[] = [];
     for (const folder of candidates) {
       try {
         const forecaster = await loadForecaster(folder);
         if (forecaster.settings.channels !== setup.channels) continue;
         // What has no weights was trained on nothing: it is no other beginning.
         if (setup.learn === 'scratch' && canLearn(forecaster)) continue;
-        const scores = await score(forecaster, windows);
-        tried.push({ folder, name: forecaster.id.name, scores, error: relativeError(scores) });
+        const near = await score(forecaster, windows);
+        tried.push({ folder, forecaster, near, error: relativeError(near) });
       } catch (error) {
         tell({ type: 'notice', message: `the forecaster in ${folder} cannot be tried: ${messageOf(error)}` });
       }
@@ -129,15 +148,17 @@ export const createLearner = async ({
     candidates = [];
     const first = tried.sort((a, b) => a.error - b.error)[0];
     if (first === undefined) return;
-    const told = tried.map(({ name, error }) => `${name} ${error.toFixed(2)}`).join(', ');
-    if (isBetter(first.scores, trivialRival(first.scores)))
-      await challenge(
-        first.folder,
+    const { folder, forecaster, near } = first;
+    const told = tried.map(({ forecaster: { id }, error }) => `${id.name} ${error.toFixed(2)}`).join(', ');
+    if (isBetter(near, trivialRival(near))) {
+      const [beyond = []] = await scoreBeyond([{ forecaster, near }]);
+      challenge(
+        folder,
+        forecaster,
         `of those that ship it fits best: errors over those of the better of persistence and linear extrapolation: ${told}`,
-        windows,
-        first.scores,
+        [near, beyond],
       );
-    else
+    } else
       tell({
         type: 'notice',
         message: `no forecaster that ships fits this run (errors over those of the better of persistence and linear extrapolation: ${told})`,
@@ -158,34 +179,39 @@ export const createLearner = async ({
   };
 
   const judge = async (learned: Study): Promise<void> => {
-    const parts = replay.heldOut(contextFor(replay.frames)).filter(({ unseen }) => unseen > 1);
+    const parts = replay.heldOut(CONTEXT).filter(({ unseen }) => unseen > 1);
     const most = Math.max(...parts.map(({ unseen }) => unseen));
     const windows = windowsOver(
       parts.filter(({ unseen }) => unseen > most / 2),
-      contextFor(replay.frames),
+      CONTEXT,
     );
     await learned.save();
     if (windows === undefined) return;
     const forecaster = await learned.forecaster({ steps: learned.steps, frames: replay.frames });
-    const scores = await score(forecaster, windows);
-    const error = relativeError(scores);
+    const near = await score(forecaster, windows);
+    const error = relativeError(near);
     [best, since] = error < best * (1 - LEAST_FALL) ? [error, 0] : [best, since + 1];
-    const champions = champion && (await score(champion, windows));
-    const better =
-      champions === undefined
-        ? isBetter(scores, trivialRival(scores))
-        : isBetter(scores, (_, k) => champions[k]!.forecasterRmse);
-    if (better) {
-      const folder = await nextVersion();
-      await saveForecaster(folder, forecaster);
-      await challenge(
-        folder,
-        `learned in ${learned.steps} steps from ${replay.frames} frames`,
-        windows,
-        scores,
-        champions,
-      );
-      since = 0;
+    const rival = champion && { forecaster: champion, near: await score(champion, windows) };
+    if (isBetter(near, rival ? (_, k) => rival.near[k]!.forecasterRmse : trivialRival(near))) {
+      const [beyond = [], before = []] = await scoreBeyond([{ forecaster, near }, ...(rival ? [rival] : [])]);
+      // Who does better at first, but worse far ahead, is no better forecaster.
+      if (before.length === 0 || !isBetter(before, (_, k) => beyond[k]!.forecasterRmse)) {
+        const folder = await nextVersion();
+        await saveForecaster(folder, forecaster);
+        challenge(
+          folder,
+          forecaster,
+          `learned in ${learned.steps} steps from ${replay.frames} frames`,
+          [near, beyond],
+          {
+            ...(rival && { champions: rival.near }),
+            ...(learned.fromNothing && {
+              furthest: Math.floor(BEYOND_SCORED * Math.max(...[...near, ...beyond].map(({ lead }) => lead))),
+            }),
+          },
+        );
+        since = 0;
+      }
     }
     resting = since >= PATIENCE ? replay.frames : undefined;
     const line = {
@@ -193,7 +219,7 @@ export const createLearner = async ({
       steps: learned.steps,
       frames: replay.frames,
       relativeError: error,
-      ...(champions && { champion: relativeError(champions) }),
+      ...(rival && { champion: relativeError(rival.near) }),
       resting: resting !== undefined,
     };
     await appendFile(join(setup.folder, CURVE), `${JSON.stringify(line)}\n`);
@@ -217,7 +243,7 @@ export const createLearner = async ({
       if (!study.canStep()) return false;
       const due = judging <= JUDGING_SHARE * (judging + stepping);
       const started = now();
-      if (study.steps - judgedAt >= STEPS_BETWEEN && due) {
+      if (study.steps >= study.judgedFrom && study.steps - judgedAt >= STEPS_BETWEEN && due) {
         judgedAt = study.steps;
         await judge(study);
         judging += now() - started;
@@ -231,7 +257,9 @@ export const createLearner = async ({
       }
       return true;
     },
-    setChampion,
+    setChampion: async (folder) => {
+      champion = await load(folder);
+    },
     wake: () => {
       if (resting !== undefined) resting = 0;
     },

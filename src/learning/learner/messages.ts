@@ -29,6 +29,8 @@ export interface LearnerSetup {
   /** How frames are seen. */
   readonly preparation: PreparationOptions;
   readonly stride: number;
+  /** Leads of a forecast. */
+  readonly horizon: number;
   /** Share of the machine's cores, 0 to 1. */
   readonly budget: number;
   /** Most bytes of frames in memory. */
@@ -51,7 +53,7 @@ export type ToLearner =
   /** The run has changed: learning goes on if it rested. */
   | { readonly type: 'changed' };
 
-/** One lead of one window that no training has seen. */
+/** One lead of one window that no training has seen, or of one whose errors count as more for it. */
 export interface HeldOutScore {
   /** Names the window: one number for each. */
   readonly window: number;
@@ -70,4 +72,6 @@ export type FromLearner =
       readonly why: string;
       readonly evidence: Evidence;
       readonly scores: readonly HeldOutScore[];
+      /** Lead up to which it makes forecasts before any of its own are verified. */
+      readonly furthest: number;
     };

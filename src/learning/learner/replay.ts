@@ -3,7 +3,7 @@ import type { Normalisation } from '../../pipeline/forecast.js';
 import type { ParameterValues } from '../../pipeline/parameters.js';
 
 /** Frames that are kept from learning, to judge by: a share of the newest of each series, and bounds of their number. */
-const HELD_OUT = { share: 0.25, least: 6, most: 24 } as const;
+const HELD_OUT = { share: 0.125, least: 6, most: 24 } as const;
 
 /** Normalised frames [H, W, C] of a series without gaps, a stride apart. */
 export interface Recording {

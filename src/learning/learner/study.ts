@@ -23,6 +23,8 @@ const LEADS = [
   { from: 80, leads: 5 },
   { from: 200, leads: 10 },
 ] as const;
+/** Every other step learns from this share of the frames, the newer ones: what a run does changes as it goes on. */
+const NEWER = 0.5;
 /** The learning rate rises over the first steps, then falls as the square root of the steps. */
 const [RATE, WARM_UP, SLOWER_FROM] = [2e-3, 30, 200];
 /** Going on from weights that are good already. */
@@ -45,7 +47,7 @@ export const optionsFor = ({ frames, shape }: Recording, seed: number): TrainOpt
     predictor: 'resnet',
     predictorOptions: { blocks: 2, channels: 32 },
     decoder: 'patch',
-    decoderOptions: { base: 'velocity', conserve: isConserved(frames, shape) },
+    decoderOptions: { base: 'damped', conserve: isConserved(frames, shape) },
     context: CONTEXT,
     batch: 2,
     seed,
@@ -63,6 +65,10 @@ export interface Study {
   /** All that it takes to go on. */
   save(): Promise<void>;
   readonly steps: number;
+  /** Steps before which judging it makes no sense: what has not been rolled out far yet goes astray there. */
+  readonly judgedFrom: number;
+  /** Its weights have seen nothing but these runs. */
+  readonly fromNothing: boolean;
 }
 
 export interface StudyOptions {
@@ -108,9 +114,13 @@ export const openStudy = async ({ engine, replay, folder, from, fresh }: StudyOp
   let steps = checkpoint?.iteration ?? 0;
 
   const stride = network.encoder.stride;
-  const usable = (leads: number): Series[] =>
+  const usable = (leads: number, share = 1): Series[] =>
     replay
       .training()
+      .map(({ frames, ...recording }) => {
+        const least = options.context + leads;
+        return { ...recording, frames: frames.slice(-Math.max(least, Math.ceil(share * frames.length))) };
+      })
       .map((recording) => fitted(inMemory(recording, recording.frames), stride))
       .filter((one) => longestStretch(one) >= options.context + leads && one.shape[2] === options.channels)
       .filter(({ parameters = {} }) => options.parameters.every(({ name }) => name in parameters));
@@ -121,7 +131,8 @@ export const openStudy = async ({ engine, replay, folder, from, fresh }: StudyOp
       const wanted = LEADS.findLast((entry) => steps >= entry.from)?.leads ?? 1;
       const leads =
         LEADS.findLast((entry) => entry.leads <= wanted && usable(entry.leads).length > 0)?.leads ?? 1;
-      const clip = await sampleClip(usable(leads), options, steps, leads);
+      const share = steps % 2 === 0 ? 1 : NEWER;
+      const clip = await sampleClip(usable(leads, share), options, steps, leads);
       const loss = await work.step(clip, steps, rateAtStep(steps, from !== undefined));
       steps++;
       return loss;
@@ -139,6 +150,8 @@ export const openStudy = async ({ engine, replay, folder, from, fresh }: StudyOp
     get steps() {
       return steps;
     },
+    fromNothing: from === undefined,
+    judgedFrom: from === undefined ? LEADS[LEADS.length - 1]!.from : 0,
   };
 };
 
