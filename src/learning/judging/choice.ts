@@ -109,10 +109,11 @@ const takenAt = (
 /**
  * Who makes each of the leads 1..horizon: whoever erred least at it, and a little around it, in the last verified
  * forecasts. Linear extrapolation has to be better than persistence by more than noise. The forecaster (`hash`) is judged
- * by forecasts of its own, beside what vouches for it; where it has none of its own yet by the latter alone; where there are none either by the forecasts of those before it; beyond these by how it does at the
- * leads below; and where nothing is known at all it makes the forecast: it was chosen for that. By what vouches for it
- * alone it has to be better than the trivial one by more than noise; once it has forecasts of its own, or its
- * predecessors had, it is left only when it was worse by more than noise.
+ * by forecasts of its own, beside what vouches for it; where it has none of its own yet by the latter alone; where there
+ * are none either by the forecasts of those before it; beyond these by how it does at the leads below; and where nothing
+ * is known at all it makes the forecast: it was chosen for that. By what vouches for it alone it has to be better than the
+ * trivial one by more than noise; once it has forecasts of its own, or its predecessors had, it is left only when it was
+ * worse by more than noise.
  */
 export const chooseMakers = (
   verified: ByLead,

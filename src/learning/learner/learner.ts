@@ -29,11 +29,6 @@ const CONTEXT = 10;
 const [STEPS_BETWEEN, JUDGING_SHARE] = [20, 0.2];
 /** Judgements without a better one, after which learning rests until there are more frames or the run changes. */
 const PATIENCE = 8;
-/**
- * A network from nothing makes leads up to so many times the furthest that it was scored at: it was trained with short
- * roll-outs, and those that go astray further on do not show it before.
- */
-const BEYOND_SCORED = 1.5;
 /** By how much the error has to fall to count as better, and by how much frames have to have grown to learn again. */
 const [LEAST_FALL, MORE_FRAMES] = [0.01, 1.25];
 
@@ -205,8 +200,9 @@ export const createLearner = async ({
           [near, beyond],
           {
             ...(rival && { champions: rival.near }),
+            // It was trained with short roll-outs, and those that go astray further on do not show it before.
             ...(learned.fromNothing && {
-              furthest: Math.floor(BEYOND_SCORED * Math.max(...[...near, ...beyond].map(({ lead }) => lead))),
+              furthest: Math.max(...[...near, ...beyond].map(({ lead }) => lead)),
             }),
           },
         );
