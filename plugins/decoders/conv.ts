@@ -20,7 +20,8 @@ import { defineDecoder } from '../../src/pipeline/plugins/plugin.js';
 
 /**
  * Latent, enlarged and joined with the encoder's skip, to the change of the frame: the decoder predicts what is added
- * to the last frame (and, with `base: velocity` or `damped`, to its last change too), so an untrained network is persistence.
+ * to the last frame, so an untrained network is persistence (with `base: velocity` or `damped` to its last change too: linear
+ * extrapolation).
  */
 export const conv = defineDecoder({
   name: 'conv',

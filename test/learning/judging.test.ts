@@ -92,22 +92,27 @@ test('each band of leads is made by who is best at it by more than noise', () =>
   expect(mean('rmse')).toBeLessThan(mean('persistenceRmse'));
 });
 
+/** Scores of three windows at leads 1..count, by which the forecaster "new" is vouched for. */
+const vouchedFor = (count: number, error: (lead: number, window: number) => number): Verified[] =>
+  [1, 2, 3].flatMap((window) =>
+    Array.from({ length: count }, (_, k): Verified => {
+      const [lead, persistenceRmse] = [k + 1, 0.02 * (k + 1)];
+      const forecasterRmse = error(lead, window);
+      return {
+        ...{ lead, origin: -window, forecaster: 'new', madeBy: 'forecaster', reach: 1 },
+        ...{ rmse: forecasterRmse, forecasterRmse, persistenceRmse, linearRmse: 2 * persistenceRmse },
+      };
+    }),
+  );
+const NEW = { name: 'n', hash: 'new' };
+
 test('late leads of a new forecaster are its own where it was vouched for, not judged by the one before', () => {
   const [own, errors] = [judge(), noisy(6, 0.05, () => 3)];
   judgeRun(own, 40, HORIZON, errors);
   const makers = (vouched: number): (string | undefined)[] => {
-    const scores = [1, 2, 3].flatMap((window) =>
-      Array.from({ length: vouched }, (_, k): Verified => {
-        const persistenceRmse = 0.02 * (k + 1);
-        return {
-          ...{ lead: k + 1, origin: -window, forecaster: 'new', madeBy: 'forecaster', reach: 1 },
-          ...{ persistenceRmse, linearRmse: 2 * persistenceRmse },
-          ...{ rmse: 0.5 * persistenceRmse, forecasterRmse: 0.5 * persistenceRmse },
-        };
-      }),
-    );
+    const scores = vouchedFor(vouched, (lead) => 0.01 * lead);
     own.vouch('new', { scores, furthest: HORIZON });
-    return own.outlook('run', 40, { name: 'n', hash: 'new' }).leads.map(({ madeBy }) => madeBy);
+    return own.outlook('run', 40, NEW).leads.map(({ madeBy }) => madeBy);
   };
   expect(makers(8).slice(0, 8)).toEqual(Array(8).fill('forecaster'));
   expect(makers(8).slice(10)).toEqual(Array(10).fill('persistence'));
@@ -117,18 +122,9 @@ test('late leads of a new forecaster are its own where it was vouched for, not j
 test('a gain that falls from lead to lead is not taken to last where nothing is known', () => {
   const own = judge();
   const makers = (error: (lead: number) => number, furthest = HORIZON) => {
-    const scores = [1, 2, 3].flatMap((window) =>
-      [1, 2, 3, 4, 5, 6].map((lead): Verified => {
-        const persistenceRmse = 0.02 * lead;
-        return {
-          ...{ lead, origin: -window, forecaster: 'new', madeBy: 'forecaster', reach: 1 },
-          ...{ persistenceRmse, linearRmse: 2 * persistenceRmse },
-          ...{ rmse: error(lead), forecasterRmse: error(lead) * (1 + 0.01 * window) },
-        };
-      }),
-    );
+    const scores = vouchedFor(6, (lead, window) => error(lead) * (1 + 0.01 * window));
     own.vouch('new', { scores, furthest });
-    return own.outlook('run', 10, { name: 'n', hash: 'new' }).leads.map(({ madeBy }) => madeBy);
+    return own.outlook('run', 10, NEW).leads.map(({ madeBy }) => madeBy);
   };
   // Half of persistence's error at each lead: so it is likely to be beyond.
   expect(makers((lead) => 0.01 * lead)).toEqual(Array(HORIZON).fill('forecaster'));

@@ -68,6 +68,9 @@ test('the newest eighth is kept apart, and what was learned from never goes back
   const [part] = replay.heldOut(3);
   expect(part?.unseen).toBe(10);
   expect(values(part!.series.frames).slice(0, 4)).toEqual([67, 68, 69, 70]);
+  // Of what there is to learn from, the newer half, or as much of it as a clip needs.
+  expect(values(replay.training(0.5)[0]!.frames)).toEqual(Array.from({ length: 35 }, (_, t) => 35 + t));
+  expect(values(replay.training(0.5, 60)[0]!.frames)[0]).toBe(10);
   const short = filled(12);
   expect(short.training()[0]?.frames).toHaveLength(6);
 });

@@ -36,8 +36,11 @@ export interface Replay {
     frame: Float32Array,
     parameters?: ParameterValues,
   ): void;
-  /** Stretches to learn from: without the newest frames of each series. One for each phase of the stride. */
-  training(): Recording[];
+  /**
+   * Stretches to learn from: without the newest frames of each series. One for each phase of the stride. Of each this share of
+   * its frames, the newer ones, but no fewer than `least` where there are as many.
+   */
+  training(share?: number, least?: number): Recording[];
   /**
    * Stretches to judge by, each with how many of its frames are new to all that has learned so far: the newest ones, at
    * the end. They begin with what a forecaster needs as context.
@@ -109,10 +112,14 @@ export const createReplay = ({
       count++;
       forgetOldest();
     },
-    training: () =>
+    training: (share = 1, least = 0) =>
       stretches.flatMap((stretch) => {
         const until = frontierOf(stretch.series) - stretch.from;
-        return until <= 0 ? [] : asSeries({ ...stretch, frames: stretch.frames.slice(0, until) });
+        if (until <= 0) return [];
+        return asSeries({ ...stretch, frames: stretch.frames.slice(0, until) }).map((recording) => {
+          const { frames } = recording;
+          return { ...recording, frames: frames.slice(-Math.max(least, Math.ceil(share * frames.length))) };
+        });
       }),
     heldOut: (context) =>
       [...new Set(stretches.map(({ series }) => series))].flatMap((name) => {

@@ -116,11 +116,7 @@ export const openStudy = async ({ engine, replay, folder, from, fresh }: StudyOp
   const stride = network.encoder.stride;
   const usable = (leads: number, share = 1): Series[] =>
     replay
-      .training()
-      .map(({ frames, ...recording }) => {
-        const least = options.context + leads;
-        return { ...recording, frames: frames.slice(-Math.max(least, Math.ceil(share * frames.length))) };
-      })
+      .training(share, options.context + leads)
       .map((recording) => fitted(inMemory(recording, recording.frames), stride))
       .filter((one) => longestStretch(one) >= options.context + leads && one.shape[2] === options.channels)
       .filter(({ parameters = {} }) => options.parameters.every(({ name }) => name in parameters));
