@@ -1,6 +1,6 @@
 import { jetstreamManager } from '@nats-io/jetstream';
+import type { JetStreamManager } from '@nats-io/jetstream';
 import { connect as connectNats } from '@nats-io/transport-node';
-import type { NatsConnection } from '@nats-io/transport-node';
 import { connectAsync } from 'mqtt';
 import type { MqttClient } from 'mqtt';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -107,34 +107,38 @@ withMosquitto(`mqtt with mosquitto${missing('mosquitto')}`, () => {
 const withNats = hasProgram('nats-server') ? describe : describe.skip;
 withNats(`nats with nats-server${missing('nats-server')}`, () => {
   let server: Server;
-  let connection: NatsConnection;
+  /** A connection of its own each time: one from before the server was away would lose what it asks until it is back. */
+  const managing = async <T>(act: (manager: JetStreamManager) => Promise<T>): Promise<T> => {
+    const connection = await connectNats({ servers: `127.0.0.1:${server.port}` });
+    try {
+      return await act(await jetstreamManager(connection));
+    } finally {
+      await connection.close();
+    }
+  };
+  const made = { name: 'FORECASTS', subjects: ['mesocast.>'] };
   beforeAll(async () => {
     server = await natsServer();
     await server.start();
-    connection = await connectNats({ servers: `127.0.0.1:${server.port}`, maxReconnectAttempts: -1 });
-    const manager = await jetstreamManager(connection);
-    await manager.streams.add({ name: 'FORECASTS', subjects: ['mesocast.>'] });
+    await managing((manager) => manager.streams.add(made));
   });
-  afterAll(async () => {
-    await connection.close();
-    await server.remove();
-  });
-  const stored = async (): Promise<{ subject: string; message: Message }[]> => {
-    const manager = await jetstreamManager(connection);
-    const { state } = await manager.streams.info('FORECASTS');
-    const messages: { subject: string; message: Message }[] = [];
-    for (let seq = Math.max(1, state.first_seq); seq <= state.last_seq; seq++) {
-      const found = await manager.streams.getMessage('FORECASTS', { seq });
-      if (found) messages.push({ subject: found.subject, message: found.json<Message>() });
-    }
-    return messages;
-  };
+  afterAll(() => server.remove());
+  const stored = (): Promise<{ subject: string; message: Message }[]> =>
+    managing(async ({ streams }) => {
+      const { state } = await streams.info(made.name);
+      const messages: { subject: string; message: Message }[] = [];
+      for (let seq = Math.max(1, state.first_seq); seq <= state.last_seq; seq++) {
+        const found = await streams.getMessage(made.name, { seq });
+        if (found) messages.push({ subject: found.subject, message: found.json<Message>() });
+      }
+      return messages;
+    });
   /** A new stream, so that it remembers no keys either. */
-  const begin = async (): Promise<void> => {
-    const manager = await jetstreamManager(connection);
-    await manager.streams.delete('FORECASTS');
-    await manager.streams.add({ name: 'FORECASTS', subjects: ['mesocast.>'] });
-  };
+  const begin = (): Promise<void> =>
+    managing(async ({ streams }) => {
+      await streams.delete(made.name);
+      await streams.add(made);
+    });
   const options = () => ({ servers: [`127.0.0.1:${server.port}`] });
 
   describeSink('nats', {
