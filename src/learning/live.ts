@@ -30,7 +30,7 @@ const VOUCHED = 'vouched';
 interface Vouched {
   readonly hash: string;
   readonly scores: readonly HeldOutScore[];
-  readonly furthest: number;
+  readonly tried?: number;
 }
 
 /** A forecaster that makes forecasts, on the engine. */
@@ -138,9 +138,9 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
     notice(`forecasts are those of ${nameOf(reigns.champion)} from the run before`);
 
   /** The learner's scores count for a forecaster until it has verified forecasts of its own. */
-  const vouch = ({ hash, scores, furthest }: Vouched): void =>
+  const vouch = ({ hash, scores, tried }: Vouched): void =>
     judge.vouch(hash, {
-      furthest,
+      tried,
       scores: scores.map(({ window, lead, forecasterRmse, persistenceRmse, linearRmse }) => ({
         lead,
         origin: -window,
@@ -159,11 +159,11 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   const take = async (message: FromLearner): Promise<void> => {
     if (message.type === 'notice') notice(message.message);
     if (message.type !== 'challenger') return;
-    const { folder, why, evidence, scores, furthest } = message;
+    const { folder, why, evidence, scores, tried } = message;
     const set = await loadForecasterSet(folder, { horizon: config.horizon, stride: config.stride });
     const { hash, name } = set.id;
     void keep(hash, Promise.resolve(bring(set)));
-    const news: Vouched = { hash, scores, furthest };
+    const news: Vouched = { hash, scores, ...(tried !== undefined && { tried }) };
     vouch(news);
     ledger.putNote(VOUCHED, news);
     const version = folder.startsWith(learningFolder(state)) ? `${name} ${basename(folder)}` : name;
@@ -229,6 +229,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
         preparation: config,
         stride: config.stride,
         horizon: config.horizon,
+        tried: (ledger.note(VOUCHED) as Vouched | undefined)?.tried,
         budget: parseFloat(config.learnBudget) / 100,
         bytes: REPLAY_BYTES,
         seed: 1,

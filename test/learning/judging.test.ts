@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import { alarmOf } from '../../src/learning/judging/alarm.js';
 import { effectiveSize, likelyAbove, meanOf, surelyAbove } from '../../src/learning/judging/noise.js';
 import { createJudge } from '../../src/learning/judging/judge.js';
+import { NO_FORECASTER } from '../../src/pipeline/forecast.js';
 import type { Verified } from '../../src/pipeline/ledger/verified-store.js';
 import { normalNumbers, uniformNumbers } from '../../src/pipeline/random.js';
 import { memoryVerified } from '../support/forecasts.js';
@@ -111,7 +112,7 @@ test('late leads of a new forecaster are its own where it was vouched for, not j
   judgeRun(own, 40, HORIZON, errors);
   const makers = (vouched: number): (string | undefined)[] => {
     const scores = vouchedFor(vouched, (lead) => 0.01 * lead);
-    own.vouch('new', { scores, furthest: HORIZON });
+    own.vouch('new', { scores });
     return own.outlook('run', 40, NEW).leads.map(({ madeBy }) => madeBy);
   };
   expect(makers(8).slice(0, 8)).toEqual(Array(8).fill('forecaster'));
@@ -121,21 +122,53 @@ test('late leads of a new forecaster are its own where it was vouched for, not j
 
 test('a gain that falls from lead to lead is not taken to last where nothing is known', () => {
   const own = judge();
-  const makers = (error: (lead: number) => number, furthest = HORIZON) => {
+  const makers = (error: (lead: number) => number, tried?: number) => {
     const scores = vouchedFor(6, (lead, window) => error(lead) * (1 + 0.01 * window));
-    own.vouch('new', { scores, furthest });
+    own.vouch('new', { scores, tried });
     return own.outlook('run', 10, NEW).leads.map(({ madeBy }) => madeBy);
   };
   // Half of persistence's error at each lead: so it is likely to be beyond.
   expect(makers((lead) => 0.01 * lead)).toEqual(Array(HORIZON).fill('forecaster'));
-  expect(makers((lead) => 0.01 * lead, 9)).toEqual([
-    ...Array<string>(9).fill('forecaster'),
-    ...Array<string>(HORIZON - 9).fill('persistence'),
+  // A network from nothing is not trusted with more than twice the leads that it was tried at.
+  expect(makers((lead) => 0.01 * lead, 4)).toEqual([
+    ...Array<string>(8).fill('forecaster'),
+    ...Array<string>(HORIZON - 8).fill('persistence'),
   ]);
   // From a quarter to seven tenths: it reaches persistence's soon.
   const late = makers((lead) => 0.02 * lead * 0.25 * lead ** 0.6);
   expect(late.slice(0, 6)).toEqual(Array(6).fill('forecaster'));
   expect(late.slice(14)).toEqual(Array(6).fill('persistence'));
+});
+
+test('a gain is taken to last against the better of the two others, whichever is chosen where it is known', () => {
+  // Up to lead 8 linear extrapolation was better, beyond it persistence, which has become bad since.
+  const errors: Errors = (lead) => ({
+    forecaster: 1,
+    persistence: 0.02 * lead,
+    linear: lead <= 8 ? 0.01 * lead : 0.03 * lead,
+  });
+  const own = judge();
+  judgeRun(own, 40, HORIZON, errors, { hash: NO_FORECASTER.hash });
+  const scores = vouchedFor(10, (lead, window) => 0.001 * lead * (lead + 1) * (1 + 0.01 * window)).map(
+    (score) => ({ ...score, linearRmse: score.persistenceRmse / 2 }),
+  );
+  own.vouch('new', { scores });
+  const makers = own.outlook('run', 40, NEW).leads.map(({ madeBy }) => madeBy);
+  expect(makers.slice(0, 7)).toEqual(Array(7).fill('forecaster'));
+  expect(makers.slice(12)).toEqual(Array(8).fill('persistence'));
+});
+
+test('what is clear at the leads seen so far holds beyond them, though few forecasts say so and each says it more', () => {
+  const errors: Errors = (lead, origin) => {
+    const persistence = 0.02 * lead;
+    return { forecaster: 1, persistence, linear: persistence * (0.9 - 0.03 * origin) };
+  };
+  const { outlooks } = judgeRun(judge(), 16, HORIZON, errors);
+  for (const at of [8, 12, 15])
+    expect([at, outlooks[at]?.leads.map(({ madeBy }) => madeBy)]).toEqual([
+      at,
+      Array(HORIZON).fill('linear'),
+    ]);
 });
 
 test('as a run slows down linear extrapolation comes to be better, at late leads before it is seen there', () => {

@@ -75,8 +75,16 @@ test('it waits for frames, learns, and offers what is better on frames that it h
   // Beyond, three windows over all frames say how it does, up to the horizon.
   expect(evidence.leads).toBeLessThan(10);
   expect(scores.filter(({ lead }) => lead > evidence.leads)).toHaveLength(3 * (10 - evidence.leads));
+  // It was not judged before it had been rolled out far, and was tried as far as the frames kept apart go.
+  expect((await curve(folder))[0]?.steps).toBe(200);
+  expect(challenger.tried).toBe(evidence.leads);
   const { settings } = await loadForecaster(challenger.folder);
   expect(settings).toMatchObject({ name: 'learned', boundary: 'periodic', channels: 1 });
+
+  // Twelve frames on, forecasts of the first version were verified up to twelve leads.
+  fill(replay, 40, 52);
+  await turns(learner, 400, () => said.length > 1);
+  expect(said[1]).toMatchObject({ type: 'challenger', tried: 12 });
 
   // Another process goes on from there, not from nothing.
   const steps = (await curve(folder)).at(-1)?.steps ?? 0;
@@ -87,6 +95,18 @@ test('it waits for frames, learns, and offers what is better on frames that it h
     again.replay.add('a', t, [16, 16, 1], { low: 0, high: 1 }, frame(40 + 0.01 * (t - 40)));
   await turns(again.learner, 1 + 20, () => false);
   expect((await curve(folder)).at(-1)?.steps).toBe(steps + 20);
+});
+
+test('it rests when nothing gets better, until the run changes', async () => {
+  const { learner, replay } = await open(join(home, 'rests'));
+  for (let t = 0; t < 30; t++) replay.add('a', t, [16, 16, 1], { low: 0, high: 1 }, frame(0));
+  const judgements = 1 + 24; // the first one is the best
+  const most = 200 + 20 * (judgements - 1) + judgements;
+  let worked = 0;
+  while (worked <= most && (await learner.turn())) worked++;
+  expect(worked).toBe(most);
+  learner.wake();
+  expect(await learner.turn()).toBe(true);
 });
 
 test('a forecaster whose predictor has no weights is not gone on from', async () => {

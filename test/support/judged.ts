@@ -10,12 +10,18 @@ export type Errors = (lead: number, origin: number) => Readonly<Record<Contestan
  * Runs a judge over frames 0 .. count - 1, each with a forecast, as a run would; gives what it said of each forecast, what
  * became of each lead, and where it raised the alarm.
  */
-export const judgeRun = (judge: Judge, count: number, horizon: number, errors: Errors, first = 0) => {
+export const judgeRun = (
+  judge: Judge,
+  count: number,
+  horizon: number,
+  errors: Errors,
+  { first = 0, hash = HASH } = {},
+) => {
   const outlooks = [];
   const scored: { position: number; score: Completed['score'] }[] = [];
   const alarms: number[] = [];
   for (let position = first; position < count; position++) {
-    outlooks.push(judge.outlook('run', position, { name: 'n', hash: HASH }));
+    outlooks.push(judge.outlook('run', position, { name: 'n', hash }));
     const completed: Completed[] = [];
     for (let lead = 1; lead <= Math.min(horizon, position - first); lead++) {
       const { forecaster, persistence, linear } = errors(lead, position - lead);
@@ -32,7 +38,7 @@ export const judgeRun = (judge: Judge, count: number, horizon: number, errors: E
         skill: 1 - rmse / persistence,
         ssim: 1,
       };
-      completed.push({ origin: position - lead, forecaster: { name: 'n', hash: HASH }, score });
+      completed.push({ origin: position - lead, forecaster: { name: 'n', hash }, score });
       scored.push({ position, score });
     }
     if (judge.learn('run', position, completed) !== undefined) alarms.push(position);

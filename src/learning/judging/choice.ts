@@ -1,14 +1,15 @@
 import { NO_FORECASTER, type Contestant } from '../../pipeline/forecast.js';
 import { likelyAbove, meanOf } from './noise.js';
 import type { Verified } from '../../pipeline/ledger/verified-store.js';
+import { around, changeSince } from './nowcast.js';
 import { errorOf, type ByLead } from './standings.js';
 
 /** Forecasts that a choice looks back on: enough to tell, few enough to follow a run that changes. */
 const WINDOW = 20;
-/** Fewer say nothing. */
+/** Fewer say nothing: neighbouring ones are alike. */
 const LEAST = 3;
-/** Those of them that say how things are now, where what was better changes. */
-const NEWEST = 3;
+/** A network that began from nothing makes leads up to so many times the furthest one that it was tried at. */
+const FURTHER = 2;
 
 /**
  * By how much `b` erred more than `a` at some leads, a value for each of the last forecasts, oldest first. Relative to
@@ -27,44 +28,20 @@ const differences = (scores: readonly Verified[], a: Contestant, b: Contestant):
     .map(([, values]) => meanOf(values));
 };
 
+/** Whether scores are of enough forecasts to tell. */
+const hasEnough = (scores: readonly Verified[]): boolean =>
+  new Set(scores.map(({ origin }) => origin)).size >= LEAST;
+
 /** What is known of a forecaster before any of its forecasts are verified. */
 export interface Vouched {
   /** Of windows over frames that were there before, as if they were its first forecasts. */
   readonly scores: readonly Verified[];
-  /** Lead up to which it makes forecasts where nothing is known. */
-  readonly furthest: number;
+  /**
+   * Of a network that began from nothing: the furthest lead that it, or one that it grew from, was tried at on frames that
+   * it had not learned from. It was trained with short roll-outs, and those that go astray do so further on.
+   */
+  readonly tried?: number | undefined;
 }
-
-/** Leads that are judged together with a lead: errors a tenth of the way around it do not differ much. */
-const around = (lead: number): number[] => {
-  const reach = Math.round(lead / 10);
-  return Array.from({ length: 2 * reach + 1 }, (_, k) => lead - reach + k);
-};
-
-/**
- * By how much linear extrapolation gains over persistence at a lead now, beyond its mean over the last verified forecasts.
- * Of a lead of 40 frames these are 40 frames old and more, and a run that slows down may have turned what is better. The
- * newest of them tell of the time until they were issued, forecasts of half the lead of half the time since, those of a
- * quarter of the time after it, and so on.
- */
-const changeOfLinear = (verified: ByLead, lead: number): number => {
-  const newest = (of: number): number => verified(of).at(-1)?.origin ?? NaN;
-  const gain = (of: number, until: number, window: number): number => {
-    const scores = around(of).flatMap((near) => {
-      const known = verified(near);
-      const end = known.findLastIndex(({ origin }) => origin <= until) + 1;
-      return known.slice(Math.max(0, end - window), end);
-    });
-    return meanOf(differences(scores, 'linear', 'persistence'));
-  };
-  let change = gain(lead, newest(lead), NEWEST) - gain(lead, newest(lead), WINDOW);
-  for (let longer = lead; longer > 1; longer >>= 1) {
-    const shorter = longer >> 1;
-    const step = gain(shorter, newest(shorter), NEWEST) - gain(shorter, newest(longer), NEWEST);
-    if (Number.isFinite(step)) change += step;
-  }
-  return change;
-};
 
 /** Slope of y over x by least squares; 0 where there is one x. */
 const slopeOf = (points: readonly { readonly x: number; readonly y: number }[]): number => {
@@ -119,16 +96,17 @@ export const chooseMakers = (
   verified: ByLead,
   hash: string,
   horizon: number,
-  vouched: Vouched = { scores: [], furthest: horizon },
+  vouched: Vouched = { scores: [] },
 ): readonly Contestant[] => {
   const near = Array.from({ length: horizon }, (_, k) =>
     around(k + 1).flatMap((lead) => verified(lead).slice(-WINDOW)),
   );
-  const enough = (scores: readonly Verified[]): boolean => scores.length >= LEAST;
   const isLinear = takenAt(
     near.map((scores, k) => {
-      if (!enough(scores) || verified(k + 1).length === 0) return undefined;
-      const change = changeOfLinear(verified, k + 1);
+      if (!hasEnough(scores) || verified(k + 1).length === 0) return undefined;
+      const change = changeSince(verified, k + 1, WINDOW, (some) =>
+        meanOf(differences(some, 'linear', 'persistence')),
+      );
       const gains = differences(scores, 'linear', 'persistence').map((gain) => gain + change);
       return { gain: meanOf(gains), taken: likelyAbove(gains) };
     }),
@@ -138,21 +116,31 @@ export const chooseMakers = (
   const trivial = isLinear.map((linear): Contestant => (linear ? 'linear' : 'persistence'));
   if (hash === NO_FORECASTER.hash) return trivial;
 
+  const own =
+    trivial.findLastIndex((_, k) => verified(k + 1).some(({ forecaster }) => forecaster === hash)) + 1;
+  const furthest = vouched.tried === undefined ? horizon : FURTHER * Math.max(vouched.tried, own);
   const isForecaster = takenAt(
     near.map((scores, k) => {
+      if (k >= furthest) return undefined;
       const leads = around(k + 1);
       const own = scores.filter(({ forecaster }) => forecaster === hash);
       const all = [...vouched.scores.filter(({ lead }) => leads.includes(lead)), ...own];
-      const known = enough(all) ? all : scores.filter(({ forecaster }) => forecaster !== NO_FORECASTER.hash);
-      if (!enough(known)) return undefined;
+      const known = hasEnough(all)
+        ? all
+        : scores.filter(({ forecaster }) => forecaster !== NO_FORECASTER.hash);
+      if (!hasEnough(known)) return undefined;
       const gains = differences(known, 'forecaster', trivial[k]!);
       const isVouchedOnly = known === all && own.length === 0;
+      const over = (other: Contestant): number => meanOf(differences(known, 'forecaster', other));
       const isWorse = likelyAbove(gains.map((gain) => -gain));
-      return { gain: meanOf(gains), taken: isVouchedOnly ? likelyAbove(gains) : !isWorse };
+      return {
+        gain: Math.min(over('linear'), over('persistence')),
+        taken: isVouchedOnly ? likelyAbove(gains) : !isWorse,
+      };
     }),
     true,
     (lead) => lead, // errors of a roll-out that goes astray multiply from lead to lead
-    vouched.furthest,
+    furthest,
   );
   return trivial.map((other, k) => (isForecaster[k] === true ? 'forecaster' : other));
 };

@@ -68,7 +68,7 @@ export const createJudge = ({ store, horizon, stride, forecastEvery, madeBy }: J
       return {
         trustedLeads: trustedLeads(verified, horizon, forecastEvery / stride),
         leads: makers.map((maker, k): LeadOutlook => {
-          const [skill, rmseBound] = [recentSkill(verified, k + 1), boundOf(verified(k + 1))];
+          const [skill, rmseBound] = [recentSkill(verified, k + 1), boundOf(verified, k + 1)];
           return {
             madeBy: maker,
             ...(skill !== undefined && { skill }),

@@ -18,7 +18,7 @@ import {
   type Windows,
 } from './compare.js';
 import type { FromLearner, HeldOutScore, LearnerSetup } from './messages.js';
-import type { Replay } from './replay.js';
+import type { Recording, Replay } from './replay.js';
 import { canLearn, openStudy, optionsFor, type Study } from './study.js';
 
 /** Frames of one series before forecasters are tried, and before learning begins. */
@@ -28,7 +28,7 @@ const CONTEXT = 10;
 /** Least steps from one judgement to the next, and the share of the time that judging may take. */
 const [STEPS_BETWEEN, JUDGING_SHARE] = [20, 0.2];
 /** Judgements without a better one, after which learning rests until there are more frames or the run changes. */
-const PATIENCE = 8;
+const PATIENCE = 24;
 /** By how much the error has to fall to count as better, and by how much frames have to have grown to learn again. */
 const [LEAST_FALL, MORE_FRAMES] = [0.01, 1.25];
 
@@ -55,6 +55,9 @@ export interface Learner {
   save(): Promise<void>;
 }
 
+const longestOf = (all: readonly Recording[]): number =>
+  Math.max(0, ...all.map(({ frames }) => frames.length));
+
 export const createLearner = async ({
   setup,
   engine,
@@ -71,6 +74,8 @@ export const createLearner = async ({
   let [best, since] = [Infinity, 0];
   /** Frames that there were when it began to rest. */
   let resting: number | undefined;
+  /** Length of the longest series when the first version was made. */
+  let firstAt: number | undefined;
 
   const score = async (forecaster: Forecaster, windows: Windows): Promise<HeldOutScore[]> => {
     const runner = createRunner(forecaster, engine);
@@ -96,7 +101,7 @@ export const createLearner = async ({
     forecaster: Forecaster,
     why: string,
     [near, beyond]: readonly [near: readonly HeldOutScore[], beyond: readonly HeldOutScore[]],
-    { champions, furthest = setup.horizon }: { champions?: readonly HeldOutScore[]; furthest?: number } = {},
+    { champions, tried }: { champions?: readonly HeldOutScore[]; tried?: number } = {},
   ): void => {
     const mean = (all: readonly HeldOutScore[], key: keyof HeldOutScore): number =>
       meanOf(all.map((entry) => entry[key]));
@@ -105,7 +110,7 @@ export const createLearner = async ({
       folder,
       why,
       scores: [...near, ...beyond],
-      furthest,
+      ...(tried !== undefined && { tried }),
       evidence: {
         windows: new Set(near.map(({ window }) => window)).size,
         leads: Math.max(...near.map(({ lead }) => lead)),
@@ -118,10 +123,17 @@ export const createLearner = async ({
     champion = forecaster;
   };
 
+  /** The furthest lead that what is learned from nothing was tried at: by frames kept apart, and by forecasts since its first version. */
+  const triedAt = (near: readonly HeldOutScore[]): number => {
+    const longest = longestOf(replay.all());
+    firstAt ??= longest - (setup.tried ?? 0);
+    return Math.max(longest - firstAt, ...near.map(({ lead }) => lead));
+  };
+
   /** Tries the forecasters that might fit on all frames so far; none of them has learned from these. */
   const choose = async (): Promise<void> => {
     const all = replay.all();
-    const longest = Math.max(...all.map(({ frames }) => frames.length));
+    const longest = longestOf(all);
     const parts = all
       .filter(({ frames }) => frames.length >= longest / 2 && frames.length > CONTEXT + 2)
       .map((series) => ({ series, unseen: series.frames.length - CONTEXT }));
@@ -200,10 +212,7 @@ export const createLearner = async ({
           [near, beyond],
           {
             ...(rival && { champions: rival.near }),
-            // It was trained with short roll-outs, and those that go astray further on do not show it before.
-            ...(learned.fromNothing && {
-              furthest: Math.max(...[...near, ...beyond].map(({ lead }) => lead)),
-            }),
+            ...(learned.fromNothing && { tried: triedAt(near) }),
           },
         );
         since = 0;
@@ -223,8 +232,7 @@ export const createLearner = async ({
 
   return {
     turn: async () => {
-      const longest = Math.max(0, ...replay.all().map(({ frames }) => frames.length));
-      if (longest < ENOUGH) return false;
+      if (longestOf(replay.all()) < ENOUGH) return false;
       if (candidates.length > 0) {
         await choose();
         return true;

@@ -31,6 +31,8 @@ export interface LearnerSetup {
   readonly stride: number;
   /** Leads of a forecast. */
   readonly horizon: number;
+  /** What the last version that was learned from nothing was tried at; see the challenger. */
+  readonly tried?: number | undefined;
   /** Share of the machine's cores, 0 to 1. */
   readonly budget: number;
   /** Most bytes of frames in memory. */
@@ -72,6 +74,6 @@ export type FromLearner =
       readonly why: string;
       readonly evidence: Evidence;
       readonly scores: readonly HeldOutScore[];
-      /** Lead up to which it makes forecasts before any of its own are verified. */
-      readonly furthest: number;
+      /** Of a network from nothing: the furthest lead that it, or one that it grew from, was tried at on frames new to it. */
+      readonly tried?: number;
     };
