@@ -75,9 +75,9 @@ const takenAt = (
       seen.push({ lead, x: scale(lead), y: entry.gain });
       return (taken = entry.taken);
     }
+    if (lead > furthest) return false;
     const last = seen.at(-1);
     if (last === undefined || !taken) return taken;
-    if (lead > furthest) return false;
     const slope = slopeOf(seen.filter((one) => 2 * one.lead >= last.lead));
     return last.y + Math.min(0, slope) * (scale(lead) - last.x) > 0;
   });
@@ -87,8 +87,9 @@ const takenAt = (
  * Who makes each of the leads 1..horizon: whoever erred least at it, and a little around it, in the last verified
  * forecasts. Linear extrapolation has to be better than persistence by more than noise. The forecaster (`hash`) is judged
  * by forecasts of its own, beside what vouches for it; where it has none of its own yet by the latter alone; where there
- * are none either by the forecasts of those before it; beyond these by how it does at the leads below; and where nothing
- * is known at all it makes the forecast: it was chosen for that. By what vouches for it alone it has to be better than the
+ * are none either by the forecasts of those before it; beyond these by how it does at the leads below, and not much beyond
+ * what it was tried at if it began from nothing; and where nothing is known at all it makes the forecast: it was chosen for
+ * that. By what vouches for it alone it has to be better than the
  * trivial one by more than noise; once it has forecasts of its own, or its predecessors had, it is left only when it was
  * worse by more than noise.
  */
@@ -116,14 +117,14 @@ export const chooseMakers = (
   const trivial = isLinear.map((linear): Contestant => (linear ? 'linear' : 'persistence'));
   if (hash === NO_FORECASTER.hash) return trivial;
 
-  const own =
-    trivial.findLastIndex((_, k) => verified(k + 1).some(({ forecaster }) => forecaster === hash)) + 1;
-  const furthest = vouched.tried === undefined ? horizon : FURTHER * Math.max(vouched.tried, own);
+  const isOwn = ({ forecaster }: Verified): boolean => forecaster === hash;
+  const reached = trivial.findLastIndex((_, k) => verified(k + 1).some(isOwn)) + 1;
+  const furthest = vouched.tried === undefined ? horizon : FURTHER * Math.max(vouched.tried, reached);
   const isForecaster = takenAt(
     near.map((scores, k) => {
       if (k >= furthest) return undefined;
       const leads = around(k + 1);
-      const own = scores.filter(({ forecaster }) => forecaster === hash);
+      const own = scores.filter(isOwn);
       const all = [...vouched.scores.filter(({ lead }) => leads.includes(lead)), ...own];
       const known = hasEnough(all)
         ? all
