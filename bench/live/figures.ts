@@ -63,7 +63,7 @@ export const worstStretch = ({ forecast, persistence, linear }: RunFigures): num
   return worst;
 };
 
-/** Share of the bounds that held, over runs, in a band of leads. */
+/** Share of the bounds that held, over runs, in a band of leads; NaN without bounds. */
 export const coverage = (runs: readonly RunFigures[], first: number, last: number): number => {
   const all = runs.flatMap(({ bounds }) => bounds.slice(first - 1, last));
   const sum = (k: 0 | 1): number => all.reduce((total, pair) => total + (pair[k] ?? 0), 0);

@@ -30,6 +30,16 @@ const delay = (run: RunFigures, frames: number): number | undefined =>
     ? undefined
     : (run.alarms.find((index) => index >= frames) ?? 0) - frames + 1;
 
+/** How many of the leads with bounds held as many of them as they should, and the least and most that any held. */
+const heldAsMeant = (runs: readonly RunFigures[]): string => {
+  const leads = Math.max(...runs.map(({ bounds }) => bounds.length));
+  const shares = Array.from({ length: leads }, (_, k) => 100 * coverage(runs, k + 1, k + 1)).filter(
+    (share) => !Number.isNaN(share),
+  );
+  const meant = shares.filter((share) => share >= 85 && share <= 95);
+  return `${meant.length} of ${shares.length}, ${Math.min(...shares).toFixed(0)}-${Math.max(...shares).toFixed(0)}`;
+};
+
 const rowOf = (arm: string, system: string, bar: number, runs: readonly RunFigures[]): Row => {
   const frames = Math.max(...runs.map(({ firstIndex, forecast }) => firstIndex + forecast.length));
   const isDoubled = arm === 'half budget';
@@ -48,6 +58,7 @@ const rowOf = (arm: string, system: string, bar: number, runs: readonly RunFigur
       ...Object.fromEntries(
         BANDS.map(([from, to]) => [`held ${from}-${to} %`, 100 * coverage(runs, from, to)]),
       ),
+      'leads held 85-95 %': heldAsMeant(runs),
       'false alarms': String(early.length),
       ...(isDoubled && {
         'alarm after': runs.map((run) => delay(run, frames) ?? 'never').join(' '),

@@ -112,7 +112,7 @@ export const chooseMakers = (
       return { gain: meanOf(gains), taken: likelyAbove(gains) };
     }),
     false,
-    Math.log, // both errors grow as powers of the lead
+    (lead) => -1 / Math.sqrt(lead), // both errors grow, and less and less so
   );
   const trivial = isLinear.map((linear): Contestant => (linear ? 'linear' : 'persistence'));
   if (hash === NO_FORECASTER.hash) return trivial;
