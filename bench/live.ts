@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { UsageError } from '../src/pipeline/errors.js';
-import { attachTo, type Conditions } from './live/attached.js';
+import { ARMS, SYSTEM } from './live/arms.js';
+import { attachTo } from './live/attached.js';
 import { figuresOf, type RunFigures } from './live/figures.js';
 import { tablesOf, writeLivePage, type LiveRecord } from './live/page.js';
 import { writeRecord } from './page.js';
@@ -12,37 +13,6 @@ const RECORD = 'bench/live.json';
 
 /** Frames that forecasts are scored on after those that count: the horizon. */
 const HORIZON = 50;
-/** `SYSTEM` is the forecaster that ships for the nearest system. */
-const SYSTEM = 'SYSTEM';
-
-interface Arm extends Omit<Conditions, 'more'> {
-  readonly more?: number;
-}
-
-/** The conditions that each simulation is learned under. */
-const ARMS: Readonly<Record<string, Arm>> = {
-  scratch: {
-    ...{ interval: 6, frames: 60, doubled: false },
-    options: ['--learn', 'scratch', '--learn-budget', '100%'],
-  },
-  'half budget': {
-    ...{ interval: 2, frames: 60, doubled: true },
-    options: ['--learn', 'scratch', '--learn-budget', '50%'],
-  },
-  nearest: {
-    ...{ interval: 6, frames: 20, doubled: false },
-    options: ['--forecaster', SYSTEM, '--learn', 'adapt', '--learn-budget', '100%'],
-  },
-  'pace, learning off': {
-    ...{ interval: 0.5, frames: 160, doubled: false, more: 0 },
-    options: ['--forecaster', SYSTEM, '--learn', 'off'],
-  },
-  'pace, learning': {
-    ...{ interval: 0.5, frames: 160, doubled: false, more: 0 },
-    options: ['--forecaster', SYSTEM, '--learn', 'adapt', '--learn-budget', '100%'],
-  },
-};
-
 const readRecord = async (): Promise<LiveRecord> =>
   existsSync(fromRoot(RECORD)) ? (JSON.parse(await readFile(fromRoot(RECORD), 'utf8')) as LiveRecord) : {};
 

@@ -13,7 +13,7 @@ export interface Conditions {
   readonly frames: number;
   /** Options of `mesocast attach`. */
   readonly options: readonly string[];
-  /** Whether the frames after the first ones are twice as far apart in time: the driving force is doubled. */
+  /** Whether the frames after the first ones are twice as far apart in time: whatever drives the run is doubled. */
   readonly doubled: boolean;
   /** Of the frames after the first ones: enough that forecasts of the first ones can be scored. */
   readonly more: number;
@@ -100,7 +100,7 @@ export const attachTo = async (
     /** How many of the lines so far came before each frame. */
     const saidBefore: number[] = [];
     for (let k = 0, next = performance.now(); k < total && !failed; k++) {
-      const name = files[k < frames ? k : frames + (doubled ? 2 : 1) * (k - frames)];
+      const name = files[k < frames || !doubled ? k : frames + 2 * (k - frames) + 1];
       if (name === undefined) throw new Error(`the simulation wrote ${files.length} frames`);
       saidBefore.push(said.length);
       const hidden = join(watched, '.coming.tmp');

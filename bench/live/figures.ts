@@ -53,12 +53,15 @@ export const figuresOf = ({ scores, latencies, alarms, changes }: Attached, fram
 /** Forecasts that are looked at together, and those at the beginning that are not: there is nothing yet to judge by. */
 const [TOGETHER, BEGINNING] = [20, 10];
 
-/** The worst of all stretches of 20 forecasts after the first 10: mean error over that of the better of the trivial two. */
-export const worstStretch = ({ forecast, persistence, linear }: RunFigures): number => {
-  let worst = 0;
+/**
+ * The worst of all stretches of 20 forecasts after the first 10: mean error over that of the better of the trivial two;
+ * undefined of a shorter run.
+ */
+export const worstStretch = ({ forecast, persistence, linear }: RunFigures): number | undefined => {
+  let worst: number | undefined;
   for (let from = BEGINNING; from + TOGETHER <= forecast.length; from++) {
     const over = (values: readonly number[]): number => mean(values.slice(from, from + TOGETHER));
-    worst = Math.max(worst, over(forecast) / Math.min(over(persistence), over(linear)));
+    worst = Math.max(worst ?? 0, over(forecast) / Math.min(over(persistence), over(linear)));
   }
   return worst;
 };

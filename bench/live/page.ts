@@ -3,6 +3,7 @@ import { COLOURS, svgOf, type Chart } from '../../src/evaluation/report/chart.js
 import { markdown, putIntoPage } from '../page.js';
 import { fromRoot } from '../systems.js';
 import { median, type Row } from '../table.js';
+import { ARMS } from './arms.js';
 import { coverage, worstStretch, type RunFigures } from './figures.js';
 
 /** Of each condition, system and seed. */
@@ -24,12 +25,6 @@ const runsOf = (record: LiveRecord, arm: string, system: string): RunFigures[] =
   Object.values(record[arm]?.[system] ?? {});
 const lastSkill = ({ skill }: RunFigures): number => mean(skill.slice(-NEWEST));
 
-/** Frames from the change of the run to the alarm; undefined without one. */
-const delay = (run: RunFigures, frames: number): number | undefined =>
-  run.alarms.find((index) => index >= frames) === undefined
-    ? undefined
-    : (run.alarms.find((index) => index >= frames) ?? 0) - frames + 1;
-
 /** How many of the leads with bounds held as many of them as they should, and the least and most that any held. */
 const heldAsMeant = (runs: readonly RunFigures[]): string => {
   const leads = Math.max(...runs.map(({ bounds }) => bounds.length));
@@ -40,29 +35,39 @@ const heldAsMeant = (runs: readonly RunFigures[]): string => {
   return `${meant.length} of ${shares.length}, ${Math.min(...shares).toFixed(0)}-${Math.max(...shares).toFixed(0)}`;
 };
 
-const rowOf = (arm: string, system: string, bar: number, runs: readonly RunFigures[]): Row => {
-  const frames = Math.max(...runs.map(({ firstIndex, forecast }) => firstIndex + forecast.length));
-  const isDoubled = arm === 'half budget';
-  const early = runs.flatMap(({ alarms }) => alarms).filter((index) => !isDoubled || index < frames);
+const skillRow = (arm: string, system: string, bar: number, runs: readonly RunFigures[]): Row => {
+  const stretches = runs.flatMap((run) => worstStretch(run) ?? []);
   return [
     `${arm}: ${system}`,
     {
       runs: String(runs.length),
-      frames: String(frames),
+      frames: String(ARMS[arm]?.frames),
       skill: mean(runs.map(lastSkill)),
       wanted: bar,
       'least, most': [Math.min(...runs.map(lastSkill)), Math.max(...runs.map(lastSkill))]
         .map((value) => value.toFixed(2))
         .join(' '),
-      'worst 20': Math.max(...runs.map(worstStretch)),
+      'worst 20': stretches.length === 0 ? '-' : Math.max(...stretches),
       ...Object.fromEntries(
         BANDS.map(([from, to]) => [`held ${from}-${to} %`, 100 * coverage(runs, from, to)]),
       ),
       'leads held 85-95 %': heldAsMeant(runs),
-      'false alarms': String(early.length),
-      ...(isDoubled && {
-        'alarm after': runs.map((run) => delay(run, frames) ?? 'never').join(' '),
-      }),
+      'false alarms': String(runs.flatMap(({ alarms }) => alarms).length),
+    },
+  ];
+};
+
+/** Of runs that change after the first frames: how many frames of the change there were when the alarm was raised. */
+const alarmRow = (arm: string, system: string, runs: readonly RunFigures[]): Row => {
+  const change = ARMS[arm]?.frames ?? NaN;
+  const after = runs.map(({ alarms }) => alarms.find((index) => index >= change));
+  return [
+    `${arm}: ${system}`,
+    {
+      runs: String(runs.length),
+      'changes at frame': String(change),
+      'alarm after': after.map((index) => (index === undefined ? 'never' : index - change + 1)).join(' '),
+      'false alarms': String(runs.flatMap(({ alarms }) => alarms).filter((index) => index < change).length),
     },
   ];
 };
@@ -76,7 +81,8 @@ export const tablesOf = (record: LiveRecord, systems: Bars): Row[][] => {
     .map((arm) =>
       Object.entries(systems).flatMap(([system, { bar }]) => {
         const runs = runsOf(record, arm, system);
-        return runs.length === 0 ? [] : [rowOf(arm, system, bar, runs)];
+        if (runs.length === 0) return [];
+        return [ARMS[arm]?.doubled === true ? alarmRow(arm, system, runs) : skillRow(arm, system, bar, runs)];
       }),
     );
   const paces = arms.filter(isPace).map((arm): Row => {

@@ -61,14 +61,17 @@ export const trigger = defineSink({
       timeout: timeoutOption.describe('seconds that the program, or the answer, may take'),
       frames: messageOptions.frames,
     })
-    .refine(({ command, url }) => command !== undefined || url !== undefined, {
+    .refine(({ command, url }) => (command === undefined) !== (url === undefined), {
       path: ['command'],
-      message: 'give a command, a url, or both',
+      message: 'give a command or a url; for both, two sinks: when one fails, only that one is tried again',
     }),
   create: ({ when, match, fire, command, url, secretEnv, timeout, frames }, { log }) => {
     let secret: string | undefined;
-    /** Whether the conditions held at the last forecast of each series, and for which they have been told. */
-    const held = new Map<string, boolean>();
+    /** Of each series: the last forecast, whether the conditions hold for it, and whether they did for the one before it. */
+    const latest = new Map<
+      string,
+      { readonly id: string; readonly holds: boolean; readonly held: boolean }
+    >();
     return {
       open: async () => {
         secret = secretFrom(secretEnv);
@@ -78,7 +81,11 @@ export const trigger = defineSink({
         const values = when.map((condition) => measured(forecast, condition));
         const fulfilled = values.map((value, at) => fulfils(value, when[at]!));
         const holds = match === 'all' ? fulfilled.every(Boolean) : fulfilled.some(Boolean);
-        if (holds && (fire === 'each' || held.get(forecast.series) !== true)) {
+        const last = latest.get(forecast.series);
+        // One that is tried again is told as the first time; one that was refused was told all the same.
+        const held = last?.id === forecast.id ? last.held : last?.holds === true;
+        latest.set(forecast.series, { id: forecast.id, holds, held });
+        if (holds && (fire === 'each' || !held)) {
           const key = `${forecast.id}.trigger`;
           const message = {
             ...jsonMessage({ type: 'forecast', forecast }, leadsToSend(frames)),
@@ -96,7 +103,6 @@ export const trigger = defineSink({
             await postJson(key, message, { url, secret, timeoutMs: timeout * 1000 }, signal);
           log(`trigger: the conditions hold for ${forecast.series}, frame ${forecast.index}`);
         }
-        held.set(forecast.series, holds);
       },
       close: async () => undefined,
     };

@@ -87,9 +87,9 @@ const exampleOf = (
 ): Example => {
   const leads = pictureLeads(frames.length);
   const at = (lead: number): Float32Array => observed[context - 1 + lead] as Float32Array;
-  const predicted = leads.map((lead) => frames[lead - 1] as Float32Array);
+  const predicted = leads.map((lead) => frames[lead - 1]!.slice()); // it is a part of all that its batch has
   const expected = leads.map((lead, k) => {
-    const own = spread?.[lead - 1];
+    const own = spread?.[lead - 1]?.slice();
     if (set.calibration === undefined) return own;
     const local = localOf(predicted[k] as Float32Array, own, series.shape, set.periodic);
     return halfWidths(set.calibration, 0.9, lead, local);

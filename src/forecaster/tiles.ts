@@ -33,9 +33,9 @@ export const layTiles = (length: number, { tile, halo, periodic, latentStride }:
   if (core < latentStride)
     throw new RangeError(`tiles of ${tile} pixels have no inside within a halo of ${halo}`);
   const count = Math.ceil((periodic ? length : length - 2 * halo) / core);
-  const spacing = periodic ? length / count : (length - tile) / (count - 1);
+  const [span, steps] = periodic ? [length, count] : [length - tile, count - 1];
   const onGrid = (at: number): number => Math.floor(at / latentStride) * latentStride;
-  const starts = Array.from({ length: count }, (_, k) => onGrid(k * spacing) - (periodic ? halo : 0));
+  const starts = Array.from({ length: count }, (_, k) => onGrid((k * span) / steps) - (periodic ? halo : 0));
   // From 0 half a halo inside the tile to 1 as far inside the core; the frame's own edge is none of the tile's.
   const ramp = (distance: number): number =>
     Math.min(1, Math.max(1e-6, (distance + 0.5 - halo / 2) / Math.max(1, halo)));

@@ -25,8 +25,11 @@ const MOST_CHAMPIONS = 3;
 /** Milliseconds between looks for a rollback that was asked for. */
 const LOOK = 2_000;
 
-/** The note of what vouches for the forecaster in use, for when the run is begun again. */
-const VOUCHED = 'vouched';
+/** Why a forecaster is in use that was gone back to. */
+const ROLLED_BACK = 'rolled back';
+
+/** The note of what vouches for a forecaster, for when the run is begun again. */
+const vouchedKey = (hash: string): string => `vouched:${hash}`;
 interface Vouched {
   readonly hash: string;
   readonly scores: readonly HeldOutScore[];
@@ -84,7 +87,14 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   const { config, state, ledger, engine, judge, first, notice, now } = options;
   const reigns = openReigns(ledger, first.id.hash);
   const mode = learnMode(config);
-  const changes = new Map((await readChanges(state)).map((change) => [change.hash, change]));
+  /** The last change to each forecaster, in the order in which they were last in use. */
+  const changes = new Map<string, Change>();
+  const remember = (change: Change): void => {
+    changes.delete(change.hash);
+    changes.set(change.hash, change);
+  };
+  for (const change of await readChanges(state)) remember(change);
+  let learner: LearnerProcess | undefined;
   const champions = new Map<string, Promise<Champion>>();
 
   const bring = (set: ForecasterSet): Champion => ({ set, runner: set.run(engine, config.tile) });
@@ -115,16 +125,35 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   const folderOf = (hash: string): string | undefined =>
     hash === first.id.hash && first.folder !== '' ? first.folder : changes.get(hash)?.folder;
 
-  const begin = async (change: Change): Promise<void> => {
-    await appendChange(state, change);
-    changes.set(change.hash, change);
-    await reigns.begin(change.hash);
-    learner?.send({ type: 'champion', folder: change.folder });
-    await forgetOldVersions(state, [...changes.values()], change.hash);
-  };
   const nameOf = (hash: string): string =>
     hash === first.id.hash ? first.id.name : (changes.get(hash)?.name ?? NO_FORECASTER.name);
 
+  const changeTo = (hash: string, why: string): Change => {
+    const folder = folderOf(hash);
+    return {
+      at: now().toISOString(),
+      name: nameOf(hash),
+      hash,
+      ...(folder !== undefined && { folder }),
+      why,
+    };
+  };
+  const enter = async (change: Change): Promise<void> => {
+    await appendChange(state, change);
+    remember(change);
+  };
+  const begin = async (change: Change, rolledBack = false): Promise<void> => {
+    const old = reigns.champion;
+    if (!changes.has(old)) await enter(changeTo(old, 'the run began with it'));
+    await enter(change);
+    await reigns.begin(change.hash);
+    learner?.send({ type: 'champion', folder: change.folder, rolledBack });
+    for (const hash of await forgetOldVersions(state, [...changes.values()], change.hash)) {
+      changes.delete(hash);
+      ledger.putNote(vouchedKey(hash), undefined);
+      judge.vouch(hash, undefined);
+    }
+  };
   // The same beginning as last time goes on with what was learned since; another begins anew.
   const before = ledger.note('forecaster');
   if (before !== first.id.hash || mode === undefined) {
@@ -153,8 +182,13 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
         reach: 1,
       })),
     });
-  const vouched = ledger.note(VOUCHED) as Vouched | undefined;
-  if (vouched?.hash === reigns.champion) vouch(vouched);
+  const vouchedOf = (hash: string): Vouched | undefined =>
+    ledger.note(vouchedKey(hash)) as Vouched | undefined;
+  // Of all of them: frames that come again after a crash are of the forecaster that they had.
+  for (const hash of changes.keys()) {
+    const known = vouchedOf(hash);
+    if (known !== undefined) vouch(known);
+  }
 
   const take = async (message: FromLearner): Promise<void> => {
     if (message.type === 'notice') notice(message.message);
@@ -165,7 +199,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
     void keep(hash, Promise.resolve(bring(set)));
     const news: Vouched = { hash, scores, ...(tried !== undefined && { tried }) };
     vouch(news);
-    ledger.putNote(VOUCHED, news);
+    ledger.putNote(vouchedKey(hash), news);
     const version = folder.startsWith(learningFolder(state)) ? `${name} ${basename(folder)}` : name;
     await begin({ at: now().toISOString(), name: version, hash, folder, why, evidence });
     const times = (rmse: number): string => (evidence.rmse / rmse).toFixed(2);
@@ -185,16 +219,10 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   const lookForRollback = async (): Promise<void> => {
     const hash = await takeRollback(state);
     if (hash === undefined || hash === reigns.champion) return;
-    for (const change of await readChanges(state)) changes.set(change.hash, change);
-    const { name = nameOf(hash), folder = folderOf(hash) } = changes.get(hash) ?? {};
-    await begin({
-      at: now().toISOString(),
-      name,
-      hash,
-      ...(folder !== undefined && { folder }),
-      why: 'rolled back',
-    });
-    notice(`forecasts are those of ${name} from now on: rolled back`);
+    for (const change of await readChanges(state)) remember(change);
+    const change = changeTo(hash, ROLLED_BACK);
+    await begin(change, true);
+    notice(`forecasts are those of ${change.name} from now on: ${change.why}`);
   };
   await lookForRollback();
 
@@ -211,7 +239,6 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
     ...(item !== undefined && { item }),
     ...(contentHash !== undefined && { contentHash }),
   });
-  let learner: LearnerProcess | undefined;
   if (mode !== undefined) {
     const candidates =
       first.id.hash === NO_FORECASTER.hash && reigns.champion === NO_FORECASTER.hash
@@ -223,13 +250,14 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
         learn: mode,
         candidates: reigns.champion === NO_FORECASTER.hash ? candidates : [],
         champion: folderOf(reigns.champion),
+        rolledBack: changes.get(reigns.champion)?.why === ROLLED_BACK,
         start: folderOf(startOf()),
         channels: first.channels,
         codecs: config.codecs,
         preparation: config,
         stride: config.stride,
         horizon: config.horizon,
-        tried: (ledger.note(VOUCHED) as Vouched | undefined)?.tried,
+        tried: vouchedOf(reigns.champion)?.tried,
         budget: parseFloat(config.learnBudget) / 100,
         bytes: REPLAY_BYTES,
         seed: 1,

@@ -163,8 +163,9 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
             { defaultValue: [] as boolean[] },
           );
           if (found.gone === undefined) first = false;
-          if (news.includes(true)) lastNews = until;
-          looked.add(root);
+          // Of what cannot be read nobody knows whether there is news.
+          if (news.includes(true) || found.failed === true) lastNews = until;
+          if (found.failed !== true) looked.add(root);
           if (looked.size === context.roots.length && isIdle()) ended.abort();
           if (found.unsure) rhythm.hint(undefined);
           rhythm.looked(began, until, found.scanned);
@@ -199,6 +200,8 @@ interface Found {
   readonly gone: ReadonlySet<string> | undefined;
   /** Only a scan can tell what became of the paths. */
   readonly unsure?: boolean;
+  /** Nothing could be looked at. */
+  readonly failed?: boolean;
 }
 
 /** Looks at paths, or at everything. Never fails: what is wrong is told once, until it is right again. */
@@ -225,7 +228,8 @@ const looking = (
     } catch (error) {
       if (!signal.aborted && !failing) notice(`the scan failed: ${messageOf(error)}; trying again`);
       failing = true;
-      return { entries: [], scanned: paths === undefined || source.look === undefined, gone: new Set() };
+      const scanned = paths === undefined || source.look === undefined;
+      return { entries: [], scanned, gone: new Set(), failed: true };
     }
   };
 };

@@ -1,4 +1,4 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readSafetensors, writeSafetensors, type Weight } from '../forecaster/safetensors.js';
 import type { Named } from '../engine/types.js';
@@ -41,6 +41,8 @@ export const saveCheckpoint = async (
     { durable: true },
   );
 };
+
+export const removeCheckpoint = (folder: string): Promise<void> => rm(join(folder, FILE), { force: true });
 
 /** The folder's checkpoint, if there is one. @throws StateError for a damaged one */
 export const loadCheckpoint = async (folder: string): Promise<Checkpoint | undefined> => {

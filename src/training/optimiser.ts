@@ -23,10 +23,13 @@ export const optimiser = (engine: Engine, network: Network, options: TrainOption
     for (const [name, { shape, data }] of Object.entries(tensors))
       slots[name] = await engine.upload({ shape, data, dtype: 'float32' });
   };
+  const forgetPrograms = async (): Promise<void> => {
+    for (const old of programs.values()) await old.dispose();
+    programs.clear();
+  };
   const compiled = async (shape: ClipShape): Promise<Program> => {
     if (shape.leads !== currentLeads) {
-      for (const old of programs.values()) await old.dispose();
-      programs.clear();
+      await forgetPrograms();
       currentLeads = shape.leads;
     }
     const key = shape.frame.join();
@@ -68,7 +71,12 @@ export const optimiser = (engine: Engine, network: Network, options: TrainOption
     gradient?.release();
     return data[0] as number;
   };
-  return { load, read, step };
+  const dispose = async (): Promise<void> => {
+    await forgetPrograms();
+    for (const handle of Object.values(slots)) handle.release();
+    slots = {};
+  };
+  return { load, read, step, dispose };
 };
 
 /** The slots before the first step. */

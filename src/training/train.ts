@@ -127,11 +127,7 @@ export const train = async (
     let judged: { skill: number[]; meanSkill: number } = { skill: [], meanSkill: 0 };
     let progress: Progress = checkpoint?.progress ?? { best: null, since: 0 };
     const isSpent = (): boolean => options.patience !== undefined && progress.since >= options.patience;
-    const judge = async (iteration: number): Promise<void> => {
-      // Where training happens to be stopped, nothing is found that a training that goes through would not find.
-      const counts =
-        iteration > first && (iteration % options.validateEvery === 0 || iteration === options.iterations);
-      const tensors = await work.read();
+    const validate = async (tensors: Named<Weight>, iteration: number): Promise<boolean> => {
       const runner = createRunner(await averaged(tensors, settingsOf(options, {})), engine);
       const sums = await scoreSeries(runner, validation, {
         context: options.context,
@@ -140,21 +136,27 @@ export const train = async (
         latentStride: network.encoder.stride,
       });
       await runner.dispose();
-      if (sums.windows > 0) {
-        const skill = skills(sums);
-        judged = { skill, meanSkill: skill.reduce((a, b) => a + b, 0) / skill.length };
-        emit({ type: 'validation', iteration, ...judged });
-        if (counts) {
-          await appendFile(join(options.out, CURVE), `${JSON.stringify({ iteration, ...judged })}\n`);
-          progress = judgedBy(progress, skill);
-        }
-      }
+      if (sums.windows === 0) return false;
+      const skill = skills(sums);
+      judged = { skill, meanSkill: skill.reduce((a, b) => a + b, 0) / skill.length };
+      emit({ type: 'validation', iteration, ...judged });
+      await appendFile(join(options.out, CURVE), `${JSON.stringify({ iteration, ...judged })}\n`);
+      progress = judgedBy(progress, skill);
+      return true;
+    };
+    const judge = async (iteration: number): Promise<void> => {
+      // Where training happens to be stopped, nothing is looked at that a training that goes through would not look at, and
+      // who stops it does not wait for it.
+      const counts =
+        iteration > first && (iteration % options.validateEvery === 0 || iteration === options.iterations);
+      const tensors = await work.read();
+      const isValidated = counts && (await validate(tensors, iteration));
       const isBest = counts ? progress.since === 0 : progress.best === null;
       if (options.patience === undefined || isBest) {
         const record = {
           iterations: iteration,
           options: JSON.parse(identity) as unknown,
-          ...(sums.windows > 0 && { validation: { meanSkill: judged.meanSkill, skill: judged.skill } }),
+          ...(isValidated && { validation: judged }),
         };
         await saveForecaster(options.out, await averaged(tensors, settingsOf(options, record)));
       }
@@ -187,7 +189,11 @@ export const train = async (
       notice(
         `no better skill at the later leads in ${progress.since} validations: stopped; the best is kept`,
       );
-    else await judge(iteration);
+    else if (iteration > first || first === 0) await judge(iteration);
+    if (isSpent() || iteration === first) {
+      const { validation: kept = judged } = (await loadForecaster(options.out)).settings.training;
+      judged = kept as typeof judged;
+    }
     return {
       out: options.out,
       iterations: iteration,

@@ -48,10 +48,14 @@ export const createSampler = (most: number, random: () => number) => {
   };
 };
 
-/** A bin's ratios, ascending, of all its pixels and of those on interfaces of the truth. */
+/** A bin of a class: ratios are ascending. */
 interface Bin {
   readonly top: boolean;
-  readonly all: Float32Array;
+  /** Pixels in it. */
+  readonly count: number;
+  /** What its quantiles are taken from: its own pixels, or those of all bins where these are too few. */
+  readonly basis: Float32Array;
+  /** Its pixels on interfaces of the truth. */
   readonly interface: Float32Array;
 }
 
@@ -80,8 +84,8 @@ const total = (bins: readonly Bin[], of: (bin: Bin) => number): number =>
  * the coverage is `level` both of all pixels and of those on interfaces of the truth.
  */
 const levelsFor = (level: number, bins: readonly Bin[]): { top: number; others: number } => {
-  const n = total(bins, ({ all }) => all.length);
-  const onTop = total(bins, ({ top, all }) => (top ? all.length : 0));
+  const n = total(bins, ({ count }) => count);
+  const onTop = total(bins, ({ top, count }) => (top ? count : 0));
   const interfaces = total(bins, (bin) => bin.interface.length);
   if (interfaces < ENOUGH || onTop < ENOUGH || n - onTop < ENOUGH) return { top: level, others: level };
   const othersFor = (top: number): number =>
@@ -91,7 +95,7 @@ const levelsFor = (level: number, bins: readonly Bin[]): { top: number; others: 
     const top = (low + high) / 2;
     const others = othersFor(top);
     const covered = total(bins, (bin) =>
-      countUpTo(bin.interface, conformal(bin.all, bin.top ? top : others)),
+      countUpTo(bin.interface, conformal(bin.basis, bin.top ? top : others)),
     );
     if (covered < level * interfaces) low = top;
     else high = top;
@@ -124,7 +128,8 @@ export const fitClasses = (samples: Samples): Band['classes'] => {
       const all = sortedOf(samples, inside);
       return {
         top: of === CLASSES - 1,
-        all: all.length < ENOUGH / 2 ? every : all,
+        count: all.length,
+        basis: all.length < ENOUGH / 2 ? every : all,
         interface: sortedOf(samples, (i) => inside(i) && samples.interface[i] === 1),
       };
     }),
@@ -135,7 +140,7 @@ export const fitClasses = (samples: Samples): Band['classes'] => {
     bins.forEach((own, of) =>
       own.forEach((bin, k) => {
         const so = factors[of]![k]!;
-        const factor = conformal(bin.all, bin.top ? wanted.top : wanted.others);
+        const factor = conformal(bin.basis, bin.top ? wanted.top : wanted.others);
         so.push(Number(Math.max(factor, so.at(-1) ?? 0).toPrecision(6))); // a higher level is never narrower
       }),
     );

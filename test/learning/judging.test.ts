@@ -261,6 +261,22 @@ test('a forecaster that errs more than the one before it raises no alarm, a chan
   expect(alarmsOf(scoresOf(45))[0]).toBe(45);
 });
 
+test('the alarm is raised once, also when only every fifth frame has a forecast', () => {
+  const own = createJudge({
+    store: memoryVerified(),
+    horizon: 5,
+    stride: 1,
+    forecastEvery: 5,
+    madeBy: 'best',
+  });
+  const errors = noisy(3, 0.05, (origin) => (origin >= 200 ? 20 : 0.5));
+  const larger: Errors = (lead, origin) => {
+    const { forecaster, persistence } = errors(lead, origin);
+    return { forecaster, persistence: 20 * persistence, linear: 40 * persistence };
+  };
+  expect(judgeRun(own, 240, 5, larger, { every: 5 }).alarms).toEqual([201]);
+});
+
 test('twenty runs that do not change raise no alarm; one that changes raises it at once', () => {
   for (let seed = 10; seed < 30; seed++)
     expect(

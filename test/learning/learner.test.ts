@@ -37,7 +37,16 @@ const open = async (folder: string, more: Partial<LearnerSetup> = {}) => {
   const replay = createReplay({ bytes: 1e8, stride: 1 });
   const setup: LearnerSetup = {
     ...{ folder, learn: 'scratch', candidates: [], champion: undefined, start: undefined, channels: 1 },
-    ...{ codecs: {}, preparation: {}, stride: 1, horizon: 10, budget: 1, bytes: 1e8, seed: 1 },
+    ...{
+      rolledBack: false,
+      codecs: {},
+      preparation: {},
+      stride: 1,
+      horizon: 10,
+      budget: 1,
+      bytes: 1e8,
+      seed: 1,
+    },
     ...more,
   };
   // A clock that stands still: judging takes no time, and what is done when depends on nothing else.
@@ -61,7 +70,8 @@ const curve = async (folder: string): Promise<{ steps: number; relativeError: nu
 
 test('it waits for frames, learns, and offers what is better on frames that it has not learned from', async () => {
   const folder = join(home, 'learns');
-  const { learner, replay, said } = await open(folder);
+  // Where nothing that ships fits, to adapt is to learn from nothing.
+  const { learner, replay, said } = await open(folder, { learn: 'adapt' });
   fill(replay, 0, 15);
   expect(await learner.turn()).toBe(false);
   fill(replay, 15, 40);
@@ -88,7 +98,7 @@ test('it waits for frames, learns, and offers what is better on frames that it h
 
   // Another process goes on from there, not from nothing.
   const steps = (await curve(folder)).at(-1)?.steps ?? 0;
-  const again = await open(folder, { champion: challenger.folder });
+  const again = await open(folder, { learn: 'adapt', champion: challenger.folder });
   fill(again.replay, 0, 40);
   // Also when by now the frames would ask for another network.
   for (let t = 40; t < 200; t++)
@@ -107,6 +117,32 @@ test('it rests when nothing gets better, until the run changes', async () => {
   expect(worked).toBe(most);
   learner.wake();
   expect(await learner.turn()).toBe(true);
+
+  // One that was gone back to is not challenged before there are a quarter more frames.
+  await learner.setChampion(undefined, true);
+  expect(await learner.turn()).toBe(false);
+  for (let t = 30; t < 38; t++) replay.add('a', t, [16, 16, 1], { low: 0, high: 1 }, frame(0));
+  expect(await learner.turn()).toBe(true);
+});
+
+test('what goes astray begins anew, twice, and is then given up', async () => {
+  const { learner, replay, said } = await open(join(home, 'astray'));
+  // Errors as large as these overflow.
+  for (let t = 0; t < 30; t++)
+    replay.add(
+      'a',
+      t,
+      [16, 16, 1],
+      { low: 0, high: 1 },
+      frame(t).map((value) => value * 1e30),
+    );
+  await turns(learner, 50, () => said.length === 3);
+  expect(said).toEqual([
+    { type: 'notice', message: 'learning went astray: it begins anew' },
+    { type: 'notice', message: 'learning went astray: it begins anew' },
+    { type: 'notice', message: 'learning went astray: it is given up until mesocast is started again' },
+  ]);
+  expect(await learner.turn()).toBe(false);
 });
 
 test('a forecaster whose predictor has no weights is not gone on from', async () => {

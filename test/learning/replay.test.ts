@@ -71,6 +71,9 @@ test('the newest eighth is kept apart, and what was learned from never goes back
   // Of what there is to learn from, the newer half, or as much of it as a clip needs.
   expect(values(replay.training(0.5)[0]!.frames)).toEqual(Array.from({ length: 35 }, (_, t) => 35 + t));
   expect(values(replay.training(0.5, 60)[0]!.frames)[0]).toBe(10);
+  // Of a run that is looked at with a stride, an eighth as well.
+  const strided = filled(192, { stride: 4 });
+  expect(strided.training().map(({ frames }) => frames.length)).toEqual(Array(4).fill(42));
   const short = filled(12);
   expect(short.training()[0]?.frames).toHaveLength(6);
 });
@@ -92,6 +95,7 @@ test('memory is bounded: the oldest frames go', () => {
   const replay = filled(100, { bytes: 4 * 40 });
   expect(replay.frames).toBe(40);
   expect(values(replay.all()[0]!.frames)[0]).toBe(60);
+  expect([replay.seen, replay.longest]).toEqual([100, 100]);
 });
 
 const scores = (forecaster: (window: number) => number): HeldOutScore[] =>

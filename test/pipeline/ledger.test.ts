@@ -305,6 +305,37 @@ describe('ledger', () => {
     expect(begin().notice).toBeUndefined();
   });
 
+  const onLinux = process.platform === 'linux' ? test : test.skip;
+  onLinux('a sound ledger stays in use when its check is killed', async () => {
+    const first = begin();
+    first.finish(entry(1), 'observed');
+    await first.close();
+    const ledgerModule = new URL('../../src/pipeline/ledger/ledger.js', import.meta.url).href;
+    const script = `import { openLedger } from ${JSON.stringify(ledgerModule)};
+      try { console.log(openLedger(process.argv[1]).notice ?? 'sound'); } catch (error) { console.log(error.message); }
+      process.exit();`;
+    for (const [signal, expected] of [
+      ['SIGKILL', /the check of the ledger .* was stopped by SIGKILL/],
+      ['SIGHUP', /^sound$/],
+    ] as const) {
+      const opening = spawn(process.execPath, ['--input-type=module', '-e', script, folder]);
+      let said = '';
+      opening.stdout.on('data', (data: Buffer) => (said += data.toString()));
+      const ended = once(opening, 'close');
+      const children = `/proc/${opening.pid}/task/${opening.pid}/children`;
+      let checker = '';
+      while (checker === '') {
+        checker = (await readFile(children, 'utf8')).trim();
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      spawnSync('kill', ['-s', signal.slice(3), checker]);
+      await ended;
+      expect(said.trim()).toMatch(expected);
+    }
+    expect(await readdir(folder)).not.toContain('ledger.mdb.damaged-1');
+    expect(begin().frame('s', 1)).toMatchObject({ outcome: 'observed' });
+  });
+
   test('a bit that flips anywhere is found, or hits nothing that is in use', async () => {
     const first = begin();
     for (let index = 0; index < 300; index++) first.finish(entry(index), 'observed', { contentHash: 'ab' });

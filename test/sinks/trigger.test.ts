@@ -97,20 +97,42 @@ test('a command gets the forecast; one that fails is tried again', async () => {
     series: 'run1',
     index: 10,
   });
-  await expect(fire({ when, command: command(7) }, growing(1))).rejects.toMatchObject({
+  await expect(fire({ when, url: undefined, command: command(7) }, growing(1))).rejects.toMatchObject({
     retryable: true,
     message: expect.stringMatching(/ended with exit code 7: no gas/),
   });
   expect(server.received).toEqual([]);
 });
 
+test('one forecast that cannot be told is told again as often as it is tried, and the next ones are not', async () => {
+  const file = join(folder, 'calls');
+  const script = `const fs=require('fs'),f=process.argv[1];fs.appendFileSync(f,'x');process.exitCode=fs.readFileSync(f).length<3?7:0`;
+  const command = [process.execPath, '-e', script, file];
+  const when = [{ measure: 'max', lead: 1, above: 50 }];
+  const sink = await sinkAt(folder, 'trigger', { when, command });
+  await sink.open(never);
+  const calls = async (): Promise<number> => (await readFile(file)).length;
+  for (const tries of [1, 2]) {
+    await expect(sink.forecast(growing(1), never)).rejects.toThrow('exit code 7');
+    expect(await calls()).toBe(tries);
+  }
+  await sink.forecast(growing(1), never);
+  await sink.forecast(growing(2), never);
+  expect(await calls()).toBe(3);
+  await sink.close();
+});
+
 test.each([
   [{ when: [] }, /when/],
+  [{ when: [{ measure: 'mean', lead: 1, above: 1 }], command: ['true'] }, /give a command or a url/],
   [{ when: [{ measure: 'mean', lead: 1 }] }, /give above, below or both/],
   [{ when: [{ measure: 'fraction', lead: 1, above: 0.5 }] }, /needs a threshold/],
   [{ when: [{ measure: 'mean', lead: 0, above: 0.5 }] }, /lead/],
   [{ when: [{ measure: 'process.exit()', lead: 1, above: 0.5 }] }, /measure/],
-  [{ when: [{ measure: 'mean', lead: 1, above: 1 }], url: undefined }, /give a command, a url, or both/],
+  [
+    { when: [{ measure: 'mean', lead: 1, above: 1 }], url: undefined },
+    /give a command or a url; for both, two sinks/,
+  ],
 ])('%j is refused', async (options, message) => {
   await expect(sinkAt(folder, 'trigger', { url: server.url, ...options })).rejects.toThrow(message);
 });

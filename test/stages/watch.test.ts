@@ -271,6 +271,21 @@ test('nothing is lost while nobody can say what is there, however long, and scan
   expect(run.notices).toEqual(['the scan failed: the network is down; trying again']);
 });
 
+test('a run that ends when nothing comes does not end while nobody can say what came', async () => {
+  const run = begin({ untilIdle: 3 });
+  folder.put('f0', 0);
+  await pass(2);
+  const scan = folder.scan.bind(folder);
+  folder.scan = () => Promise.reject(new Error('the network is down'));
+  await pass(20);
+  expect(run.completed).toBe(false);
+  folder.scan = scan;
+  folder.put('f1', 1);
+  await pass(10); // scans have become rare
+  expect(run.came).toEqual(['0@0', '1@1']);
+  expect(run.completed).toBe(true);
+});
+
 test('a later run emits what was left unfinished, at its place, and nothing twice', async () => {
   for (const index of [5, 6, 7, 8, 9]) folder.put(`f${index}`, index);
   const first = begin({ frames: 4 });
@@ -289,6 +304,15 @@ test('a later run emits what was left unfinished, at its place, and nothing twic
   await pass(5);
   expect(second.came).toEqual(['8@3', '9@4', '10@5']);
   expect(second.failures).toEqual(['s 7 lost: it went away before it was read']);
+});
+
+test('where only the numbering of a series is known, frames before its first stay left out', async () => {
+  ledger.putSeries({ series: 's', first: 6, increment: 2 });
+  for (const index of [2, 4, 6, 8]) folder.put(`f${index}`, index);
+  const run = begin();
+  await pass(3);
+  expect(run.came).toEqual(['6@0', '8@1']);
+  expect(run.failures).toEqual([2, 4].map((n) => `s ${n} rejected: late: its series began with number 6`));
 });
 
 test('a folder that was moved goes on where it was', async () => {

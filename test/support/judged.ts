@@ -1,5 +1,5 @@
 import type { Contestant } from '../../src/pipeline/forecast.js';
-import type { Completed, Judge } from '../../src/learning/judging/judge.js';
+import type { Completed, Judge, Outlook } from '../../src/learning/judging/judge.js';
 
 export const HASH = 'the network';
 
@@ -15,15 +15,17 @@ export const judgeRun = (
   count: number,
   horizon: number,
   errors: Errors,
-  { first = 0, hash = HASH } = {},
+  { first = 0, hash = HASH, every = 1 } = {},
 ) => {
-  const outlooks = [];
+  const outlooks: Outlook[] = [];
   const scored: { position: number; score: Completed['score'] }[] = [];
   const alarms: number[] = [];
   for (let position = first; position < count; position++) {
-    outlooks.push(judge.outlook('run', position, { name: 'n', hash }));
+    const isIssued = (at: number): boolean => (at - first) % every === 0;
+    if (isIssued(position)) outlooks[position - first] = judge.outlook('run', position, { name: 'n', hash });
     const completed: Completed[] = [];
     for (let lead = 1; lead <= Math.min(horizon, position - first); lead++) {
+      if (!isIssued(position - lead)) continue;
       const { forecaster, persistence, linear } = errors(lead, position - lead);
       const { madeBy, rmseBound } = outlooks[position - lead - first]!.leads[lead - 1]!;
       const rmse = { forecaster, persistence, linear }[madeBy];

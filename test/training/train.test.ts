@@ -90,6 +90,9 @@ test.each([1, 3, 4])(
     const out = `stopped-${stopAfter}`;
     const first = await run(settings(out), stopAfter);
     expect(first.result).toMatchObject({ iterations: stopAfter, interrupted: true });
+    // Who stops it does not wait for a validation that would not have been made there.
+    const validated = first.events.flatMap((event) => (event.type === 'validation' ? [event.iteration] : []));
+    expect(validated.every((at) => at % settings(out).validateEvery === 0)).toBe(true);
     await loadForecaster(join(home, out)); // usable as it is
     const second = await run(settings(out));
     expect(second.result).toMatchObject({ iterations: 6, interrupted: false });
@@ -222,8 +225,11 @@ test('with patience it stops when the later leads get no better, and keeps the b
   expect(later.length - 1 - best).toBe(3);
   const kept = await loadForecaster(join(home, 'impatient'));
   expect(kept.settings.training['iterations']).toBe(best + 1);
+  const { skill } = events.filter((event) => event.type === 'validation')[best]!;
+  expect(result.skill).toEqual(skill);
   // Told again, it has nothing to go on with.
-  expect((await run(impatient)).losses).toEqual([]);
+  const again = await run(impatient);
+  expect([again.losses, again.result.skill]).toEqual([[], skill]);
 });
 
 test('--from goes on with another forecaster: its stages, context and weights', async () => {

@@ -61,6 +61,19 @@ test('a higher level is never narrower, and few samples still give intervals', (
   }
 });
 
+test.each([
+  ['flat places', 0, 1],
+  ['interfaces', CLASSES - 1, 1],
+])('forecasts that have no %s leave the coverage of all pixels as it is meant', (_what, without, instead) => {
+  const lacking = (samples: Samples): Samples => ({
+    ...samples,
+    classes: samples.classes.map((of) => (of === without ? instead : of)),
+  });
+  const classes = fitClasses(lacking(simulated(1, 20)));
+  for (const level of [0.5, 0.9])
+    expect(Math.abs(coverage(classes, lacking(simulated(2, 20)), level).all - level)).toBeLessThan(0.03);
+});
+
 test('the coverage to expect is that of series that were left out', () => {
   const samples = simulated(5, 16);
   const expected = crossCoverage(samples);

@@ -36,8 +36,8 @@ export const openReigns = (
   const decided = new Map<string, number>();
   const add = (series: string, from: number): void => {
     const earlier = reignsOf(series).filter((reign) => reign.from < from);
-    if (earlier.at(-1)?.hash === champion) return;
-    ledger.putNote(keyOf(series), [...earlier, { from, hash: champion }].slice(-KEPT));
+    const goesOn = earlier.at(-1)?.hash === champion;
+    ledger.putNote(keyOf(series), goesOn ? earlier : [...earlier, { from, hash: champion }].slice(-KEPT));
   };
   const lastDecided = (series: string): number =>
     decided.get(series) ??

@@ -12,19 +12,26 @@ export const versionsFolder = (learning: string): string => join(learning, 'vers
 /** Whether the forecaster of a change can be gone back to. */
 export const isKept = ({ folder }: Change): boolean => folder === undefined || existsSync(folder);
 
-/** Deletes the versions that were learned and have long been out of use. Their lines in the log stay. */
+/**
+ * Deletes the versions that were learned and have long been out of use. Their lines in the log stay. `changes`: in the order
+ * in which they were last in use. Gives the hashes of those that are gone.
+ */
 export const forgetOldVersions = async (
   state: string,
   changes: readonly Change[],
   champion: string,
-): Promise<void> => {
+): Promise<string[]> => {
   const recent = new Set(changes.slice(-KEPT).map(({ hash }) => hash));
+  const forgotten: string[] = [];
   for (const { hash, folder } of changes)
     if (
       folder !== undefined &&
       dirname(folder) === versionsFolder(learningFolder(state)) &&
       hash !== champion &&
       !recent.has(hash)
-    )
+    ) {
       await rm(folder, { recursive: true, force: true });
+      forgotten.push(hash);
+    }
+  return forgotten;
 };

@@ -4,7 +4,8 @@ import { meanOf } from './noise.js';
 import { errorOf, type ByLead } from './standings.js';
 
 /** Leads that are watched: the truth of later ones comes too late to be news. */
-const LEADS = [1, 2, 3];
+const LEADS: readonly number[] = [1, 2, 3];
+export const isWatched = (lead: number): boolean => LEADS.includes(lead);
 /** Errors before the newest that say what is usual, and how many there must be. */
 const [WINDOW, LEAST] = [40, 12];
 /** A few of them, just before: errors that grow slowly are no alarm. */

@@ -1,5 +1,5 @@
 import { NO_FORECASTER, type Contestant } from '../../pipeline/forecast.js';
-import { likelyAbove, meanOf } from './noise.js';
+import { gainOver, likelyAbove, meanOf } from './noise.js';
 import type { Verified } from '../../pipeline/ledger/verified-store.js';
 import { around, changeSince } from './nowcast.js';
 import { errorOf, type ByLead } from './standings.js';
@@ -18,9 +18,8 @@ const FURTHER = 2;
 const differences = (scores: readonly Verified[], a: Contestant, b: Contestant): number[] => {
   const byOrigin = new Map<number, number[]>();
   for (const score of scores) {
-    const [mine, other] = [errorOf(score, a), errorOf(score, b)];
-    const both = mine + other;
-    byOrigin.set(score.origin, [...(byOrigin.get(score.origin) ?? []), both > 0 ? (other - mine) / both : 0]);
+    const gain = gainOver(errorOf(score, b), errorOf(score, a));
+    byOrigin.set(score.origin, [...(byOrigin.get(score.origin) ?? []), gain]);
   }
   return [...byOrigin]
     .sort(([first], [second]) => first - second)

@@ -1,5 +1,5 @@
 import type { Contestant, ForecasterId, LeadOutlook, LeadScore } from '../../pipeline/forecast.js';
-import { alarmOf, type Alarm } from './alarm.js';
+import { alarmOf, isWatched, type Alarm } from './alarm.js';
 import { chooseMakers, type Vouched } from './choice.js';
 import { boundOf, reachAfter } from './error-bounds.js';
 import type { VerifiedStore } from '../../pipeline/ledger/verified-store.js';
@@ -30,8 +30,8 @@ export interface Judge {
   outlook(series: string, position: number, forecaster: ForecasterId): Outlook;
   /** The frame at `position` was compared with all forecasts that waited for it. Gives the alarm, if it is one. */
   learn(series: string, position: number, completed: readonly Completed[]): Alarm | undefined;
-  /** What is known of a forecaster that has no verified forecasts yet. */
-  vouch(hash: string, vouched: Vouched): void;
+  /** What is known of a forecaster that has no verified forecasts yet; undefined: it will make none. */
+  vouch(hash: string, vouched: Vouched | undefined): void;
   /** Resolves when each frame that `begin` was called for has been through `end`. */
   settled(series: string): Promise<void>;
   begin(series: string): void;
@@ -52,7 +52,7 @@ export interface JudgeOptions {
 export const createJudge = ({ store, horizon, stride, forecastEvery, madeBy }: JudgeOptions): Judge => {
   const all = new Map<string, Standings>();
   const standingsOf = (series: string): Standings => {
-    const known = all.get(series) ?? openStandings(series, store);
+    const known = all.get(series) ?? openStandings(series, store, forecastEvery);
     all.set(series, known);
     return known;
   };
@@ -89,13 +89,17 @@ export const createJudge = ({ store, horizon, stride, forecastEvery, madeBy }: J
           reach: reachAfter(before(score.lead).at(-1)?.reach, score),
         })),
       );
+      if (!completed.some(({ score }) => isWatched(score.lead))) return undefined;
       const alarm = alarmOf(standings.asOf(position), (lead) => position - lead * stride);
       const news = alarm !== undefined && !alarmed.has(series);
       if (alarm === undefined) alarmed.delete(series);
       else alarmed.add(series);
       return news ? alarm : undefined;
     },
-    vouch: (hash, known) => void vouched.set(hash, known),
+    vouch: (hash, known) => {
+      if (known === undefined) vouched.delete(hash);
+      else vouched.set(hash, known);
+    },
     settled: async (series) => underWay.get(series)?.ended,
     begin: (series) => {
       let end = (): void => undefined;

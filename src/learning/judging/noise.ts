@@ -22,6 +22,10 @@ export const studentT90 = (freedom: number): number => {
 export const meanOf = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / values.length;
 
+/** By how much `other` is more than `own`, as a share of both, -1 to 1: errors that all grow leave it as it is. */
+export const gainOver = (other: number, own: number): number =>
+  own + other > 0 ? (other - own) / (own + other) : 0;
+
 /** Sum of squared deviations from the mean. */
 const spreadOf = (values: readonly number[], mean: number): number =>
   values.reduce((sum, value) => sum + (value - mean) ** 2, 0);

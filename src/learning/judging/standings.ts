@@ -7,7 +7,7 @@ export const errorOf = (
 ): number =>
   contestant === 'forecaster' ? forecasterRmse : contestant === 'persistence' ? persistenceRmse : linearRmse;
 
-/** Frames whose scores are kept. */
+/** Forecasts whose scores are kept. */
 const KEPT = 400;
 
 /** Verified scores by lead, oldest first. */
@@ -24,7 +24,8 @@ export interface Standings {
   add(position: number, scores: readonly Verified[]): void;
 }
 
-export const openStandings = (series: string, store: VerifiedStore): Standings => {
+/** @param forecastEvery frames from one forecast to the next */
+export const openStandings = (series: string, store: VerifiedStore, forecastEvery: number): Standings => {
   const rows = new Map<number, readonly Verified[]>();
   /** Of each lead, with the place of the frame that completed it. */
   const byLead = new Map<number, { readonly position: number; readonly score: Verified }[]>();
@@ -61,7 +62,7 @@ export const openStandings = (series: string, store: VerifiedStore): Standings =
       rows.set(position, [...before, ...news]);
       store.put({ series, position, scores: [...before, ...news] });
       keep(position, news);
-      const oldest = position - KEPT;
+      const oldest = position - KEPT * forecastEvery;
       for (const old of rows.keys()) if (old < oldest) rows.delete(old);
       for (const known of byLead.values()) while ((known[0]?.position ?? oldest) < oldest) known.shift();
       store.forget(series, oldest);

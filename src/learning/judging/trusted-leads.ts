@@ -1,15 +1,11 @@
 import { pooledSkill } from '../../metrics/skill.js';
-import { surelyAbove } from './noise.js';
+import { gainOver, surelyAbove } from './noise.js';
 import type { ByLead } from './standings.js';
 
 /** Forecasts that trust looks back on. */
 const WINDOW = 120;
 /** Forecasts that the skill at a lead is told of. */
 const RECENT = 20;
-
-/** Share of both errors, -1 to 1: a run that slows down or speeds up has the same gain as long as it has the same skill. */
-const gain = (rmse: number, persistenceRmse: number): number =>
-  rmse + persistenceRmse === 0 ? 0 : (persistenceRmse - rmse) / (persistenceRmse + rmse);
 
 /**
  * Leads 1..n at each of which the verified forecasts, as they were emitted, had a smaller error than persistence with
@@ -21,7 +17,7 @@ export const trustedLeads = (verified: ByLead, horizon: number, spacing: number)
     const lead = trusted + 1;
     const gains = verified(lead)
       .slice(-WINDOW)
-      .map(({ rmse, persistenceRmse }) => gain(rmse, persistenceRmse));
+      .map(({ rmse, persistenceRmse }) => gainOver(persistenceRmse, rmse));
     if (!(surelyAbove(gains, lead / spacing) > 0)) break;
     trusted = lead;
   }

@@ -59,7 +59,7 @@ const run = async (): Promise<void> => {
   const learner = await createLearner({ setup, engine, replay, tell });
 
   const take = async (message: ToLearner): Promise<void> => {
-    if (message.type === 'champion') await learner.setChampion(message.folder);
+    if (message.type === 'champion') await learner.setChampion(message.folder, message.rolledBack);
     if (message.type === 'changed') learner.wake();
     if (message.type !== 'frames') return;
     for (const { position, path, item, contentHash } of message.frames) {

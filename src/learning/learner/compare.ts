@@ -3,7 +3,7 @@ import { rmse } from '../../metrics/rmse.js';
 import { atLead } from '../../training/score-series.js';
 import { inMemory } from '../../training/series.js';
 import { forecastWindows } from '../../training/window-forecasts.js';
-import { likelyAbove, meanOf } from '../judging/noise.js';
+import { gainOver, likelyAbove, meanOf } from '../judging/noise.js';
 import type { HeldOutScore } from './messages.js';
 import type { Recording } from './replay.js';
 
@@ -143,10 +143,9 @@ export const trivialRival = (scores: readonly HeldOutScore[]): Rival => {
 export const isBetter = (scores: readonly HeldOutScore[], rival: Rival): boolean => {
   const byWindow = new Map<number, number[]>();
   scores.forEach((score, k) => {
-    const [own, other] = [score.forecasterRmse, rival(score, k)];
     const gains = byWindow.get(score.window) ?? [];
     byWindow.set(score.window, gains);
-    gains.push(own + other > 0 ? (other - own) / (own + other) : 0);
+    gains.push(gainOver(rival(score, k), score.forecasterRmse));
   });
   const gains = [...byWindow.values()].map(meanOf);
   return likelyAbove(gains) && meanOf(gains) > LEAST_GAIN / 2;

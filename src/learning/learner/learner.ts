@@ -32,6 +32,9 @@ const PATIENCE = 24;
 /** By how much the error has to fall to count as better, and by how much frames have to have grown to learn again. */
 const [LEAST_FALL, MORE_FRAMES] = [0.01, 1.25];
 
+/** Times that learning may go astray, each time with other first weights and clips, before it is given up. */
+const MOST_ASTRAY = 3;
+
 /** A line for each judgement: error over that of the better of persistence and linear extrapolation, on frames kept apart. */
 const CURVE = 'curve.jsonl';
 
@@ -47,8 +50,8 @@ export interface LearnerOptions {
 export interface Learner {
   /** Does the next piece of work; false when there is none until something changes. */
   turn(): Promise<boolean>;
-  /** The forecaster in use is another now. */
-  setChampion(folder: string | undefined): Promise<void>;
+  /** The forecaster in use is another now. One that was gone back to is not challenged before there is more to learn from. */
+  setChampion(folder: string | undefined, rolledBack?: boolean): Promise<void>;
   /** The run has changed. */
   wake(): void;
   /** Keeps what was learned. */
@@ -68,10 +71,16 @@ export const createLearner = async ({
   const load = async (folder: string | undefined): Promise<Forecaster | undefined> =>
     folder === undefined ? undefined : loadForecaster(folder);
   let champion = await load(setup.champion);
+  /** What learning goes on from when it adapts. */
+  let start = await load(setup.start);
   let candidates = [...setup.candidates];
   let study: Study | undefined;
   let [judgedAt, judging, stepping] = [0, 0, 0];
   let [best, since] = [Infinity, 0];
+  /** Times that it went astray. */
+  let astray = 0;
+  /** The forecaster in use was gone back to: it is to stay for a while. */
+  let isRolledBack = setup.rolledBack;
   /** Frames that there were when it began to rest. */
   let resting: number | undefined;
   /** Length of the longest series when the first version was made. */
@@ -125,9 +134,8 @@ export const createLearner = async ({
 
   /** The furthest lead that what is learned from nothing was tried at: by frames kept apart, and by forecasts since its first version. */
   const triedAt = (near: readonly HeldOutScore[]): number => {
-    const longest = longestOf(replay.all());
-    firstAt ??= longest - (setup.tried ?? 0);
-    return Math.max(longest - firstAt, ...near.map(({ lead }) => lead));
+    firstAt ??= replay.longest - (setup.tried ?? 0);
+    return Math.max(replay.longest - firstAt, ...near.map(({ lead }) => lead));
   };
 
   /** Tries the forecasters that might fit on all frames so far; none of them has learned from these. */
@@ -159,6 +167,7 @@ export const createLearner = async ({
     const told = tried.map(({ forecaster: { id }, error }) => `${id.name} ${error.toFixed(2)}`).join(', ');
     if (isBetter(near, trivialRival(near))) {
       const [beyond = []] = await scoreBeyond([{ forecaster, near }]);
+      start ??= forecaster;
       challenge(
         folder,
         forecaster,
@@ -174,9 +183,22 @@ export const createLearner = async ({
 
   const begin = async (): Promise<Study> => {
     const series = replay.training().reduce((a, b) => (b.frames.length > a.frames.length ? b : a));
-    const start = setup.learn === 'adapt' ? ((await load(setup.start)) ?? champion) : undefined;
-    const from = start !== undefined && canLearn(start) ? start : undefined;
-    return openStudy({ engine, replay, folder: setup.folder, from, fresh: optionsFor(series, setup.seed) });
+    const from = setup.learn === 'adapt' && start !== undefined && canLearn(start) ? start : undefined;
+    return openStudy({
+      engine,
+      replay,
+      folder: setup.folder,
+      from,
+      fresh: optionsFor(series, setup.seed + astray),
+    });
+  };
+
+  const goneAstray = async (learned: Study): Promise<void> => {
+    await learned.discard();
+    [study, best, since] = [undefined, Infinity, 0];
+    const isGivenUp = ++astray >= MOST_ASTRAY;
+    const then = isGivenUp ? 'it is given up until mesocast is started again' : 'it begins anew';
+    tell({ type: 'notice', message: `learning went astray: ${then}` });
   };
 
   const nextVersion = async (): Promise<string> => {
@@ -192,11 +214,12 @@ export const createLearner = async ({
       parts.filter(({ unseen }) => unseen > most / 2),
       CONTEXT,
     );
-    await learned.save();
-    if (windows === undefined) return;
+    if (windows === undefined) return learned.save();
     const forecaster = await learned.forecaster({ steps: learned.steps, frames: replay.frames });
     const near = await score(forecaster, windows);
     const error = relativeError(near);
+    if (!Number.isFinite(error)) return goneAstray(learned);
+    await learned.save();
     [best, since] = error < best * (1 - LEAST_FALL) ? [error, 0] : [best, since + 1];
     const rival = champion && { forecaster: champion, near: await score(champion, windows) };
     if (isBetter(near, rival ? (_, k) => rival.near[k]!.forecasterRmse : trivialRival(near))) {
@@ -218,7 +241,7 @@ export const createLearner = async ({
         since = 0;
       }
     }
-    resting = since >= PATIENCE ? replay.frames : undefined;
+    resting = since >= PATIENCE ? replay.seen : undefined;
     const line = {
       at: new Date().toISOString(),
       steps: learned.steps,
@@ -233,12 +256,13 @@ export const createLearner = async ({
   return {
     turn: async () => {
       if (longestOf(replay.all()) < ENOUGH) return false;
+      if (isRolledBack) [resting, isRolledBack] = [replay.seen, false];
       if (candidates.length > 0) {
         await choose();
         return true;
       }
-      if (setup.learn === 'choose') return false;
-      if (resting !== undefined && replay.frames < resting * MORE_FRAMES) return false;
+      if (setup.learn === 'choose' || astray >= MOST_ASTRAY) return false;
+      if (resting !== undefined && replay.seen < resting * MORE_FRAMES) return false;
       if (resting !== undefined) [resting, best, since] = [undefined, Infinity, 0];
       if (study === undefined) {
         study = await begin();
@@ -255,14 +279,12 @@ export const createLearner = async ({
       }
       const loss = await study.step();
       stepping += now() - started;
-      if (!Number.isFinite(loss)) {
-        tell({ type: 'notice', message: 'learning went astray: it begins anew' });
-        study = undefined;
-      }
+      if (!Number.isFinite(loss)) await goneAstray(study);
       return true;
     },
-    setChampion: async (folder) => {
+    setChampion: async (folder, rolledBack = false) => {
       champion = await load(folder);
+      isRolledBack = rolledBack;
     },
     wake: () => {
       if (resting !== undefined) resting = 0;

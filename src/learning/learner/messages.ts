@@ -22,6 +22,8 @@ export interface LearnerSetup {
   /** Forecasters to try on the first frames, and the one that is in use; none of the latter at first. */
   readonly candidates: readonly string[];
   readonly champion: string | undefined;
+  /** The one in use was gone back to. */
+  readonly rolledBack: boolean;
   /** What learning goes on from when it adapts: the same for the whole run, so that it can be taken up again. */
   readonly start: string | undefined;
   readonly channels: number;
@@ -51,7 +53,7 @@ export type ToLearner =
       readonly frames: readonly FrameFile[];
     }
   /** The forecaster in use is this one now. */
-  | { readonly type: 'champion'; readonly folder: string | undefined }
+  | { readonly type: 'champion'; readonly folder: string | undefined; readonly rolledBack: boolean }
   /** The run has changed: learning goes on if it rested. */
   | { readonly type: 'changed' };
 

@@ -49,6 +49,10 @@ export interface Replay {
   /** Everything, in stretches. */
   all(): Recording[];
   readonly frames: number;
+  /** Frames that were ever added. */
+  readonly seen: number;
+  /** Of the series with most of them, in strides. */
+  readonly longest: number;
 }
 
 export const createReplay = ({
@@ -68,6 +72,7 @@ export const createReplay = ({
   }[] = [];
   let held = 0;
   let count = 0;
+  const added = new Map<string, number>();
   /** First place of each series that nothing has learned from: it never goes back. */
   const frontiers = new Map<string, number>();
 
@@ -89,7 +94,7 @@ export const createReplay = ({
       (sum, known) => sum + (known.series === series ? known.frames.length : 0),
       0,
     );
-    const apart = Math.round(HELD_OUT.share * total);
+    const apart = Math.round((HELD_OUT.share * total) / stride);
     const kept = Math.min(HELD_OUT.most, Math.max(HELD_OUT.least, apart)) * stride;
     const frontier = Math.max(frontiers.get(series) ?? 0, lastOf(series) + 1 - kept);
     frontiers.set(series, frontier);
@@ -110,6 +115,7 @@ export const createReplay = ({
       else return;
       held += frame.byteLength;
       count++;
+      added.set(series, (added.get(series) ?? 0) + 1);
       forgetOldest();
     },
     training: (share = 1, least = 0) =>
@@ -135,6 +141,12 @@ export const createReplay = ({
     all: () => stretches.flatMap(asSeries),
     get frames() {
       return count;
+    },
+    get seen() {
+      return [...added.values()].reduce((sum, of) => sum + of, 0);
+    },
+    get longest() {
+      return Math.floor(Math.max(0, ...added.values()) / stride);
     },
   };
 };

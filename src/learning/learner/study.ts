@@ -7,7 +7,12 @@ import {
   type Settings,
 } from '../../forecaster/forecaster.js';
 import { networkParams } from '../../forecaster/network-functions.js';
-import { loadCheckpoint, saveCheckpoint, type Checkpoint } from '../../training/checkpoint.js';
+import {
+  loadCheckpoint,
+  removeCheckpoint,
+  saveCheckpoint,
+  type Checkpoint,
+} from '../../training/checkpoint.js';
 import { averaged, initialSlots, optimiser } from '../../training/optimiser.js';
 import { identityOf, settingsOf, trainSchema, withBase, type TrainOptions } from '../../training/options.js';
 import { sampleClip } from '../../training/clips.js';
@@ -64,6 +69,8 @@ export interface Study {
   forecaster(training: Record<string, unknown>): Promise<Forecaster>;
   /** All that it takes to go on. */
   save(): Promise<void>;
+  /** It is not gone on with, nor what was saved of it. */
+  discard(): Promise<void>;
   readonly steps: number;
   /** Steps before which judging it makes no sense: what has not been rolled out far yet goes astray there. */
   readonly judgedFrom: number;
@@ -142,6 +149,10 @@ export const openStudy = async ({ engine, replay, folder, from, fresh }: StudyOp
         progress: { best: null, since: 0 },
         tensors,
       });
+    },
+    discard: async () => {
+      await work.dispose();
+      await removeCheckpoint(folder);
     },
     get steps() {
       return steps;

@@ -101,6 +101,8 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
     wake();
     changed = new Promise((resolve) => (wake = resolve));
   };
+  // Not a race with the signal: each would leave something behind on it for as long as the run lasts.
+  signal.addEventListener('abort', change, { once: true });
   const end = (item: Item): void => {
     item.over = true;
     items.splice(items.indexOf(item), 1);
@@ -242,7 +244,27 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
   /** Items that wait in memory, the one under way not counted. */
   const inMemory = (): Item[] => items.slice(1).filter(({ kept }) => kept === undefined);
 
-  let gone = false;
+  let leaving: Promise<void> | undefined;
+  const leave = async (): Promise<void> => {
+    if (policy !== 'drop_oldest') await spillAll();
+    for (const item of [...items]) {
+      if (item.delivery !== undefined && item.kept === undefined) drop(item.delivery, 'it was removed');
+      end(item);
+    }
+    const rest = spill.list().length;
+    if (rest > 0) notice(`sink ${name}: ${rest} deliveries stay on disk until it is among the sinks again`);
+  };
+  /** What waited for room in the queue of a sink that was removed meanwhile. */
+  const leaveBehind = async (delivery: Delivery): Promise<void> => {
+    await leaving;
+    try {
+      if (diskIsFull()) throw new SinkError(`what waits on disk for it has reached ${diskBytes} bytes`);
+      await spill.put(delivery, 'the sink was removed');
+      counts.spilled++;
+    } catch (error) {
+      drop(delivery, messageOf(error));
+    }
+  };
   if (items.length > 0) start();
   return {
     name,
@@ -255,9 +277,13 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
     offer: async (delivery) => {
       const key = keyOf(delivery);
       if (spill.has(key)) return { settled: Promise.resolve() }; // a repeat after a crash: it waits on disk already
-      while (policy === 'block' && inMemory().length >= limit && !signal.aborted && !gone)
-        await Promise.race([changed, aborted]);
-      if (gone) return { settled: Promise.resolve() };
+      const isOver = (): boolean => signal.aborted || leaving !== undefined;
+      if (leaving !== undefined) return { settled: Promise.resolve() };
+      while (policy === 'block' && inMemory().length >= limit && !isOver()) await changed;
+      if (leaving !== undefined) {
+        await leaveBehind(delivery);
+        return { settled: Promise.resolve() };
+      }
       let settle = (): void => undefined;
       const settled = new Promise<void>((resolve) => (settle = resolve));
       items.push({ key, delivery, kept: undefined, over: false, settle });
@@ -272,8 +298,7 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
       }
       if (policy === 'spill') {
         if (trouble !== undefined) await spillAll();
-        while (inMemory().length > limit && !signal.aborted)
-          if (!(await spillOldest())) await Promise.race([changed, aborted]);
+        while (inMemory().length > limit && !signal.aborted) if (!(await spillOldest())) await changed;
       }
       return { settled };
     },
@@ -293,15 +318,6 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
       change();
       if (items.length > 0) start();
     },
-    leave: async () => {
-      gone = true;
-      if (policy !== 'drop_oldest') await spillAll();
-      for (const item of [...items]) {
-        if (item.delivery !== undefined && item.kept === undefined) drop(item.delivery, 'it was removed');
-        end(item);
-      }
-      const rest = spill.list().length;
-      if (rest > 0) notice(`sink ${name}: ${rest} deliveries stay on disk until it is among the sinks again`);
-    },
+    leave: () => (leaving ??= leave()),
   };
 };

@@ -57,6 +57,7 @@ export const runParameters = ({
 }: RunParametersOptions): RunParameters => {
   const known = new Map<string, ParameterValues>();
   const told = new Set<string>();
+  const strange = new Set<string>();
 
   const read = async (file: string): Promise<ParameterValues> => {
     const before = known.get(file);
@@ -70,10 +71,19 @@ export const runParameters = ({
     known.set(file, values);
     return values;
   };
+  const needed = asked.some(({ name }) => given?.[name] === undefined);
+  /** Many programs have a file of this name: where nothing is needed of it, it may be whatever it is. */
+  const readIfNeeded = (file: string): Promise<ParameterValues> =>
+    read(file).catch((error: unknown) => {
+      if (needed) throw error;
+      if (!strange.has(file)) notice(`${messageOf(error)}; nothing is needed of it`);
+      strange.add(file);
+      return {};
+    });
 
   return async (entry) => {
     const file = parametersFile(entry);
-    const values = { ...(await read(file)), ...given };
+    const values = { ...(await readIfNeeded(file)), ...given };
     const missing = asked.find(({ name }) => values[name] === undefined);
     if (missing !== undefined)
       throw new FrameError(`the forecaster is told "${missing.name}", which is not known of this series`, {

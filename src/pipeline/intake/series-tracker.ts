@@ -164,7 +164,11 @@ export const trackSeries = (
       };
     if (record?.last !== undefined && index <= record.last)
       return { reason: `late: it came after number ${record.last}`, kind: 'late' };
-    if (record === undefined || record.increment === 0) return undefined;
+    if (record === undefined) return undefined;
+    // A ledger that was rebuilt knows where its series began, and not how far they have come.
+    if (index < record.first)
+      return { reason: `late: its series began with number ${record.first}`, kind: 'late' };
+    if (record.increment === 0) return undefined;
     return placeOf(index, record) === undefined ? { reason: misfit(index, record) } : undefined;
   };
 

@@ -1,14 +1,15 @@
 /**
  * Reads all of a ledger's database in a process of its own, because LMDB maps the file into memory: a damaged one ends
  * whoever reads it with a signal. `inspect FILE` ends with code 0 for a sound file; `inspect FILE TARGET` also rewrites
- * one of version 1 as TARGET, and ends with MIGRATED. Whatever else it ends with says that the file is damaged, but for
- * UNWRITTEN: then the reason is on standard error.
+ * one of version 1 as TARGET, and ends with MIGRATED, or UNWRITTEN where that fails. It ends with DAMAGED, or the signal that
+ * LMDB brings about, for a damaged one; with whatever else the file could not be looked at. Reasons are on standard error.
  */
 import { rmSync } from 'node:fs';
+import { constants } from 'node:os';
 import type { RootDatabase } from 'lmdb';
 import { open } from 'lmdb';
 import { messageOf } from '../errors.js';
-import { MIGRATED, UNWRITTEN } from './inspection.js';
+import { DAMAGED, MIGRATED, UNWRITTEN } from './inspection.js';
 import { migrateFrom1 } from './migrate.js';
 import { isIntact } from './sealed.js';
 import { TABLES } from './store.js';
@@ -29,24 +30,39 @@ const countOf = (root: RootDatabase, name: string): number => {
   return count;
 };
 
-const root = open({ path, noSubdir: true, readOnly: true, maxDbs: TABLES.length + 2 });
-const present = new Set([...root.getKeys()].map(String));
-const version: unknown = root.openDB<unknown, string[]>('meta', {}).get(['version']);
-if (version === 1) {
-  for (const name of present)
-    for (const { value } of root.openDB(name, {}).getRange())
-      if (value === undefined) throw new Error(`${name} has a record that cannot be read`);
-  if (target !== undefined) {
-    try {
-      await migrateFrom1(root, target);
-      process.exitCode = MIGRATED;
-    } catch (error) {
-      rmSync(target, { force: true });
-      process.stderr.write(messageOf(error));
-      process.exitCode = UNWRITTEN;
+const inspect = async (path: string): Promise<void> => {
+  const root = open({ path, noSubdir: true, readOnly: true, maxDbs: TABLES.length + 2 });
+  const present = new Set([...root.getKeys()].map(String));
+  const version: unknown = root.openDB<unknown, string[]>('meta', {}).get(['version']);
+  if (version === 1) {
+    for (const name of present)
+      for (const { value } of root.openDB(name, {}).getRange())
+        if (value === undefined) throw new Error(`${name} has a record that cannot be read`);
+    if (target !== undefined) {
+      try {
+        await migrateFrom1(root, target);
+        process.exitCode = MIGRATED;
+      } catch (error) {
+        rmSync(target, { force: true });
+        process.stderr.write(messageOf(error));
+        process.exitCode = UNWRITTEN;
+      }
     }
-  }
-} else if (version === 2) {
-  for (const name of TABLES) if (present.has(name)) countOf(root, name);
-} else if (typeof version !== 'number') throw new Error('it has no version');
-await root.close();
+  } else if (version === 2) {
+    for (const name of TABLES) if (present.has(name)) countOf(root, name);
+  } else if (typeof version !== 'number') throw new Error('it has no version');
+  await root.close();
+};
+
+const { EACCES, EPERM, EROFS, EIO, ENOMEM, ENOSPC, EMFILE, ENFILE } = constants.errno;
+/** What LMDB gives on when the system lets it down: nothing is known of the file then. */
+const OF_THE_SYSTEM: readonly unknown[] = [EACCES, EPERM, EROFS, EIO, ENOMEM, ENOSPC, EMFILE, ENFILE];
+const isOfTheSystem = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && OF_THE_SYSTEM.includes(error.code);
+
+try {
+  await inspect(path);
+} catch (error) {
+  process.stderr.write(messageOf(error));
+  process.exit(isOfTheSystem(error) ? 1 : DAMAGED);
+}

@@ -6,6 +6,10 @@ import { StateError } from '../errors.js';
 /** Exit codes of the inspecting process. */
 export const MIGRATED = 10;
 export const UNWRITTEN = 11;
+export const DAMAGED = 12;
+/** What ends whoever reads a damaged database. */
+const BY_DAMAGE: readonly (string | null)[] = ['SIGBUS', 'SIGSEGV', 'SIGABRT', 'SIGILL', 'SIGFPE', 'SIGTRAP'];
+const OUT_OF_MEMORY = 'out of memory';
 
 /** What the process that read all of a ledger's file says of it. Rewrites one of an older version, if it may. */
 const inspected = (path: string, target?: string): 'sound' | 'damaged' => {
@@ -17,8 +21,6 @@ const inspected = (path: string, target?: string): 'sound' | 'damaged' => {
   });
   if (error !== undefined)
     throw new StateError(`cannot check the ledger ${path}: ${error.message}`, { cause: error });
-  if (signal === 'SIGINT' || signal === 'SIGTERM')
-    throw new StateError(`the check of the ledger ${path} was stopped`);
   if (status === UNWRITTEN)
     throw new StateError(`cannot bring the ledger ${path} to the present version: ${stderr}`, {
       hint: 'check that the disk of the state folder has room and can be written, then start again',
@@ -29,7 +31,13 @@ const inspected = (path: string, target?: string): 'sound' | 'damaged' => {
     rmSync(`${path}-lock`, { force: true });
     return 'sound';
   }
-  return status === 0 ? 'sound' : 'damaged';
+  if (status === 0) return 'sound';
+  // A sound ledger must not be set aside because its check was killed, or could not be made.
+  if (status === DAMAGED || (BY_DAMAGE.includes(signal) && !stderr.includes(OUT_OF_MEMORY))) return 'damaged';
+  // It asks the daemon to read its settings again, and goes to the whole group.
+  if (signal === 'SIGHUP') return inspected(path, target);
+  if (signal !== null) throw new StateError(`the check of the ledger ${path} was stopped by ${signal}`);
+  throw new StateError(`cannot check the ledger ${path}: ${stderr.trim().split('\n').at(-1)}`);
 };
 
 /** @throws StateError when there is none, or it is damaged. Changes nothing. */

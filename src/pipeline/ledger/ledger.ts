@@ -42,7 +42,7 @@ export interface Ledger extends FrameLedger, LedgerReader {
   readonly forecasts: ForecastStore;
   /** Scores of the last forecasts of each series, by the frames that completed them. */
   readonly verified: VerifiedStore;
-  /** A note of the runner's own, such as which forecaster is in use. */
+  /** A note of the runner's own, such as which forecaster is in use; undefined takes it away. */
   putNote(key: string, value: unknown): void;
   /**
    * Resolves when all writes so far are on disk.
@@ -140,7 +140,8 @@ const assemble = (
     verified: verifiedStore(store),
     note: (key) => notes.get([key]),
     putNote: (key, value) => {
-      notes.put([key], value);
+      if (value === undefined) notes.remove([key]);
+      else notes.put([key], value);
     },
   };
 };
