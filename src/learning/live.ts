@@ -170,15 +170,12 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   const vouch = ({ hash, scores, tried }: Vouched): void =>
     judge.vouch(hash, {
       tried,
-      scores: scores.map(({ window, lead, forecasterRmse, persistenceRmse, linearRmse }) => ({
-        lead,
+      scores: scores.map(({ window, ...score }) => ({
+        ...score,
         origin: -window,
         forecaster: hash,
-        rmse: forecasterRmse,
+        rmse: score.forecasterRmse,
         madeBy: 'forecaster' as const,
-        forecasterRmse,
-        persistenceRmse,
-        linearRmse,
         reach: 1,
       })),
     });

@@ -1,3 +1,4 @@
+import type { Motion } from '../metrics/baselines.js';
 import type { FrameShape, PhysicalTime, SampleType, View } from './frame.js';
 
 /** Physical values that normalise to 0 and 1. */
@@ -26,8 +27,8 @@ export interface ForecasterId {
 /** The forecaster of a run that has none yet: all that it says is that nothing changes. */
 export const NO_FORECASTER: ForecasterId = { name: 'none', hash: 'none' };
 
-/** Who can make a lead of a forecast: the network, or one of the two that need none (src/metrics/baselines.ts). */
-export type Contestant = 'forecaster' | 'persistence' | 'linear';
+/** Who can make a lead of a forecast: the network, or the damped trend, which needs none (src/metrics/baselines.ts). */
+export type Contestant = 'forecaster' | 'trend';
 
 /** What verified forecasts of the series say of one lead of a forecast, on normalised values. */
 export interface LeadOutlook {
@@ -90,11 +91,13 @@ export interface Forecast {
   readonly trustedLeads: number;
   /** Leads 1..horizon; absent where nobody judges, as in a single forecast. */
   readonly outlook?: readonly LeadOutlook[];
+  /** Of the trend, which makes some of the leads: each change is so many times the one before, 0 (persistence) to 1 (linear). */
+  readonly damping?: number;
   readonly forecaster: ForecasterId;
 }
 
 /** Errors of one forecast at one lead, on normalised values. */
-export interface LeadScore {
+export interface LeadScore extends Motion {
   readonly lead: number;
   readonly rmse: number;
   /** Who made this lead. */

@@ -1,6 +1,7 @@
 import { concatMap, type MonoTypeOperatorFunction } from 'rxjs';
 import type { Judge } from '../learning/judging/judge.js';
-import { rangeOf, type Forecast, type LeadOutlook } from '../pipeline/forecast.js';
+import { trendReach } from '../metrics/baselines.js';
+import { rangeOf, type Forecast } from '../pipeline/forecast.js';
 import { sizeOf } from '../pipeline/frame.js';
 import type { Observation } from '../pipeline/run.js';
 
@@ -21,30 +22,35 @@ export const compose =
         await judge.settled(frame.series);
         judge.begin(frame.series);
         if (forecast === undefined) return observation;
-        const { leads, trustedLeads } = judge.outlook(frame.series, frame.position, forecast.forecaster);
-        const judged = { ...forecast, trustedLeads, outlook: leads };
+        const { leads, trustedLeads, damping } = judge.outlook(
+          frame.series,
+          frame.position,
+          forecast.forecaster,
+        );
+        const judged = { ...forecast, trustedLeads, outlook: leads, damping };
         if (leads.every(({ madeBy }) => madeBy === 'forecaster')) return { ...observation, forecast: judged };
-        const frames = composed(forecast, leads, frame.data, previous ?? frame.data);
+        const frames = composed(judged, frame.data, previous ?? frame.data);
         return { ...observation, forecast: { ...judged, frames }, ownFrames: forecast.frames };
       }),
     );
 
-/** [horizon, H, W, C], physical values. */
+type Judged = Forecast & Required<Pick<Forecast, 'outlook' | 'damping'>>;
+
+/** [horizon, H, W, C], physical values: the leads that the trend makes put in. */
 const composed = (
-  { frames, shape, normalisation }: Forecast,
-  leads: readonly LeadOutlook[],
+  { frames, shape, normalisation, outlook, damping }: Judged,
   last: Float32Array,
   previous: Float32Array,
 ): Float32Array => {
   const size = sizeOf(shape);
   const result = frames.slice();
-  leads.forEach(({ madeBy }, l) => {
+  outlook.forEach(({ madeBy }, l) => {
+    if (madeBy !== 'trend') return;
     const at = l * size;
-    if (madeBy === 'persistence') result.set(last, at);
-    if (madeBy !== 'linear') return;
+    const reach = trendReach(damping, l + 1);
     for (let i = 0; i < size; i++) {
       const { low, high } = rangeOf(normalisation, i % shape[2]);
-      const value = last[i]! + (l + 1) * (last[i]! - previous[i]!);
+      const value = last[i]! + reach * (last[i]! - previous[i]!);
       result[at + i] = Math.min(high, Math.max(low, value));
     }
   });

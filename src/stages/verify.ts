@@ -1,6 +1,12 @@
 import type { Observable } from 'rxjs';
 import { concatMap } from 'rxjs';
-import { linearExtrapolation, persistence } from '../metrics/baselines.js';
+import {
+  dampedTrend,
+  linearExtrapolation,
+  motionOf,
+  persistence,
+  type Motion,
+} from '../metrics/baselines.js';
 import { rmse } from '../metrics/rmse.js';
 import { skillOf } from '../metrics/skill.js';
 import { ssim } from '../metrics/ssim.js';
@@ -132,13 +138,22 @@ const missingLeads = (leads: readonly LeadScore[], horizon: number): string => {
   return `${text.includes('-') || text.includes(',') ? 'leads' : 'lead'} ${text}`;
 };
 
-/** The errors of one lead, over the values that are known of it, of its truth and of the frames before. */
-const errorsOf = (
-  frames: Readonly<Record<Contestant, Float32Array>>,
+interface Compared {
+  /** Root mean squared errors. */
+  readonly errors: Readonly<Record<Contestant | 'persistence' | 'linear', number>>;
+  readonly motion: Motion;
+  /** Undefined: everything. */
+  readonly known: Uint8Array | undefined;
+}
+
+/** What is compared of one lead: over the values that are known of it, of its truth and of the frames before. */
+const compared = (
+  frames: Readonly<Record<keyof Compared['errors'], Float32Array>>,
   truth: Float32Array,
-): { readonly errors: Record<Contestant, number>; readonly known: Uint8Array | undefined } | undefined => {
-  const { forecaster, persistence: last, linear } = frames;
-  const isKnown = (i: number): boolean => !Number.isNaN(truth[i]! + forecaster[i]! + last[i]! + linear[i]!);
+  previous: Float32Array,
+): Compared | undefined => {
+  const { forecaster, trend, persistence: last, linear } = frames;
+  const isKnown = (i: number): boolean => !Number.isNaN(truth[i]! + forecaster[i]! + last[i]! + previous[i]!);
   const known = Uint8Array.from(truth, (_, i) => (isKnown(i) ? 1 : 0));
   const whole = !known.includes(0);
   if (!whole && !known.includes(1)) return undefined;
@@ -147,7 +162,13 @@ const errorsOf = (
   const seen = kept(truth);
   const error = (values: Float32Array): number => rmse(kept(values), seen);
   return {
-    errors: { forecaster: error(forecaster), persistence: error(last), linear: error(linear) },
+    errors: {
+      forecaster: error(forecaster),
+      trend: error(trend),
+      persistence: error(last),
+      linear: error(linear),
+    },
+    motion: motionOf(seen, kept(last), kept(previous)),
     known: whole ? undefined : known,
   };
 };
@@ -164,10 +185,12 @@ export const scoreLead = (
     shape,
     normalisation,
     outlook,
+    damping = 0,
   }: {
     readonly shape: FrameShape;
     readonly normalisation: Normalisation;
     readonly outlook?: readonly LeadOutlook[];
+    readonly damping?: number;
   },
 ): LeadScore | undefined => {
   const [seen, last, previous, predicted] = [
@@ -179,12 +202,13 @@ export const scoreLead = (
   const { madeBy = 'forecaster', rmseBound } = outlook?.[lead - 1] ?? {};
   const frames = {
     forecaster: predicted,
+    trend: dampedTrend(last, previous, lead, damping),
     persistence: persistence(last),
     linear: linearExtrapolation(last, previous, lead),
   };
-  const scored = errorsOf(frames, seen);
+  const scored = compared(frames, seen, previous);
   if (scored === undefined) return undefined;
-  const { errors, known } = scored;
+  const { errors, motion, known } = scored;
   return {
     lead,
     rmse: errors[madeBy],
@@ -192,6 +216,7 @@ export const scoreLead = (
     forecasterRmse: errors.forecaster,
     persistenceRmse: errors.persistence,
     linearRmse: errors.linear,
+    ...motion,
     ...(rmseBound !== undefined && { rmseBound }),
     skill: skillOf(errors[madeBy], errors.persistence),
     ssim: ssim(frames[madeBy], seen, shape, known),

@@ -71,6 +71,8 @@ export const exampleScore = ({ id, series, index, horizon, stride, forecaster }:
       forecasterRmse: 0.1,
       persistenceRmse: 0.2,
       linearRmse: 0.3,
+      lastChangeRmse: 0.2,
+      moved: 0.5,
       skill: 0.5,
       ssim: 0.9,
     },

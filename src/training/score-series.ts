@@ -20,12 +20,13 @@ export interface LeadSums {
 /** A window's forecast at one lead (0 is lead 1), with what came and what it was made from. Normalised frames. */
 export const atLead = ({ observed, frames }: WindowForecast, context: number, l: number) => {
   const frame = (k: number): Float32Array => observed[k] as Float32Array;
-  const last = frame(context - 1);
+  const [last, previous] = [frame(context - 1), frame(context - 2)];
   return {
     predicted: frames[l] as Float32Array,
     truth: frame(context + l),
     last,
-    linear: linearExtrapolation(last, frame(context - 2), l + 1),
+    previous,
+    linear: linearExtrapolation(last, previous, l + 1),
   };
 };
 

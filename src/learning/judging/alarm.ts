@@ -1,7 +1,7 @@
-import type { Contestant } from '../../pipeline/forecast.js';
 import type { Verified } from '../../pipeline/ledger/verified-store.js';
 import { meanOf } from './noise.js';
-import { errorOf, type ByLead } from './standings.js';
+import type { ByLead } from './standings.js';
+import { fittedDamping, trendError } from './trend.js';
 
 /** Leads that are watched: the truth of later ones comes too late to be news. */
 const LEADS: readonly number[] = [1, 2, 3];
@@ -30,16 +30,16 @@ const median = (values: readonly number[]): number => {
 
 /**
  * Errors of whoever made the newest forecast, so that a change of the forecaster is not taken for one of the run: of the
- * forecaster itself, or, until there are enough of them, of the better of persistence and linear extrapolation.
+ * forecaster itself, or, until there are enough of them, of the trend.
  */
 const errorsOf = (scores: readonly Verified[], last: Verified): number[] => {
-  const errors = (of: readonly Verified[], contestant: Contestant): number[] =>
-    of.slice(-WINDOW).map((score) => errorOf(score, contestant));
-  if (last.madeBy !== 'forecaster') return errors(scores, last.madeBy);
-  const own = scores.filter(({ forecaster }) => forecaster === last.forecaster);
-  if (own.length >= LEAST + JUST_BEFORE) return errors(own, 'forecaster');
-  const [still, linear] = [errors(scores, 'persistence'), errors(scores, 'linear')];
-  return meanOf(linear) < meanOf(still) ? linear : still;
+  if (last.madeBy === 'forecaster') {
+    const own = scores.filter(({ forecaster }) => forecaster === last.forecaster).slice(-WINDOW);
+    if (own.length >= LEAST + JUST_BEFORE) return own.map(({ forecasterRmse }) => forecasterRmse);
+  }
+  const all = scores.slice(-WINDOW);
+  const damping = fittedDamping(all.slice(0, -1));
+  return all.map((score) => trendError(score, damping));
 };
 
 /**

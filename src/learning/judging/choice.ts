@@ -1,8 +1,9 @@
 import { NO_FORECASTER, type Contestant } from '../../pipeline/forecast.js';
 import { gainOver, likelyAbove, meanOf } from './noise.js';
 import type { Verified } from '../../pipeline/ledger/verified-store.js';
-import { around, changeSince } from './nowcast.js';
-import { errorOf, type ByLead } from './standings.js';
+import { around } from './nowcast.js';
+import type { ByLead } from './standings.js';
+import { fittedDamping, trendError } from './trend.js';
 
 /** Forecasts that a choice looks back on: enough to tell, few enough to follow a run that changes. */
 const WINDOW = 20;
@@ -12,13 +13,13 @@ const LEAST = 3;
 const FURTHER = 2;
 
 /**
- * By how much `b` erred more than `a` at some leads, a value for each of the last forecasts, oldest first. Relative to
- * what both erred, so that a run whose errors grow is not judged by its last frames alone.
+ * By how much the trend erred more than the forecaster at some leads, a value for each of the last forecasts, oldest first.
+ * Relative to what both erred, so that a run whose errors grow is not judged by its last frames alone.
  */
-const differences = (scores: readonly Verified[], a: Contestant, b: Contestant): number[] => {
+const gainsOf = (scores: readonly Verified[], damping: number): number[] => {
   const byOrigin = new Map<number, number[]>();
   for (const score of scores) {
-    const gain = gainOver(errorOf(score, b), errorOf(score, a));
+    const gain = gainOver(trendError(score, damping), score.forecasterRmse);
     byOrigin.set(score.origin, [...(byOrigin.get(score.origin) ?? []), gain]);
   }
   return [...byOrigin]
@@ -49,98 +50,81 @@ const slopeOf = (points: readonly { readonly x: number; readonly y: number }[]):
   return spread === 0 ? 0 : points.reduce((sum, { x, y }) => sum + (x - centre) * (y - mean), 0) / spread;
 };
 
-/** What is known at a lead of the bolder of two: its mean gain over the other, and whether that is enough to take it. */
+/** What is known of the forecaster at a lead: its mean gain over the trend, and whether that is enough to take it. */
 interface Known {
   readonly gain: number;
   readonly taken: boolean;
 }
 
 /**
- * At which of the leads 1..n the bolder of two is taken; undefined where nothing is known. Beyond the known leads it is
- * taken for as long as its gain lasts, if that goes on falling as it did over the further half of the known ones: on a line
- * over `scale` of the lead; and not beyond `furthest`. Where no lead is known at all, `unknown` holds.
+ * At which of the leads 1..n the forecaster is taken; undefined where nothing is known of it. Beyond the known leads it is
+ * taken for as long as its gain lasts, if that goes on falling as it did over the further half of the known ones, on a line
+ * over the lead: errors of a roll-out that goes astray multiply from lead to lead. Where no lead is known at all it is taken:
+ * it was chosen for that. Not beyond `furthest`.
  */
-const takenAt = (
-  known: readonly (Known | undefined)[],
-  unknown: boolean,
-  scale: (lead: number) => number,
-  furthest = Infinity,
-): boolean[] => {
-  const seen: { lead: number; x: number; y: number }[] = [];
-  let taken = unknown;
+const takenAt = (known: readonly (Known | undefined)[], furthest: number): boolean[] => {
+  const seen: { x: number; y: number }[] = [];
+  let taken = true;
   return known.map((entry, k) => {
     const lead = k + 1;
     if (entry !== undefined) {
-      seen.push({ lead, x: scale(lead), y: entry.gain });
+      seen.push({ x: lead, y: entry.gain });
       return (taken = entry.taken);
     }
     if (lead > furthest) return false;
     const last = seen.at(-1);
     if (last === undefined || !taken) return taken;
-    const slope = slopeOf(seen.filter((one) => 2 * one.lead >= last.lead));
-    return last.y + Math.min(0, slope) * (scale(lead) - last.x) > 0;
+    const slope = slopeOf(seen.filter(({ x }) => 2 * x >= last.x));
+    return last.y + Math.min(0, slope) * (lead - last.x) > 0;
   });
 };
 
+/** The newest scores of each lead say what the trend is now. */
+const NEWEST = 3;
+
+/** Who makes each of the leads 1..horizon of a forecast, and the damping of the trend where it does. */
+export interface Makers {
+  readonly makers: readonly Contestant[];
+  readonly damping: number;
+}
+
 /**
- * Who makes each of the leads 1..horizon: whoever erred least at it, and a little around it, in the last verified
- * forecasts. Linear extrapolation has to be better than persistence by more than noise. The forecaster (`hash`) is judged
- * by forecasts of its own, beside what vouches for it; where it has none of its own yet by the latter alone; where there
- * are none either by the forecasts of those before it; beyond these by how it does at the leads below, and not much beyond
- * what it was tried at if it began from nothing; and where nothing is known at all it makes the forecast: it was chosen for
- * that. By what vouches for it alone it has to be better than the
- * trivial one by more than noise; once it has forecasts of its own, or its predecessors had, it is left only when it was
- * worse by more than noise.
+ * At each lead the forecaster (`hash`) or the damped trend, whichever erred less at it, and a little around it, in the last
+ * verified forecasts; errors of the trend are those of the damping that would have been best lately. The forecaster is
+ * judged by forecasts of its own, beside what vouches for it; where it has none of its own yet by the latter alone; where
+ * there are none either by the forecasts of those before it; beyond these by how it does at the leads below, and not much
+ * beyond what it was tried at if it began from nothing. By what vouches for it alone it has to be better than the trend by
+ * more than noise; once it has forecasts of its own, or its predecessors had, it is left only when it was worse by more than
+ * noise.
  */
 export const chooseMakers = (
   verified: ByLead,
   hash: string,
   horizon: number,
   vouched: Vouched = { scores: [] },
-): readonly Contestant[] => {
-  const near = Array.from({ length: horizon }, (_, k) =>
-    around(k + 1).flatMap((lead) => verified(lead).slice(-WINDOW)),
-  );
-  const isLinear = takenAt(
-    near.map((scores, k) => {
-      if (!hasEnough(scores) || verified(k + 1).length === 0) return undefined;
-      const change = changeSince(verified, k + 1, WINDOW, (some) =>
-        meanOf(differences(some, 'linear', 'persistence')),
-      );
-      const gains = differences(scores, 'linear', 'persistence').map((gain) => gain + change);
-      return { gain: meanOf(gains), taken: likelyAbove(gains) };
-    }),
-    false,
-    (lead) => -1 / Math.sqrt(lead), // both errors grow, and less and less so
-  );
-  const trivial = isLinear.map((linear): Contestant => (linear ? 'linear' : 'persistence'));
-  if (hash === NO_FORECASTER.hash) return trivial;
+): Makers => {
+  const leads = Array.from({ length: horizon }, (_, k) => k + 1);
+  const damping = fittedDamping(leads.flatMap((lead) => verified(lead).slice(-NEWEST)));
+  if (hash === NO_FORECASTER.hash) return { makers: leads.map(() => 'trend'), damping };
 
   const isOwn = ({ forecaster }: Verified): boolean => forecaster === hash;
-  const reached = trivial.findLastIndex((_, k) => verified(k + 1).some(isOwn)) + 1;
+  const reached = leads.findLast((lead) => verified(lead).some(isOwn)) ?? 0;
   const furthest = vouched.tried === undefined ? horizon : FURTHER * Math.max(vouched.tried, reached);
-  const isForecaster = takenAt(
-    near.map((scores, k) => {
-      if (k >= furthest) return undefined;
-      const leads = around(k + 1);
-      const own = scores.filter(isOwn);
-      const all = [...vouched.scores.filter(({ lead }) => leads.includes(lead)), ...own];
-      const known = hasEnough(all)
-        ? all
-        : scores.filter(({ forecaster }) => forecaster !== NO_FORECASTER.hash);
-      if (!hasEnough(known)) return undefined;
-      const gains = differences(known, 'forecaster', trivial[k]!);
-      const isVouchedOnly = known === all && own.length === 0;
-      const over = (other: Contestant): number => meanOf(differences(known, 'forecaster', other));
-      const isWorse = likelyAbove(gains.map((gain) => -gain));
-      return {
-        gain: Math.min(over('linear'), over('persistence')),
-        taken: isVouchedOnly ? likelyAbove(gains) : !isWorse,
-      };
-    }),
-    true,
-    (lead) => lead, // errors of a roll-out that goes astray multiply from lead to lead
-    furthest,
-  );
-  return trivial.map((other, k) => (isForecaster[k] === true ? 'forecaster' : other));
+  const known = leads.map((lead): Known | undefined => {
+    if (lead > furthest) return undefined;
+    const near = around(lead);
+    const scores = near.flatMap((one) => verified(one).slice(-WINDOW));
+    const own = scores.filter(isOwn);
+    const all = [...vouched.scores.filter((score) => near.includes(score.lead)), ...own];
+    const counted = hasEnough(all)
+      ? all
+      : scores.filter(({ forecaster }) => forecaster !== NO_FORECASTER.hash);
+    if (!hasEnough(counted)) return undefined;
+    const gains = gainsOf(counted, damping);
+    const isVouchedOnly = counted === all && own.length === 0;
+    const isWorse = likelyAbove(gains.map((gain) => -gain));
+    return { gain: meanOf(gains), taken: isVouchedOnly ? likelyAbove(gains) : !isWorse };
+  });
+  const makers = takenAt(known, furthest).map((taken): Contestant => (taken ? 'forecaster' : 'trend'));
+  return { makers, damping };
 };

@@ -17,6 +17,8 @@ export interface Completed {
 /** What verified forecasts say of the next one. */
 export interface Outlook {
   readonly trustedLeads: number;
+  /** Of the trend, at the leads that it makes. */
+  readonly damping: number;
   /** Leads 1..horizon. */
   readonly leads: readonly LeadOutlook[];
 }
@@ -45,7 +47,7 @@ export interface JudgeOptions {
   readonly stride: number;
   /** Frames from one forecast to the next. */
   readonly forecastEvery: number;
-  /** `best`: at each lead whoever has been best; `forecaster`: always the forecaster. */
+  /** `best`: at each lead the forecaster or the trend, whichever has been better; `forecaster`: always the forecaster. */
   readonly madeBy: 'best' | 'forecaster';
 }
 
@@ -64,8 +66,12 @@ export const createJudge = ({ store, horizon, stride, forecastEvery, madeBy }: J
   return {
     outlook: (series, position, { hash }) => {
       const verified = standingsOf(series).asOf(position - 1);
-      const makers = madeBy === 'forecaster' ? own : chooseMakers(verified, hash, horizon, vouched.get(hash));
+      const { makers, damping } =
+        madeBy === 'forecaster'
+          ? { makers: own, damping: 0 }
+          : chooseMakers(verified, hash, horizon, vouched.get(hash));
       return {
+        damping,
         trustedLeads: trustedLeads(verified, horizon, forecastEvery / stride),
         leads: makers.map((maker, k): LeadOutlook => {
           const [skill, rmseBound] = [recentSkill(verified, k + 1), boundOf(verified, k + 1)];

@@ -1,11 +1,4 @@
-import type { Contestant } from '../../pipeline/forecast.js';
 import type { Verified, VerifiedStore } from '../../pipeline/ledger/verified-store.js';
-
-export const errorOf = (
-  { forecasterRmse, persistenceRmse, linearRmse }: Pick<Verified, `${Contestant}Rmse`>,
-  contestant: Contestant,
-): number =>
-  contestant === 'forecaster' ? forecasterRmse : contestant === 'persistence' ? persistenceRmse : linearRmse;
 
 /** Forecasts whose scores are kept. */
 const KEPT = 400;

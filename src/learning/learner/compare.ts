@@ -1,9 +1,11 @@
 import type { Runner } from '../../forecaster/programs.js';
+import { motionOf } from '../../metrics/baselines.js';
 import { rmse } from '../../metrics/rmse.js';
 import { atLead } from '../../training/score-series.js';
 import { inMemory } from '../../training/series.js';
 import { forecastWindows } from '../../training/window-forecasts.js';
 import { gainOver, likelyAbove, meanOf } from '../judging/noise.js';
+import { fittedDamping, trendError } from '../judging/trend.js';
 import type { HeldOutScore } from './messages.js';
 import type { Recording } from './replay.js';
 
@@ -76,13 +78,14 @@ export const scoreWindows = async (
     for (const forecast of batch) {
       window++;
       for (let lead = 1; lead <= leads; lead++) {
-        const { predicted, truth, last, linear } = atLead(forecast, context, lead - 1);
+        const { predicted, truth, last, previous, linear } = atLead(forecast, context, lead - 1);
         scores.push({
           window,
           lead,
           forecasterRmse: rmse(predicted, truth),
           persistenceRmse: rmse(last, truth),
           linearRmse: rmse(linear, truth),
+          ...motionOf(truth, last, previous),
         });
       }
     }
@@ -123,20 +126,13 @@ export const discounted = (
     }));
 };
 
-/** The error at each lead and window that a challenger has to beat: the champion's, or that of the better trivial one. */
+/** The error at each lead and window that a challenger has to beat: the champion's, or that of the damped trend. */
 export type Rival = (score: HeldOutScore, k: number) => number;
 
-export const trivialRival = (scores: readonly HeldOutScore[]): Rival => {
-  const byLead = new Map<number, 'persistenceRmse' | 'linearRmse'>();
-  for (const lead of new Set(scores.map((score) => score.lead))) {
-    const own = scores.filter((score) => score.lead === lead);
-    const linear = meanError(own, ({ linearRmse }) => linearRmse);
-    byLead.set(
-      lead,
-      linear < meanError(own, (score) => score.persistenceRmse) ? 'linearRmse' : 'persistenceRmse',
-    );
-  }
-  return (score) => score[byLead.get(score.lead) ?? 'persistenceRmse'];
+/** The trend with the damping that is best on these very windows. */
+export const trendRival = (scores: readonly HeldOutScore[]): Rival => {
+  const damping = fittedDamping(scores);
+  return (score) => trendError(score, damping);
 };
 
 /** Better than the rival on the same windows, by more than noise: windows are the values, leads their parts. */

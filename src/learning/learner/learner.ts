@@ -13,7 +13,7 @@ import {
   isBetter,
   relativeError,
   scoreWindows,
-  trivialRival,
+  trendRival,
   windowsOver,
   type Windows,
 } from './compare.js';
@@ -165,7 +165,7 @@ export const createLearner = async ({
     if (first === undefined) return;
     const { folder, forecaster, near } = first;
     const told = tried.map(({ forecaster: { id }, error }) => `${id.name} ${error.toFixed(2)}`).join(', ');
-    if (isBetter(near, trivialRival(near))) {
+    if (isBetter(near, trendRival(near))) {
       const [beyond = []] = await scoreBeyond([{ forecaster, near }]);
       start ??= forecaster;
       challenge(
@@ -222,7 +222,7 @@ export const createLearner = async ({
     await learned.save();
     [best, since] = error < best * (1 - LEAST_FALL) ? [error, 0] : [best, since + 1];
     const rival = champion && { forecaster: champion, near: await score(champion, windows) };
-    if (isBetter(near, rival ? (_, k) => rival.near[k]!.forecasterRmse : trivialRival(near))) {
+    if (isBetter(near, rival ? (_, k) => rival.near[k]!.forecasterRmse : trendRival(near))) {
       const [beyond = [], before = []] = await scoreBeyond([{ forecaster, near }, ...(rival ? [rival] : [])]);
       // Who does better at first, but worse far ahead, is no better forecaster.
       if (before.length === 0 || !isBetter(before, (_, k) => beyond[k]!.forecasterRmse)) {

@@ -120,7 +120,7 @@ export const attachSchema = z.strictObject({
     .enum(['best', 'forecaster'])
     .default('best')
     .describe(
-      'best: each lead of a forecast is made by whichever of the forecaster, persistence and linear extrapolation has been best at it; forecaster: always by the forecaster',
+      'best: each lead of a forecast is made by the forecaster or by the damped trend of the last two frames, whichever has been best at it; forecaster: always by the forecaster',
     ),
   forecastEvery: count.default(1).describe('forecast from every Nth frame only'),
   policy: z

@@ -36,6 +36,7 @@ export const forecastLine = (forecast: Forecast) => {
     trustedLeads,
     normalisation,
     path: forecastPath(series, index),
+    ...(forecast.damping !== undefined && { damping: forecast.damping }),
     leads: Array.from({ length: horizon }, (_, at) => ({
       ...statistics(forecast, at + 1),
       ...forecast.outlook?.[at],

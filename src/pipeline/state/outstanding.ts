@@ -177,6 +177,7 @@ const recordOf = (forecast: Forecast): ForecastRecord => ({
   ...(forecast.time && { time: forecast.time }),
   forecaster: forecast.forecaster,
   ...(forecast.outlook && { outlook: forecast.outlook }),
+  ...(forecast.damping !== undefined && { damping: forecast.damping }),
   leads: [],
 });
 
