@@ -2,11 +2,11 @@ import { expect, test } from '@jest/globals';
 import { alarmOf } from '../../src/learning/judging/alarm.js';
 import { effectiveSize, likelyAbove, meanOf, surelyAbove } from '../../src/learning/judging/noise.js';
 import { createJudge } from '../../src/learning/judging/judge.js';
-import { NO_FORECASTER } from '../../src/pipeline/forecast.js';
+import { trendReach } from '../../src/metrics/baselines.js';
 import type { Verified } from '../../src/pipeline/ledger/verified-store.js';
 import { normalNumbers, uniformNumbers } from '../../src/pipeline/random.js';
 import { memoryVerified } from '../support/forecasts.js';
-import { judgeRun, type Errors } from '../support/judged.js';
+import { judgeRun, motionFrom, type Errors } from '../support/judged.js';
 
 const HORIZON = 20;
 const judge = (store = memoryVerified()) =>
@@ -84,7 +84,7 @@ test('each band of leads is made by who is best at it by more than noise', () =>
   );
   const makers = outlooks.at(-1)?.leads.map(({ madeBy }) => madeBy);
   expect(makers?.slice(0, 8)).toEqual(Array(8).fill('forecaster'));
-  expect(makers?.slice(10)).toEqual(Array(10).fill('persistence'));
+  expect(makers?.slice(10)).toEqual(Array(10).fill('trend'));
   // Before anything is known the forecaster makes them all.
   expect(outlooks[0]?.leads.every(({ madeBy }) => madeBy === 'forecaster')).toBe(true);
   const late = scored.filter(({ position }) => position >= 50);
@@ -102,6 +102,7 @@ const vouchedFor = (count: number, error: (lead: number, window: number) => numb
       return {
         ...{ lead, origin: -window, forecaster: 'new', madeBy: 'forecaster', reach: 1 },
         ...{ rmse: forecasterRmse, forecasterRmse, persistenceRmse, linearRmse: 2 * persistenceRmse },
+        ...motionFrom(lead, { persistence: persistenceRmse, linear: 2 * persistenceRmse }),
       };
     }),
   );
@@ -116,7 +117,7 @@ test('late leads of a new forecaster are its own where it was vouched for, not j
     return own.outlook('run', 40, NEW).leads.map(({ madeBy }) => madeBy);
   };
   expect(makers(8).slice(0, 8)).toEqual(Array(8).fill('forecaster'));
-  expect(makers(8).slice(10)).toEqual(Array(10).fill('persistence'));
+  expect(makers(8).slice(10)).toEqual(Array(10).fill('trend'));
   expect(makers(HORIZON)).toEqual(Array(HORIZON).fill('forecaster'));
 });
 
@@ -132,59 +133,34 @@ test('a gain that falls from lead to lead is not taken to last where nothing is 
   // A network from nothing is not trusted with more than twice the leads that it was tried at.
   expect(makers((lead) => 0.01 * lead, 4)).toEqual([
     ...Array<string>(8).fill('forecaster'),
-    ...Array<string>(HORIZON - 8).fill('persistence'),
+    ...Array<string>(HORIZON - 8).fill('trend'),
   ]);
   // From a quarter to seven tenths: it reaches persistence's soon.
   const late = makers((lead) => 0.02 * lead * 0.25 * lead ** 0.6);
   expect(late.slice(0, 6)).toEqual(Array(6).fill('forecaster'));
-  expect(late.slice(14)).toEqual(Array(6).fill('persistence'));
+  expect(late.slice(14)).toEqual(Array(6).fill('trend'));
 });
 
-test('a gain is taken to last against the better of the two others, whichever is chosen where it is known', () => {
-  // Up to lead 8 linear extrapolation was better, beyond it persistence, which has become bad since.
-  const errors: Errors = (lead) => ({
-    forecaster: 1,
-    persistence: 0.02 * lead,
-    linear: lead <= 8 ? 0.01 * lead : 0.03 * lead,
-  });
-  const own = judge();
-  judgeRun(own, 40, HORIZON, errors, { hash: NO_FORECASTER.hash });
-  const scores = vouchedFor(10, (lead, window) => 0.001 * lead * (lead + 1) * (1 + 0.01 * window)).map(
-    (score) => ({ ...score, linearRmse: score.persistenceRmse / 2 }),
-  );
-  own.vouch('new', { scores });
-  const makers = own.outlook('run', 40, NEW).leads.map(({ madeBy }) => madeBy);
-  expect(makers.slice(0, 7)).toEqual(Array(7).fill('forecaster'));
-  expect(makers.slice(12)).toEqual(Array(8).fill('persistence'));
-});
-
-test('what is clear at the leads seen so far holds beyond them, though few forecasts say so and each says it more', () => {
-  const errors: Errors = (lead, origin) => {
-    const persistence = 0.02 * lead;
-    return { forecaster: 1, persistence, linear: persistence * (0.9 - 0.03 * origin) };
+/** What moves on with ever smaller changes, each `damping` times the one before; the forecaster is no use. */
+const fading =
+  (damping: number): Errors =>
+  (lead, origin) => {
+    const change = 0.05 * damping ** origin + 1e-4;
+    const moved = change * trendReach(damping, lead);
+    return { forecaster: 1, persistence: moved, linear: change * lead - moved, change };
   };
-  const { outlooks } = judgeRun(judge(), 16, HORIZON, errors);
-  for (const at of [8, 12, 15])
-    expect([at, outlooks[at]?.leads.map(({ madeBy }) => madeBy)]).toEqual([
-      at,
-      Array(HORIZON).fill('linear'),
-    ]);
-});
 
-test('as a run slows down linear extrapolation comes to be better, at late leads before it is seen there', () => {
-  const motion = (origin: number): number => 0.01 / (1 + origin / 15);
-  const errors: Errors = (lead, origin) => {
-    const persistence = motion(origin) * lead;
-    return { forecaster: 1, persistence, linear: 14 * persistence ** 2 * (1 + 0.05 * Math.sin(origin)) };
-  };
-  const { outlooks } = judgeRun(judge(), 60, HORIZON, errors);
-  for (const at of [40, 50, 59]) {
-    const { persistence, linear } = errors(HORIZON, at);
-    expect(linear).toBeLessThan(persistence);
-    // The newest that is verified there still says the opposite at the first of these.
-    if (at === 40)
-      expect(errors(HORIZON, at - HORIZON).linear).toBeGreaterThan(errors(HORIZON, at - HORIZON).persistence);
-    expect([at, outlooks[at]?.leads[HORIZON - 1]?.madeBy]).toEqual([at, 'linear']);
+test('the trend is damped as the changes of the run are, at first no further than it has been seen', () => {
+  for (const damping of [0.5, 0.9]) {
+    const { outlooks, scored } = judgeRun(judge(), 60, HORIZON, fading(damping));
+    expect(outlooks[0]?.damping).toBe(0);
+    expect(outlooks[3]?.damping).toBeLessThanOrEqual(0.75);
+    expect(Math.abs(outlooks[59]!.damping - damping)).toBeLessThan(0.04); // there are so many dampings
+    expect(outlooks[59]?.leads.every(({ madeBy }) => madeBy === 'trend')).toBe(true);
+    for (const { position, score } of scored.filter((one) => one.position > 40)) {
+      const better = Math.min(score.persistenceRmse, score.linearRmse);
+      expect([position, score.lead, score.rmse <= 1.1 * better]).toEqual([position, score.lead, true]);
+    }
   }
 });
 
@@ -192,7 +168,7 @@ test('a forecaster that goes bad in the middle of a run is left within some fram
   const errors = noisy(2, 0.05, (origin) => (origin >= 60 && origin < 100 ? 2 : 0.5));
   const makers = judgeRun(judge(), 160, 5, errors).outlooks.map(({ leads }) => leads[0]?.madeBy);
   expect(makers[59]).toBe('forecaster');
-  expect(makers[85]).toBe('persistence');
+  expect(makers[85]).toBe('trend');
   expect(makers[130]).toBe('forecaster');
 });
 
@@ -244,6 +220,7 @@ test('a forecaster that errs more than the one before it raises no alarm, a chan
           forecaster: origin < 40 ? 'old' : 'new',
           persistenceRmse: persistence,
           linearRmse: 2 * persistence,
+          ...motionFrom(1, { persistence, linear: 2 * persistence }),
         },
       };
     });

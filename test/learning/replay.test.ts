@@ -4,7 +4,7 @@ import {
   farWindows,
   isBetter,
   relativeError,
-  trivialRival,
+  trendRival,
   windowsOver,
 } from '../../src/learning/learner/compare.js';
 import type { HeldOutScore } from '../../src/learning/learner/messages.js';
@@ -106,13 +106,17 @@ const scores = (forecaster: (window: number) => number): HeldOutScore[] =>
       forecasterRmse: forecaster(window),
       persistenceRmse: 0.2 * lead,
       linearRmse: lead === 1 ? 0.1 : 0.6,
+      // It has moved half as far as the change before it, and no further.
+      ...{ lastChangeRmse: 0.2, moved: 0.5 },
     })),
   );
 
 test('a challenger has to beat the better trivial one, at each lead its own, by more than noise', () => {
   const good = scores(() => 0.08);
-  const rival = trivialRival(good);
-  expect(good.slice(0, 2).map(rival)).toEqual([0.1, 0.4]);
+  const rival = trendRival(good);
+  const [first, second] = good.slice(0, 2).map(rival);
+  expect(first).toBeLessThan(0.2);
+  expect(second).toBeLessThan(0.4);
   expect(isBetter(good, rival)).toBe(true);
   expect(relativeError(good)).toBeCloseTo(0.08 / 0.3);
   expect(
@@ -155,7 +159,7 @@ test('learned frames flatter: beyond the frames kept apart, errors count as so m
     [1, 2, 3].flatMap((window) =>
       leads.map((lead) => ({
         ...{ window, lead, forecasterRmse: share * 0.1 * lead },
-        ...{ persistenceRmse: 0.1 * lead, linearRmse: 0.3 * lead },
+        ...{ persistenceRmse: 0.1 * lead, linearRmse: 0.3 * lead, lastChangeRmse: 0.1, moved: 0 },
       })),
     );
   const heldOut = at(0.6, [1, 2]);

@@ -252,7 +252,16 @@ describe('ledger', () => {
       ...waiting,
       id,
       leads: [1, 2].map((lead) => ({
-        ...{ lead, rmse, persistenceRmse: 0.5, linearRmse: 1, skill: 0, ssim: 1 },
+        ...{
+          lead,
+          rmse,
+          persistenceRmse: 0.5,
+          linearRmse: 1,
+          lastChangeRmse: 0.5,
+          moved: 0,
+          skill: 0,
+          ssim: 1,
+        },
         ...{ madeBy: 'forecaster' as const, forecasterRmse: rmse },
       })),
       ended: { status: 'final' as const },

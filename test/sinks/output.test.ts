@@ -52,6 +52,8 @@ const scoreFor = ({ id, series, index, horizon, stride, time, forecaster }: Fore
       persistenceRmse: 0.2,
       linearRmse: 0.3,
       rmseBound: 0.15,
+      lastChangeRmse: 0.2,
+      moved: 0.5,
       skill: 0.5,
       ssim: 0.9,
     },
@@ -79,7 +81,7 @@ const documented = (page: string, heading: string, nth = 0): string[] => {
 };
 
 test('docs/output.md lists exactly the fields that are written', async () => {
-  await write('jsonl', {}, forecastAt(1, { uncertainty, time, view: { downsample: 2 } }));
+  await write('jsonl', {}, forecastAt(1, { uncertainty, time, view: { downsample: 2 }, damping: 0.9 }));
   const page = await readFile('docs/output.md', 'utf8');
   const line = async (name: string) =>
     JSON.parse(await readFile(join(out, name), 'utf8')) as { leads: Record<string, unknown>[] };

@@ -167,24 +167,22 @@ test('at the orderly end of a run everything that waits expires, once', async ()
 test('a lead is scored as whoever made it, and the forecaster by its own frame', async () => {
   const [first, ...rest] = Array.from({ length: 4 }, (_, position) => observation(position));
   const outlook = [
-    { madeBy: 'linear', rmseBound: 0.5 },
-    { madeBy: 'persistence' },
+    { madeBy: 'trend', rmseBound: 0.5 },
+    { madeBy: 'trend' },
     { madeBy: 'forecaster' },
   ] as const;
   const judged = {
     ...first!,
-    forecast: { ...first!.forecast!, frames: new Float32Array(3 * 72), outlook },
+    forecast: { ...first!.forecast!, frames: new Float32Array(3 * 72), outlook, damping: 1 },
     ownFrames: first!.forecast!.frames,
   };
   const [score] = (await run(await open(memoryStore()), [judged, ...rest])).flat();
-  expect(score?.leads.map(({ madeBy }) => madeBy)).toEqual(['linear', 'persistence', 'forecaster']);
-  const [linear, persistence, own] = score?.leads ?? [];
+  expect(score?.leads.map(({ madeBy }) => madeBy)).toEqual(['trend', 'trend', 'forecaster']);
+  const [linear, , own] = score?.leads ?? [];
   expect(linear?.rmse).toBeCloseTo(0, 6);
+  expect([linear?.lastChangeRmse, linear?.moved]).toEqual([expect.closeTo(0.05, 6), expect.closeTo(1, 5)]);
   expect(linear?.rmseBound).toBe(0.5);
   expect(linear?.forecasterRmse).toBeCloseTo(0.02, 6);
-  expect(persistence?.rmse).toBeCloseTo(0.1, 6);
-  expect(persistence?.skill).toBe(0);
-  expect(persistence?.forecasterRmse).toBeCloseTo(0.04, 6);
   expect(own?.rmse).toBeCloseTo(0.06, 6);
 });
 

@@ -1,10 +1,28 @@
-import type { Contestant } from '../../src/pipeline/forecast.js';
+import type { Motion } from '../../src/metrics/baselines.js';
+import { trendError } from '../../src/learning/judging/trend.js';
 import type { Completed, Judge, Outlook } from '../../src/learning/judging/judge.js';
 
 export const HASH = 'the network';
 
-/** Errors of the three contestants at a lead of the forecast from frame `origin`. */
-export type Errors = (lead: number, origin: number) => Readonly<Record<Contestant, number>>;
+/** Errors at a lead of the forecast from frame `origin`; `change`: how much frame `origin` differed from the one before. */
+export type Errors = (
+  lead: number,
+  origin: number,
+) => {
+  readonly forecaster: number;
+  readonly persistence: number;
+  readonly linear: number;
+  readonly change?: number;
+};
+
+/** How truths moved of which persistence and linear extrapolation have these errors: linear at most twice persistence. */
+export const motionFrom = (
+  lead: number,
+  { persistence, linear, change = persistence / lead }: Omit<ReturnType<Errors>, 'forecaster'>,
+): Motion => ({
+  lastChangeRmse: change,
+  moved: (persistence ** 2 + (change * lead) ** 2 - linear ** 2) / (2 * lead * change ** 2),
+});
 
 /**
  * Runs a judge over frames 0 .. count - 1, each with a forecast, as a run would; gives what it said of each forecast, what
@@ -26,16 +44,17 @@ export const judgeRun = (
     const completed: Completed[] = [];
     for (let lead = 1; lead <= Math.min(horizon, position - first); lead++) {
       if (!isIssued(position - lead)) continue;
-      const { forecaster, persistence, linear } = errors(lead, position - lead);
-      const { madeBy, rmseBound } = outlooks[position - lead - first]!.leads[lead - 1]!;
-      const rmse = { forecaster, persistence, linear }[madeBy];
+      const all = errors(lead, position - lead);
+      const { forecaster, persistence, linear } = all;
+      const { leads, damping } = outlooks[position - lead - first]!;
+      const { madeBy, rmseBound } = leads[lead - 1]!;
+      const known = { lead, persistenceRmse: persistence, linearRmse: linear, ...motionFrom(lead, all) };
+      const rmse = madeBy === 'forecaster' ? forecaster : trendError(known, damping);
       const score = {
-        lead,
+        ...known,
         rmse,
         madeBy,
         forecasterRmse: forecaster,
-        persistenceRmse: persistence,
-        linearRmse: linear,
         ...(rmseBound !== undefined && { rmseBound }),
         skill: 1 - rmse / persistence,
         ssim: 1,

@@ -3,8 +3,7 @@ import { NO_FORECASTER } from '../../pipeline/forecast.js';
 import type { ForecasterSet } from '../../uncertainty/forecaster-set.js';
 
 /**
- * Stands in until there is a forecaster: its forecasts are persistence, which with linear extrapolation is what they are
- * composed of then. It takes grey frames of any size.
+ * Stands in until there is a forecaster: its forecasts are persistence, in whose place the trend is put. It takes grey frames of any size.
  */
 export const noForecaster = (): ForecasterSet => ({
   id: NO_FORECASTER,
