@@ -35,8 +35,8 @@ export const forecastLine = (forecast: Forecast) => {
     forecaster,
     trustedLeads,
     normalisation,
-    path: forecastPath(series, index),
     ...(forecast.damping !== undefined && { damping: forecast.damping }),
+    path: forecastPath(series, index),
     leads: Array.from({ length: horizon }, (_, at) => ({
       ...statistics(forecast, at + 1),
       ...forecast.outlook?.[at],
