@@ -30,6 +30,13 @@ describe('tiles along an axis', () => {
     },
   );
 
+  test('reach the last pixel, whatever the rounding', () => {
+    for (let length = 276; length <= 4400; length += 4) {
+      const { starts, size } = layTiles(length, { tile: 272, halo: 64, periodic: false, latentStride: 4 });
+      expect([length, starts.at(-1)! + size]).toEqual([length, length]);
+    }
+  });
+
   test('that have no inside are refused', () => {
     expect(() => layTiles(100, { tile: 64, halo: 32, periodic: false, latentStride: 4 })).toThrow(
       'tiles of 64 pixels have no inside within a halo of 32',

@@ -7,6 +7,7 @@ import {
   trendRival,
   windowsOver,
 } from '../../src/learning/learner/compare.js';
+import { trendReach } from '../../src/metrics/baselines.js';
 import type { HeldOutScore } from '../../src/learning/learner/messages.js';
 import { createReplay } from '../../src/learning/learner/replay.js';
 import { isConserved, isPeriodic, velocityScale } from '../../src/learning/learner/what-frames-show.js';
@@ -132,6 +133,18 @@ test('a challenger has to beat the better trivial one, at each lead its own, by 
       rival,
     ),
   ).toBe(false);
+});
+
+test('the trend that a challenger has to beat is that of these windows, however few leads they have', () => {
+  const lasting = [1, 2, 3, 4].flatMap((window) =>
+    [1, 2, 3].map((lead): HeldOutScore => {
+      const moved = trendReach(0.97, lead);
+      const [persistenceRmse, linearRmse] = [0.01 * moved, 0.01 * (lead - moved)];
+      return { window, lead, forecasterRmse: 1, persistenceRmse, linearRmse, lastChangeRmse: 0.01, moved };
+    }),
+  );
+  const rival = trendRival(lasting);
+  for (const [k, score] of lasting.entries()) expect(rival(score, k)).toBeLessThan(0.4 * score.linearRmse);
 });
 
 test('windows are several, and of frames that were not learned from', () => {

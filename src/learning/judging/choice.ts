@@ -81,6 +81,8 @@ const takenAt = (known: readonly (Known | undefined)[], furthest: number): boole
 
 /** The newest scores of each lead say what the trend is now. */
 const NEWEST = 3;
+/** A trend is not taken to last longer than so many times the leads at which it was seen. */
+const LONGEST = 2;
 
 /** Who makes each of the leads 1..horizon of a forecast, and the damping of the trend where it does. */
 export interface Makers {
@@ -104,7 +106,9 @@ export const chooseMakers = (
   vouched: Vouched = { scores: [] },
 ): Makers => {
   const leads = Array.from({ length: horizon }, (_, k) => k + 1);
-  const damping = fittedDamping(leads.flatMap((lead) => verified(lead).slice(-NEWEST)));
+  const seen = leads.findLast((lead) => verified(lead).length > 0) ?? 1;
+  const newest = leads.flatMap((lead) => verified(lead).slice(-NEWEST));
+  const damping = fittedDamping(newest, 1 - 1 / (LONGEST * seen));
   if (hash === NO_FORECASTER.hash) return { makers: leads.map(() => 'trend'), damping };
 
   const isOwn = ({ forecaster }: Verified): boolean => forecaster === hash;

@@ -19,22 +19,19 @@ export const trendError = (
 
 /** From 0 to 1, the closer together the closer to 1, where the trend lasts longest. */
 const DAMPINGS = [...Array.from({ length: 60 }, (_, k) => 1 - 0.9 ** k), 1];
-/** A trend is not taken to last longer than so many times the leads at which it was seen. */
-const LONGEST = 2;
-
 /**
  * The damping with the least errors over scores, each as a share of those of the better of persistence and linear
  * extrapolation, so that leads count alike; 0 where there are none.
+ * @param most for leads beyond those of the scores: the greatest damping to be taken
  */
-export const fittedDamping = (scores: readonly TrendScore[]): number => {
-  const furthest = Math.max(0, ...scores.map(({ lead }) => lead));
+export const fittedDamping = (scores: readonly TrendScore[], most = 1): number => {
   const usable = scores
     .map((score) => ({ score, trivial: Math.min(score.persistenceRmse, score.linearRmse) }))
     .filter(({ trivial }) => trivial > 0);
   let [best, least] = [0, Infinity];
   if (usable.length === 0) return best;
   for (const damping of DAMPINGS) {
-    if (damping > 1 - 1 / (LONGEST * furthest)) break;
+    if (damping > most) break;
     const error = meanOf(usable.map(({ score, trivial }) => trendError(score, damping) / trivial));
     if (error < least) [best, least] = [damping, error];
   }
