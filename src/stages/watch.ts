@@ -139,7 +139,11 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
           const found = await look(paths);
           if (!wanted()) return;
           const [until, date] = [now(), context.now().getTime()];
-          const entries = bySeries(found.entries);
+          const entries = new Map(bySeries(found.entries));
+          // Of a series that is new a scan has to tell: hints of its files come in any order, and it begins with the first.
+          const isNew = (series: string): boolean => !found.scanned && !trackers.has(series);
+          const unknown = [...entries.keys()].filter(isNew);
+          for (const series of unknown) entries.delete(series);
           for (const series of entries.keys()) track(series);
           // Of the others nothing is new.
           const concerned = [...trackers].filter(
@@ -167,7 +171,7 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
           if (news.includes(true) || found.failed === true) lastNews = until;
           if (found.failed !== true) looked.add(root);
           if (looked.size === context.roots.length && isIdle()) ended.abort();
-          if (found.unsure) rhythm.hint(undefined);
+          if (found.unsure === true || unknown.length > 0) rhythm.hint(undefined);
           rhythm.looked(began, until, found.scanned);
           paths = await rhythm.next([...trackers.values()].flatMap((tracker) => tracker.settling()));
         }

@@ -407,13 +407,14 @@ test('hints bring scans forward, a burst of them not many', async () => {
 
 test('files that hints name are taken by looks at them alone', async () => {
   folder = fakeFolder({ looks: true });
+  folder.put('f0', 0); // a series is known from a scan
   const run = begin({ pollInterval: 60 });
   await pass(1);
   const put = (path: string, index: number): void => {
     folder.put(path, index);
     folder.hint([path]);
   };
-  for (const index of [0, 1, 2]) put(`f${index}`, index);
+  for (const index of [1, 2]) put(`f${index}`, index);
   await pass(1);
   expect(run.came).toEqual(['0@0', '1@1', '2@2']);
   put('f3', 3);
@@ -436,6 +437,23 @@ test('files that hints name are taken by looks at them alone', async () => {
   await pass(2);
   expect(run.failures).toEqual([]);
   expect(folder.scans).toBe(1);
+});
+
+test('a new series begins with its first frame, whichever of its files are hinted at first', async () => {
+  folder = fakeFolder({ looks: true });
+  const run = begin({ pollInterval: 100, atomic: true });
+  folder.put('f9', 9, { series: 'old' });
+  await pass(101);
+  for (const index of [0, 1, 2, 3]) folder.put(`n${index}`, index);
+  folder.hint(['n1', 'n2', 'n3']);
+  await pass(20);
+  expect(run.came.filter((one) => one.includes('@') && !one.startsWith('old'))).toEqual([
+    '0@0',
+    '1@1',
+    '2@2',
+    '3@3',
+  ]);
+  expect(run.failures).toEqual([]);
 });
 
 test('without hints everything is found by scans, and what only a scan can tell is left to one', async () => {
