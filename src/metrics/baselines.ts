@@ -1,4 +1,4 @@
-import { mse } from './rmse.js';
+import { rmse } from './rmse.js';
 
 /** Persistence: every lead looks like the last observed frame. */
 export const persistence = (last: Float32Array): Float32Array => last;
@@ -10,6 +10,16 @@ export const persistence = (last: Float32Array): Float32Array => last;
 export const trendReach = (damping: number, lead: number): number =>
   damping === 1 ? lead : (damping * (1 - damping ** lead)) / (1 - damping);
 
+/** `last + reach * (last - previous)`, clipped to 0..1. */
+const carriedOn = (last: Float32Array, previous: Float32Array, reach: number): Float32Array => {
+  const result = new Float32Array(last.length);
+  for (let i = 0; i < last.length; i++) {
+    const value = last[i]! + reach * (last[i]! - previous[i]!);
+    result[i] = value < 0 ? 0 : value > 1 ? 1 : value;
+  }
+  return result;
+};
+
 /**
  * The damped trend of normalised frames (Gardner and McKenzie, Management Science 31, 1985):
  * `last + trendReach(damping, lead) * (last - previous)`, clipped to 0..1.
@@ -20,34 +30,27 @@ export const dampedTrend = (
   previous: Float32Array,
   lead: number,
   damping: number,
-): Float32Array => {
-  const reach = trendReach(damping, lead);
-  const result = new Float32Array(last.length);
-  for (let i = 0; i < last.length; i++) {
-    const value = last[i]! + reach * (last[i]! - previous[i]!);
-    result[i] = value < 0 ? 0 : value > 1 ? 1 : value;
-  }
-  return result;
-};
+): Float32Array => carriedOn(last, previous, trendReach(damping, lead));
 
 /** Linear extrapolation of normalised frames: `last + lead * (last - previous)`, clipped to 0..1. */
 export const linearExtrapolation = (last: Float32Array, previous: Float32Array, lead: number): Float32Array =>
-  dampedTrend(last, previous, lead, 1);
+  carriedOn(last, previous, lead);
 
-/** How a truth lies to the last change before it. */
-export interface Motion {
-  /** Root mean square of `last - previous`. */
-  readonly lastChangeRmse: number;
-  /** By how many of these changes the truth has moved along it, by least squares; 0 where nothing changed. */
-  readonly moved: number;
+/** Shares of the change that linear extrapolation expects: closer together where trends that fade soon lie. */
+export const BETWEEN = [1 / 16, 1 / 4, 9 / 16] as const;
+/** Errors of what lies between persistence and linear extrapolation, as a damped trend does. */
+export interface BetweenRmse {
+  /** Of 1/16, 1/4 and 9/16 of the change that linear extrapolation expects, clipped like it. */
+  readonly betweenRmse: readonly [number, number, number];
 }
 
-export const motionOf = (truth: Float32Array, last: Float32Array, previous: Float32Array): Motion => {
-  let along = 0;
-  for (let i = 0; i < last.length; i++) along += (truth[i]! - last[i]!) * (last[i]! - previous[i]!);
-  const square = mse(last, previous);
-  return {
-    lastChangeRmse: Math.sqrt(square),
-    moved: square === 0 ? 0 : along / last.length / square,
-  };
+export const betweenRmse = (
+  truth: Float32Array,
+  last: Float32Array,
+  previous: Float32Array,
+  lead: number,
+): BetweenRmse => {
+  const error = (share: number): number => rmse(carriedOn(last, previous, share * lead), truth);
+  const [first, second, third] = BETWEEN;
+  return { betweenRmse: [error(first), error(second), error(third)] };
 };

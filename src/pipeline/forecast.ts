@@ -1,4 +1,4 @@
-import type { Motion } from '../metrics/baselines.js';
+import type { BetweenRmse } from '../metrics/baselines.js';
 import type { FrameShape, PhysicalTime, SampleType, View } from './frame.js';
 
 /** Physical values that normalise to 0 and 1. */
@@ -97,7 +97,7 @@ export interface Forecast {
 }
 
 /** Errors of one forecast at one lead, on normalised values. */
-export interface LeadScore extends Motion {
+export interface LeadScore extends BetweenRmse {
   readonly lead: number;
   readonly rmse: number;
   /** Who made this lead. */

@@ -1,11 +1,11 @@
 import type { Observable } from 'rxjs';
 import { concatMap } from 'rxjs';
 import {
+  betweenRmse,
   dampedTrend,
   linearExtrapolation,
-  motionOf,
   persistence,
-  type Motion,
+  type BetweenRmse,
 } from '../metrics/baselines.js';
 import { rmse } from '../metrics/rmse.js';
 import { skillOf } from '../metrics/skill.js';
@@ -141,7 +141,7 @@ const missingLeads = (leads: readonly LeadScore[], horizon: number): string => {
 interface Compared {
   /** Root mean squared errors. */
   readonly errors: Readonly<Record<Contestant | 'persistence' | 'linear', number>>;
-  readonly motion: Motion;
+  readonly between: BetweenRmse;
   /** Undefined: everything. */
   readonly known: Uint8Array | undefined;
 }
@@ -151,6 +151,7 @@ const compared = (
   frames: Readonly<Record<keyof Compared['errors'], Float32Array>>,
   truth: Float32Array,
   previous: Float32Array,
+  lead: number,
 ): Compared | undefined => {
   const { forecaster, trend, persistence: last, linear } = frames;
   const isKnown = (i: number): boolean => !Number.isNaN(truth[i]! + forecaster[i]! + last[i]! + previous[i]!);
@@ -168,7 +169,7 @@ const compared = (
       persistence: error(last),
       linear: error(linear),
     },
-    motion: motionOf(seen, kept(last), kept(previous)),
+    between: betweenRmse(seen, kept(last), kept(previous), lead),
     known: whole ? undefined : known,
   };
 };
@@ -206,9 +207,9 @@ export const scoreLead = (
     persistence: persistence(last),
     linear: linearExtrapolation(last, previous, lead),
   };
-  const scored = compared(frames, seen, previous);
+  const scored = compared(frames, seen, previous, lead);
   if (scored === undefined) return undefined;
-  const { errors, motion, known } = scored;
+  const { errors, between, known } = scored;
   return {
     lead,
     rmse: errors[madeBy],
@@ -216,7 +217,7 @@ export const scoreLead = (
     forecasterRmse: errors.forecaster,
     persistenceRmse: errors.persistence,
     linearRmse: errors.linear,
-    ...motion,
+    ...between,
     ...(rmseBound !== undefined && { rmseBound }),
     skill: skillOf(errors[madeBy], errors.persistence),
     ssim: ssim(frames[madeBy], seen, shape, known),

@@ -6,7 +6,7 @@ import { trendReach } from '../../src/metrics/baselines.js';
 import type { Verified } from '../../src/pipeline/ledger/verified-store.js';
 import { normalNumbers, uniformNumbers } from '../../src/pipeline/random.js';
 import { memoryVerified } from '../support/forecasts.js';
-import { judgeRun, motionFrom, type Errors } from '../support/judged.js';
+import { judgeRun, betweenFrom, type Errors } from '../support/judged.js';
 
 const HORIZON = 20;
 const judge = (store = memoryVerified()) =>
@@ -102,7 +102,7 @@ const vouchedFor = (count: number, error: (lead: number, window: number) => numb
       return {
         ...{ lead, origin: -window, forecaster: 'new', madeBy: 'forecaster', reach: 1 },
         ...{ rmse: forecasterRmse, forecasterRmse, persistenceRmse, linearRmse: 2 * persistenceRmse },
-        ...motionFrom(lead, { persistence: persistenceRmse, linear: 2 * persistenceRmse }),
+        ...betweenFrom(lead, { persistence: persistenceRmse, linear: 2 * persistenceRmse }),
       };
     }),
   );
@@ -220,7 +220,7 @@ test('a forecaster that errs more than the one before it raises no alarm, a chan
           forecaster: origin < 40 ? 'old' : 'new',
           persistenceRmse: persistence,
           linearRmse: 2 * persistence,
-          ...motionFrom(1, { persistence, linear: 2 * persistence }),
+          ...betweenFrom(1, { persistence, linear: 2 * persistence }),
         },
       };
     });

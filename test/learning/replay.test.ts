@@ -12,6 +12,7 @@ import type { HeldOutScore } from '../../src/learning/learner/messages.js';
 import { createReplay } from '../../src/learning/learner/replay.js';
 import { isConserved, isPeriodic, velocityScale } from '../../src/learning/learner/what-frames-show.js';
 import type { FrameShape } from '../../src/pipeline/frame.js';
+import { betweenFrom } from '../support/judged.js';
 
 const SHAPE: FrameShape = [16, 24, 1];
 /** A wave that goes around both edges, or does not close. */
@@ -107,8 +108,11 @@ const scores = (forecaster: (window: number) => number): HeldOutScore[] =>
       forecasterRmse: forecaster(window),
       persistenceRmse: 0.2 * lead,
       linearRmse: lead === 1 ? 0.1 : 0.6,
-      // It has moved half as far as the change before it, and no further.
-      ...{ lastChangeRmse: 0.2, moved: 0.5 },
+      ...betweenFrom(lead, {
+        persistence: 0.2 * lead,
+        linear: lead === 1 ? 0.1 : 0.6,
+        change: lead === 1 ? 0.25 : 0.4,
+      }),
     })),
   );
 
@@ -140,7 +144,8 @@ test('the trend that a challenger has to beat is that of these windows, however 
     [1, 2, 3].map((lead): HeldOutScore => {
       const moved = trendReach(0.97, lead);
       const [persistenceRmse, linearRmse] = [0.01 * moved, 0.01 * (lead - moved)];
-      return { window, lead, forecasterRmse: 1, persistenceRmse, linearRmse, lastChangeRmse: 0.01, moved };
+      const errors = { persistence: persistenceRmse, linear: linearRmse, change: 0.01 };
+      return { window, lead, forecasterRmse: 1, persistenceRmse, linearRmse, ...betweenFrom(lead, errors) };
     }),
   );
   const rival = trendRival(lasting);
@@ -172,7 +177,8 @@ test('learned frames flatter: beyond the frames kept apart, errors count as so m
     [1, 2, 3].flatMap((window) =>
       leads.map((lead) => ({
         ...{ window, lead, forecasterRmse: share * 0.1 * lead },
-        ...{ persistenceRmse: 0.1 * lead, linearRmse: 0.3 * lead, lastChangeRmse: 0.1, moved: 0 },
+        ...{ persistenceRmse: 0.1 * lead, linearRmse: 0.3 * lead },
+        ...betweenFrom(lead, { persistence: 0.1 * lead, linear: 0.3 * lead }),
       })),
     );
   const heldOut = at(0.6, [1, 2]);

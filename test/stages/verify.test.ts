@@ -180,7 +180,8 @@ test('a lead is scored as whoever made it, and the forecaster by its own frame',
   expect(score?.leads.map(({ madeBy }) => madeBy)).toEqual(['trend', 'trend', 'forecaster']);
   const [linear, , own] = score?.leads ?? [];
   expect(linear?.rmse).toBeCloseTo(0, 6);
-  expect([linear?.lastChangeRmse, linear?.moved]).toEqual([expect.closeTo(0.05, 6), expect.closeTo(1, 5)]);
+  // It moves on by .05 a frame: a quarter of that leaves three quarters.
+  expect(linear?.betweenRmse.map((error) => Math.round(1e4 * error))).toEqual([469, 375, 219]);
   expect(linear?.rmseBound).toBe(0.5);
   expect(linear?.forecasterRmse).toBeCloseTo(0.02, 6);
   expect(own?.rmse).toBeCloseTo(0.06, 6);

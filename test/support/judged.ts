@@ -1,4 +1,4 @@
-import type { Motion } from '../../src/metrics/baselines.js';
+import type { BetweenRmse } from '../../src/metrics/baselines.js';
 import { trendError } from '../../src/learning/judging/trend.js';
 import type { Completed, Judge, Outlook } from '../../src/learning/judging/judge.js';
 
@@ -15,14 +15,20 @@ export type Errors = (
   readonly change?: number;
 };
 
-/** How truths moved of which persistence and linear extrapolation have these errors: linear at most twice persistence. */
-export const motionFrom = (
+/** Of truths of which persistence and linear extrapolation have these errors, where nothing is clipped. */
+export const betweenFrom = (
   lead: number,
   { persistence, linear, change = persistence / lead }: Omit<ReturnType<Errors>, 'forecaster'>,
-): Motion => ({
-  lastChangeRmse: change,
-  moved: (persistence ** 2 + (change * lead) ** 2 - linear ** 2) / (2 * lead * change ** 2),
-});
+): BetweenRmse => {
+  const error = (share: number): number =>
+    Math.sqrt(
+      Math.max(
+        0,
+        (1 - share) * persistence ** 2 + share * linear ** 2 - share * (1 - share) * (change * lead) ** 2,
+      ),
+    );
+  return { betweenRmse: [error(1 / 16), error(1 / 4), error(9 / 16)] };
+};
 
 /**
  * Runs a judge over frames 0 .. count - 1, each with a forecast, as a run would; gives what it said of each forecast, what
@@ -48,7 +54,7 @@ export const judgeRun = (
       const { forecaster, persistence, linear } = all;
       const { leads, damping } = outlooks[position - lead - first]!;
       const { madeBy, rmseBound } = leads[lead - 1]!;
-      const known = { lead, persistenceRmse: persistence, linearRmse: linear, ...motionFrom(lead, all) };
+      const known = { lead, persistenceRmse: persistence, linearRmse: linear, ...betweenFrom(lead, all) };
       const rmse = madeBy === 'forecaster' ? forecaster : trendError(known, damping);
       const score = {
         ...known,

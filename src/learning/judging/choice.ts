@@ -12,20 +12,18 @@ const LEAST = 3;
 /** A network that began from nothing makes leads up to so many times the furthest one that it was tried at. */
 const FURTHER = 2;
 
-/**
- * By how much the trend erred more than the forecaster at some leads, a value for each of the last forecasts, oldest first.
- * Relative to what both erred, so that a run whose errors grow is not judged by its last frames alone.
- */
-const gainsOf = (scores: readonly Verified[], damping: number): number[] => {
-  const byOrigin = new Map<number, number[]>();
+/** A mean over some leads for each of the last forecasts, oldest first. */
+const byForecast = (scores: readonly Verified[], valueOf: (score: Verified) => number): number[] => {
+  const values = new Map<number, number[]>();
   for (const score of scores) {
-    const gain = gainOver(trendError(score, damping), score.forecasterRmse);
-    byOrigin.set(score.origin, [...(byOrigin.get(score.origin) ?? []), gain]);
+    const known = values.get(score.origin);
+    if (known === undefined) values.set(score.origin, [valueOf(score)]);
+    else known.push(valueOf(score));
   }
-  return [...byOrigin]
+  return [...values]
     .sort(([first], [second]) => first - second)
     .slice(-WINDOW)
-    .map(([, values]) => meanOf(values));
+    .map(([, some]) => meanOf(some));
 };
 
 /** Whether scores are of enough forecasts to tell. */
@@ -81,6 +79,8 @@ const takenAt = (known: readonly (Known | undefined)[], furthest: number): boole
 
 /** The newest scores of each lead say what the trend is now. */
 const NEWEST = 3;
+/** Those of a lead so much longer are as much older, and worth half as much. */
+const HALF = 8;
 /** A trend is not taken to last longer than so many times the leads at which it was seen. */
 const LONGEST = 2;
 
@@ -108,12 +108,23 @@ export const chooseMakers = (
   const leads = Array.from({ length: horizon }, (_, k) => k + 1);
   const seen = leads.findLast((lead) => verified(lead).length > 0) ?? 1;
   const newest = leads.flatMap((lead) => verified(lead).slice(-NEWEST));
-  const damping = fittedDamping(newest, 1 - 1 / (LONGEST * seen));
+  const trend = fittedDamping(newest, ({ lead }) => 2 ** (-lead / HALF));
+  const damping = Math.min(trend, 1 - 1 / (LONGEST * seen));
   if (hash === NO_FORECASTER.hash) return { makers: leads.map(() => 'trend'), damping };
 
   const isOwn = ({ forecaster }: Verified): boolean => forecaster === hash;
   const reached = leads.findLast((lead) => verified(lead).some(isOwn)) ?? 0;
   const furthest = vouched.tried === undefined ? horizon : FURTHER * Math.max(vouched.tried, reached);
+  /**
+   * By how much the trend erred more than the forecaster, relative to what both erred, so that a run whose errors grow is
+   * not judged by its last frames alone.
+   */
+  const gains = new Map<Verified, number>();
+  const gainOf = (score: Verified): number => {
+    const gain = gains.get(score) ?? gainOver(trendError(score, trend), score.forecasterRmse);
+    gains.set(score, gain);
+    return gain;
+  };
   const known = leads.map((lead): Known | undefined => {
     if (lead > furthest) return undefined;
     const near = around(lead);
@@ -124,10 +135,10 @@ export const chooseMakers = (
       ? all
       : scores.filter(({ forecaster }) => forecaster !== NO_FORECASTER.hash);
     if (!hasEnough(counted)) return undefined;
-    const gains = gainsOf(counted, damping);
+    const values = byForecast(counted, gainOf);
     const isVouchedOnly = counted === all && own.length === 0;
-    const isWorse = likelyAbove(gains.map((gain) => -gain));
-    return { gain: meanOf(gains), taken: isVouchedOnly ? likelyAbove(gains) : !isWorse };
+    const isWorse = likelyAbove(values.map((gain) => -gain));
+    return { gain: meanOf(values), taken: isVouchedOnly ? likelyAbove(values) : !isWorse };
   });
   const makers = takenAt(known, furthest).map((taken): Contestant => (taken ? 'forecaster' : 'trend'));
   return { makers, damping };

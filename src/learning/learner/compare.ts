@@ -1,5 +1,5 @@
 import type { Runner } from '../../forecaster/programs.js';
-import { motionOf } from '../../metrics/baselines.js';
+import { betweenRmse } from '../../metrics/baselines.js';
 import { rmse } from '../../metrics/rmse.js';
 import { atLead } from '../../training/score-series.js';
 import { inMemory } from '../../training/series.js';
@@ -85,7 +85,7 @@ export const scoreWindows = async (
           forecasterRmse: rmse(predicted, truth),
           persistenceRmse: rmse(last, truth),
           linearRmse: rmse(linear, truth),
-          ...motionOf(truth, last, previous),
+          ...betweenRmse(truth, last, previous, lead),
         });
       }
     }

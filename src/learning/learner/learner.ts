@@ -112,7 +112,7 @@ export const createLearner = async ({
     [near, beyond]: readonly [near: readonly HeldOutScore[], beyond: readonly HeldOutScore[]],
     { champions, tried }: { champions?: readonly HeldOutScore[]; tried?: number } = {},
   ): void => {
-    const mean = (all: readonly HeldOutScore[], key: keyof HeldOutScore): number =>
+    const mean = (all: readonly HeldOutScore[], key: keyof Omit<HeldOutScore, 'betweenRmse'>): number =>
       meanOf(all.map((entry) => entry[key]));
     tell({
       type: 'challenger',

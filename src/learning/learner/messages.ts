@@ -1,4 +1,4 @@
-import type { Motion } from '../../metrics/baselines.js';
+import type { BetweenRmse } from '../../metrics/baselines.js';
 import type { PreparationOptions } from '../../pipeline/intake/preparation.js';
 import type { CodecOptions } from '../../pipeline/plugins/registry.js';
 import type { Normalisation } from '../../pipeline/forecast.js';
@@ -59,7 +59,7 @@ export type ToLearner =
   | { readonly type: 'changed' };
 
 /** One lead of one window that no training has seen, or of one whose errors count as more for it. */
-export interface HeldOutScore extends Motion {
+export interface HeldOutScore extends BetweenRmse {
   /** Names the window: one number for each. */
   readonly window: number;
   readonly lead: number;

@@ -31,7 +31,11 @@ export interface VerifiedStore {
 export const verifiedStore = (store: Store): VerifiedStore => {
   const rows = store.table<VerifiedRow>('verified');
   return {
-    rows: (series) => rows.range([series, 0], [series, Number.MAX_SAFE_INTEGER]),
+    // What an older mesocast has left may know less of the trend: then judging begins anew.
+    rows: (series) =>
+      [...rows.range([series, 0], [series, Number.MAX_SAFE_INTEGER])].filter(({ scores }) =>
+        scores.every((score) => 'betweenRmse' in score),
+      ),
     put: (row) => {
       rows.put([row.series, row.position], row);
     },

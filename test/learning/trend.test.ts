@@ -1,0 +1,47 @@
+import { expect, test } from '@jest/globals';
+import { fittedDamping, trendError } from '../../src/learning/judging/trend.js';
+import { betweenRmse, dampedTrend, linearExtrapolation, trendReach } from '../../src/metrics/baselines.js';
+import { rmse } from '../../src/metrics/rmse.js';
+
+/** A front, tanh-shaped as of two phases, `at` pixels from the left: beside it values are clipped when carried on. */
+const front = (at: number): Float32Array =>
+  Float32Array.from({ length: 200 }, (_, x) => 0.5 - 0.5 * Math.tanh((x - at) / 4));
+const LEADS = [1, 2, 5, 10, 20, 40];
+
+const scoresOf = (truthAt: (lead: number) => number) =>
+  LEADS.map((lead) => {
+    const [previous, last, truth] = [front(49), front(50), front(truthAt(lead))];
+    return {
+      lead,
+      persistenceRmse: rmse(last, truth),
+      linearRmse: rmse(linearExtrapolation(last, previous, lead), truth),
+      ...betweenRmse(truth, last, previous, lead),
+      made: (damping: number) => rmse(dampedTrend(last, previous, lead, damping), truth),
+    };
+  });
+
+test('what the trend would have erred is told for any damping, also where it is clipped', () => {
+  for (const speed of [0, 0.6, 1, 1.4])
+    for (const score of scoresOf((lead) => 50 + speed * lead))
+      for (const damping of [0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.98, 1]) {
+        const made = score.made(damping);
+        const off = Math.abs(trendError(score, damping) - made);
+        expect([speed, score.lead, damping, off < 0.012]).toEqual([speed, score.lead, damping, true]);
+      }
+});
+
+test('the damping is the one that would have been best, from persistence to linear extrapolation', () => {
+  expect(fittedDamping(scoresOf(() => 50 - 1))).toBe(0);
+  for (const damping of [0.5, 0.8, 0.95]) {
+    const scores = scoresOf((lead) => 50 + trendReach(damping, lead));
+    const error = (of: number): number =>
+      scores.reduce((sum, { made, persistenceRmse, linearRmse }) => {
+        return sum + made(of) / Math.min(persistenceRmse, linearRmse);
+      }, 0);
+    const best = Math.min(...Array.from({ length: 101 }, (_, k) => error(k / 100)));
+    expect([damping, error(fittedDamping(scores)) / LEADS.length < best / LEADS.length + 0.05]).toEqual([
+      damping,
+      true,
+    ]);
+  }
+});
