@@ -73,9 +73,11 @@ export const loadHeldOut = async (options: HeldOutOptions, set: ForecasterSet): 
     memoryBytes: MEMORY,
     notice,
   });
-  const needed = (context + horizon) * stride;
-  const long = all.filter((series) => longestStretch(series) >= needed);
+  const long = all.filter((series) =>
+    strided(series, stride).some((phase) => longestStretch(phase) >= context + horizon),
+  );
   if (long.length === 0) {
+    const needed = (context + horizon - 1) * stride + 1;
     throw new UsageError(
       `no series is long enough: context ${context} and horizon ${horizon} need ${needed} frames, the longest has ${describeLongest(all)}`,
       { hint: 'give a smaller --horizon' },

@@ -179,8 +179,11 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
         reach: 1,
       })),
     });
-  const vouchedOf = (hash: string): Vouched | undefined =>
-    ledger.note(vouchedKey(hash)) as Vouched | undefined;
+  /** What an older mesocast has left may know less of the trend. */
+  const vouchedOf = (hash: string): Vouched | undefined => {
+    const known = ledger.note(vouchedKey(hash)) as Vouched | undefined;
+    return known && { ...known, scores: known.scores.filter((score) => 'betweenRmse' in score) };
+  };
   // Of all of them: frames that come again after a crash are of the forecaster that they had.
   for (const hash of changes.keys()) {
     const known = vouchedOf(hash);

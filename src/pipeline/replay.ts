@@ -4,7 +4,7 @@ import { didYouMean } from './closest.js';
 import type { AttachConfig } from './config/config.js';
 import type { NamedSink } from './delivery/delivery.js';
 import { closeSinks, deliverTo, isRetryable, openSinks } from './delivery/delivery.js';
-import { codeOf, messageOf, StateError, UsageError } from './errors.js';
+import { codeOf, MesocastError, messageOf, StateError, UsageError } from './errors.js';
 import type { KeptDeliveries } from './delivery/kept-deliveries.js';
 import { openSinkFolder, sinksWithFiles } from './delivery/sink-folder.js';
 import type { SinksRecord } from './delivery/sinks.js';
@@ -50,8 +50,8 @@ const readSinks = async (state: string): Promise<SinksRecord> => {
 
 /**
  * Delivers what lies on disk, each sink's in its order: what waited for it, then what it refused. Needs the state folder
- * for itself, as a run does. What is delivered is removed.
- * @throws UsageError, StateError, PluginError; StartupError for a sink that cannot start
+ * for itself, as a run does. What is delivered is removed. A sink that cannot start keeps what is its own, and is told.
+ * @throws UsageError, StateError; PluginError, StartupError where the one sink that is asked for cannot start
  */
 export const replay = async (options: ReplayOptions): Promise<Record<string, Replayed>> => {
   const { notice, signal, sink: only } = options;
@@ -76,12 +76,19 @@ export const replay = async (options: ReplayOptions): Promise<Record<string, Rep
         result[name] = { delivered: 0, left: total };
         continue;
       }
-      const [sink] = await createSinks([{ ...config, as: name, startup: 'fail' }], out, notice);
-      await openSinks([sink!], signal, notice);
       try {
-        result[name] = await deliverKept(sink!, [spill, refused], signal, notice);
-      } finally {
-        await closeSinks([sink!], notice);
+        const [sink] = await createSinks([{ ...config, as: name, startup: 'fail' }], out, notice);
+        await openSinks([sink!], signal, notice);
+        try {
+          result[name] = await deliverKept(sink!, [spill, refused], signal, notice);
+        } finally {
+          await closeSinks([sink!], notice);
+        }
+      } catch (error) {
+        if (only !== undefined || signal.aborted || !(error instanceof MesocastError)) throw error;
+        // The others may work.
+        notice(`sink ${name}: ${messageOf(error)}; its ${total} deliveries stay where they are`);
+        result[name] = { delivered: 0, left: total };
       }
     }
     return result;

@@ -27,10 +27,11 @@ export const compose =
           frame.position,
           forecast.forecaster,
         );
-        const judged = { ...forecast, trustedLeads, outlook: leads, damping };
+        const judged = { ...forecast, trustedLeads, outlook: leads };
         if (leads.every(({ madeBy }) => madeBy === 'forecaster')) return { ...observation, forecast: judged };
-        const frames = composed(judged, frame.data, previous ?? frame.data);
-        return { ...observation, forecast: { ...judged, frames }, ownFrames: forecast.frames };
+        const withTrend = { ...judged, damping };
+        const frames = composed(withTrend, frame.data, previous ?? frame.data);
+        return { ...observation, forecast: { ...withTrend, frames }, ownFrames: forecast.frames };
       }),
     );
 

@@ -70,7 +70,10 @@ export const verify =
       if (ahead < record.horizon * record.stride)
         return leads === record.leads ? record : { ...record, leads };
       if (leads.length === record.horizon) return { ...record, leads, ended: { status: 'final' } };
-      return expired({ ...record, leads }, `no frame came for ${missingLeads(leads, record.horizon)}`);
+      return expired(
+        { ...record, leads },
+        `nothing is known of the truth at ${missingLeads(leads, record.horizon)}: no frame came, or none that has values where the forecast has`,
+      );
     };
 
     /** The judge learns before the records say that these leads are scored: after a crash between the two it learns again. */

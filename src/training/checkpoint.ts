@@ -19,6 +19,8 @@ export interface Checkpoint {
   readonly settings: string;
   /** What validation has found so far. */
   readonly progress: Progress;
+  /** Hashes of what it learns from and of what it is judged by: both may be others when it goes on, and that is told. */
+  readonly data?: { readonly training: string; readonly validation: string } | undefined;
   /** All slots of all weights. */
   readonly tensors: Named<Weight>;
 }
@@ -28,7 +30,7 @@ const FILE = 'checkpoint.safetensors';
 /** One file, so that numbers and weights cannot be of different times. */
 export const saveCheckpoint = async (
   folder: string,
-  { iteration, settings, progress, tensors }: Checkpoint,
+  { iteration, settings, progress, data, tensors }: Checkpoint,
 ): Promise<void> => {
   await mkdir(folder, { recursive: true });
   await writeAtomically(
@@ -37,6 +39,7 @@ export const saveCheckpoint = async (
       iteration: String(iteration),
       settings,
       progress: JSON.stringify(progress),
+      ...(data && { data: JSON.stringify(data) }),
     }),
     { durable: true },
   );
@@ -58,7 +61,8 @@ export const loadCheckpoint = async (folder: string): Promise<Checkpoint | undef
     const iteration = Number(metadata['iteration']);
     if (!Number.isSafeInteger(iteration)) throw new Error('it does not say how many steps were done');
     const progress = JSON.parse(metadata['progress'] ?? '{"best":null,"since":0}') as Progress;
-    return { iteration, settings: metadata['settings'] ?? '', progress, tensors };
+    const data = JSON.parse(metadata['data'] ?? 'null') as Checkpoint['data'] | null;
+    return { iteration, settings: metadata['settings'] ?? '', progress, data: data ?? undefined, tensors };
   } catch (cause) {
     throw new StateError(`${join(folder, FILE)} is damaged: ${messageOf(cause)}`, {
       cause,

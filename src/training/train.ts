@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { appendFile, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openEngine, type Named } from '../engine/index.js';
@@ -25,7 +26,7 @@ import {
 } from './options.js';
 import { leadsAt } from './schedule.js';
 import { scoreSeries, skills } from './score-series.js';
-import { longestStretch } from './series.js';
+import { longestStretch, type Series } from './series.js';
 
 /** The validation curve: a line of JSON for each validation, skill per lead and its mean. */
 const CURVE = 'validation.jsonl';
@@ -54,7 +55,6 @@ const takeUp = async (
     throw new StartupError(`cannot write to ${out}: ${messageOf(cause)}`, { cause });
   });
   const checkpoint = fresh ? undefined : await loadCheckpoint(out);
-  await tidy(out, checkpoint?.iteration ?? 0);
   if (checkpoint === undefined) return undefined;
   const other = (why: string): UsageError =>
     new UsageError(`${out} has a checkpoint of a training with ${why}`, {
@@ -70,6 +70,12 @@ const takeUp = async (
   if (shapesOf(checkpoint.tensors) !== shapesOf(initialSlots(initialWeights(network, options.seed))))
     throw other('another network');
   return checkpoint;
+};
+
+const dataOf = (training: readonly Series[], validation: readonly Series[], horizon: number) => {
+  const facts = (all: readonly Series[]) => all.map(({ name, shape, stretches }) => [name, shape, stretches]);
+  const hash = (of: unknown): string => createHash('sha256').update(JSON.stringify(of)).digest('hex');
+  return { training: hash(facts(training)), validation: hash([horizon, facts(validation)]) };
 };
 
 /** Later leads, the second half of the horizon, are what a forecast is hardest at and what short tests say little of. */
@@ -99,12 +105,26 @@ export const train = async (
     throw new UsageError('a stage that is an .onnx file cannot be trained', {
       hint: 'train it where it was made: attach, forecast and evaluate take it as it is (docs/onnx.md)',
     });
+  if (base?.settings.feedback === 'latent')
+    throw new UsageError('a forecaster that goes on from its latents cannot be trained further', {
+      hint: 'training feeds frames back; attach, forecast and evaluate take it as it is',
+    });
   if (base !== undefined) withWeights(settingsOf(asked, {}), network, base.weights); // they have to fit what was given anew
   const identity = identityOf(asked);
   const checkpoint = await takeUp(asked, network, identity);
   const all = await gather(asked, notice);
   const options = withParameterRanges(asked, all);
   const { training, validation } = divide(all, options, network.encoder.stride);
+  const data = dataOf(training, validation, options.horizon);
+  const before = checkpoint?.data ?? data;
+  if (before.training !== data.training)
+    notice('the series to learn from are not those of before: it goes on with those that are there now');
+  const isJudgedAnew = before.validation !== data.validation;
+  if (isJudgedAnew)
+    notice(
+      'validation is on other series, or of another horizon, than before: the best skill so far does not count',
+    );
+  await tidy(options.out, checkpoint?.iteration ?? 0);
   const engine = await openEngine(options.device, options.threads, notice);
   try {
     const work = optimiser(engine, network, options);
@@ -125,7 +145,8 @@ export const train = async (
     const started = performance.now();
     const seconds = (): number => (performance.now() - started) / 1000;
     let judged: { skill: number[]; meanSkill: number } = { skill: [], meanSkill: 0 };
-    let progress: Progress = checkpoint?.progress ?? { best: null, since: 0 };
+    const unknown: Progress = { best: null, since: 0 };
+    let progress = isJudgedAnew ? unknown : (checkpoint?.progress ?? unknown);
     const isSpent = (): boolean => options.patience !== undefined && progress.since >= options.patience;
     const validate = async (tensors: Named<Weight>, iteration: number): Promise<boolean> => {
       const runner = createRunner(await averaged(tensors, settingsOf(options, {})), engine);
@@ -151,7 +172,7 @@ export const train = async (
         iteration > first && (iteration % options.validateEvery === 0 || iteration === options.iterations);
       const tensors = await work.read();
       const isValidated = counts && (await validate(tensors, iteration));
-      const isBest = counts ? progress.since === 0 : progress.best === null;
+      const isBest = counts ? progress.since === 0 : progress.best === null && !isJudgedAnew;
       if (options.patience === undefined || isBest) {
         const record = {
           iterations: iteration,
@@ -161,7 +182,7 @@ export const train = async (
         await saveForecaster(options.out, await averaged(tensors, settingsOf(options, record)));
       }
       // The checkpoint comes last: whatever a kill leaves undone before it is done again from the one before.
-      await saveCheckpoint(options.out, { iteration, settings: identity, progress, tensors });
+      await saveCheckpoint(options.out, { iteration, settings: identity, progress, data, tensors });
     };
 
     let iteration = first;

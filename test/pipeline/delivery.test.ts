@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -114,6 +114,31 @@ test('what is refused for good is put aside, and replay delivers it, in order, o
   const got = server.received.map(({ body }) => JSON.parse(body) as Message);
   expect(got).toHaveLength(10);
   expect(got.flatMap(({ type, key }) => (type === 'forecast' ? [key] : []))).toEqual(forecasts);
+});
+
+test('a sink that cannot start keeps what is its own, and replay goes on with the others', async () => {
+  const { directory, out } = await place();
+  await putFrames(directory, 0, 6);
+  let status = 400;
+  const server = await httpServer(() => ({ status }));
+  const sinks = ['gone', 'pager'].map((as) => ({ name: 'webhook', as, options: { url: server.url } }));
+  await (
+    await record(smallRun({ directory, out, forecaster, sinks }))
+  ).finished;
+  const path = join(out, 'state/sinks.json');
+  const written = JSON.parse(await readFile(path, 'utf8')) as { sinks: { name: string }[] };
+  const [first, second] = written.sinks;
+  await writeFile(path, JSON.stringify({ ...written, sinks: [{ ...first, name: './gone.js' }, second] }));
+  status = 204;
+  const { code, stdout, stderr } = await mesocast(['replay', out, '--json']);
+  expect([code, JSON.parse(stdout)]).toEqual([
+    4,
+    { sinks: { gone: { delivered: 0, left: 6 }, pager: { delivered: 6, left: 0 } } },
+  ]);
+  expect(stderr).toMatch(/sink gone: .*gone\.js.*; its 6 deliveries stay where they are/);
+  const alone = await mesocast(['replay', out, '--sink', 'gone']);
+  expect([alone.code === 0, alone.stderr]).toEqual([false, expect.stringContaining('gone.js')]);
+  await server.close();
 });
 
 test('replay refuses what it cannot use, in one line', async () => {

@@ -372,11 +372,15 @@ describe('ledger', () => {
     const first = begin();
     first.putSeries({ ...facts, last: 960 });
     first.finish(entry(900), 'observed');
+    const begun = { from: 0, after: { s: 890 } };
+    first.putNote('start:s', begun);
+    first.putNote('forecaster', 'h');
     await first.close();
     await truncate(join(folder, 'ledger.mdb'), 5000);
     const ledger = begin();
     expect(ledger.notice).toContain('numbering and normalisation of 1 series');
     expect(ledger.allSeries()).toEqual([facts]);
+    expect([ledger.note('start:s'), ledger.note('forecaster')]).toEqual([begun, undefined]);
     await ledger.close();
     await writeFile(join(folder, 'series.json'), '{"version":1,"ser');
     await truncate(join(folder, 'ledger.mdb'), 5000);

@@ -1,6 +1,7 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { runParameters } from '../../src/pipeline/intake/run-parameters.js';
 
@@ -29,3 +30,14 @@ test.each([
     await expect(runParameters({ notice, asked })(entry)).rejects.toThrow(why);
   },
 );
+
+test('a file that cannot be read just now is tried again before a frame is rejected', async () => {
+  const file = join(folder, 'later', 'parameters.json');
+  await mkdir(file, { recursive: true }); // a folder of that name: reading it fails
+  const entry = { path: join(folder, 'later', 'frame_0000.npy') };
+  const known = runParameters({ asked })(entry);
+  await pause(100);
+  await rmdir(file);
+  await writeFile(file, '{ "temperature": 900 }');
+  expect(await known).toEqual({ temperature: 900 });
+});

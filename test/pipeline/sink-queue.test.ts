@@ -174,22 +174,18 @@ test('what is refused for good is put aside whole, and the next goes on', async 
 });
 
 test('a required sink whose refusals fill the disk is waited for instead', async () => {
-  let refuses = true;
-  const { queue, taken, offer, pauses } = await setup(
+  let refusals = 2;
+  const { queue, taken, offer, pauses, notices } = await setup(
     () => {
-      if (refuses) throw new SinkError('no such bucket', { retryable: false });
+      if (refusals-- > 0) throw new SinkError('no such bucket', { retryable: false });
     },
-    {
-      diskBytes: 0,
-      pause: async () => {
-        refuses = false;
-      },
-    },
+    { diskBytes: 0 },
   );
   await offer(1);
   await queue.drain();
-  expect([taken, pauses]).toEqual([[1], []]);
-  expect(queue.counts()).toMatchObject({ delivered: 1, refused: 0 });
+  expect([taken, pauses]).toEqual([[1], [4, 8]]);
+  expect(queue.counts()).toMatchObject({ delivered: 1, refused: 0, retried: 2 });
+  expect(notices).toEqual([expect.stringContaining('has reached 0 bytes, so nothing more is put aside')]);
 });
 
 test('spill: a dead sink holds nothing up, and everything arrives after, in order, across a crash', async () => {

@@ -117,6 +117,7 @@ export const record = async (config: AttachConfig): Promise<Recording> => {
 };
 
 export interface Daemon {
+  readonly pid: number;
   readonly kill: (signal: NodeJS.Signals) => void;
   readonly exited: Promise<{ code: number | null; stdout: string; stderr: string }>;
   readonly running: boolean;
@@ -147,6 +148,7 @@ export const daemon = (
     });
   });
   return {
+    pid: child.pid ?? NaN,
     kill: (signal) => child.kill(signal),
     exited,
     get running() {

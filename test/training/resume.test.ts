@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { readSafetensors } from '../../src/forecaster/safetensors.js';
 import { loadCheckpoint } from '../../src/training/checkpoint.js';
-import { trainSchema, type TrainOptions } from '../../src/training/options.js';
+import { trainSchema, type TrainEvent, type TrainOptions } from '../../src/training/options.js';
 import { train } from '../../src/training/train.js';
 import { putFrames, saveTiny } from '../support/tiny.js';
 
@@ -83,6 +83,39 @@ test.each(CASES)(
     expect(await left(`${name}-stopped`)).toEqual(await left(`${name}-whole`));
   },
 );
+
+test('gone on with when its folders have other series, or to another horizon, it says so, and skill of before does not count', async () => {
+  const grown = join(home, 'grown');
+  await cp(join(home, 'data'), grown, { recursive: true });
+  const notices = async (more: Partial<TrainOptions> = {}): Promise<string> => {
+    const said: string[] = [];
+    const tell = (event: TrainEvent): void => {
+      if (event.type === 'notice') said.push(event.message);
+    };
+    const options = settings('changed', { data: [grown], iterations: 4, patience: 5, ...more });
+    await train(options, tell, new AbortController().signal);
+    return said.join('; ');
+  };
+  await notices();
+  const { progress } = await left('changed');
+  expect(progress.best).not.toBeNull();
+  expect(await notices()).not.toMatch(/learn from|validation is/);
+  const shorter = await notices({ horizon: 2 });
+  expect(shorter).toMatch(/validation is on other series, or of another horizon/);
+  expect(shorter).not.toMatch(/learn from/);
+  await putFrames(join(grown, 'run3'), 0, 12, { ...files, seed: 3 });
+  const more = await notices();
+  expect(more).toMatch(/the series to learn from are not those of before/);
+  expect(more).not.toMatch(/validation is/);
+  expect((await left('changed')).progress).toEqual(progress); // there was nothing left to do
+});
+
+test('what a fresh training would replace stays until its data are found good', async () => {
+  await run(settings('fresh', { iterations: 4 }));
+  const before = await left('fresh');
+  await expect(run(settings('fresh', { fresh: true, data: [join(home, 'nowhere')] }))).rejects.toThrow();
+  expect(await left('fresh')).toEqual(before);
+});
 
 test('killed at any moment, it goes on from a whole checkpoint, and ends as if it had not been killed', async () => {
   const args = (out: string): string[] => [

@@ -165,7 +165,8 @@ export const createLearner = async ({
     if (first === undefined) return;
     const { folder, forecaster, near } = first;
     const told = tried.map(({ forecaster: { id }, error }) => `${id.name} ${error.toFixed(2)}`).join(', ');
-    if (isBetter(near, trendRival(near))) {
+    const trend = trendRival(near);
+    if (isBetter(near, trend)) {
       const [beyond = []] = await scoreBeyond([{ forecaster, near }]);
       start ??= forecaster;
       challenge(
@@ -174,11 +175,13 @@ export const createLearner = async ({
         `of those that ship it fits best: errors over those of the better of persistence and linear extrapolation: ${told}`,
         [near, beyond],
       );
-    } else
+    } else {
+      const ofTrend = relativeError(near.map((one, k) => ({ ...one, forecasterRmse: trend(one, k) })));
       tell({
         type: 'notice',
-        message: `no forecaster that ships fits this run (errors over those of the better of persistence and linear extrapolation: ${told})`,
+        message: `no forecaster that ships fits this run (errors over those of the better of persistence and linear extrapolation: ${told}; the trend ${ofTrend.toFixed(2)})`,
       });
+    }
   };
 
   const begin = async (): Promise<Study> => {

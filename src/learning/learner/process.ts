@@ -4,6 +4,8 @@ import type { FromLearner, LearnerSetup, ToLearner } from './messages.js';
 
 /** A learner that died is started again after so many milliseconds, twice as many each time, and not for ever. */
 const [FIRST_PAUSE, MOST_STARTS] = [5_000, 6];
+/** Milliseconds after which one has done well, and what came before does not count: a daemon runs for months. */
+const STEADY = 3_600_000;
 
 const isFrom = (message: unknown): message is FromLearner =>
   typeof message === 'object' && message !== null && 'type' in message;
@@ -32,6 +34,7 @@ export const startLearner = ({ setup, hear, started, notice }: LearnerProcessOpt
 
   const start = (): void => {
     starts++;
+    const began = performance.now();
     const process_ = fork(fileURLToPath(new URL('./child.js', import.meta.url)), {
       execArgv: [],
       serialization: 'advanced',
@@ -48,9 +51,12 @@ export const startLearner = ({ setup, hear, started, notice }: LearnerProcessOpt
     process_.on('close', (code, signal) => {
       child = undefined;
       if (closing) return;
+      if (performance.now() - began > STEADY) starts = 1;
       const how = signal ?? `exit code ${code ?? '?'}`;
       if (starts >= MOST_STARTS) {
-        notice(`the learning process ended ${starts} times (${how}): forecasting goes on without it`);
+        notice(
+          `the learning process ended ${starts} times in a row (${how}): forecasting goes on without it`,
+        );
         return;
       }
       const delay = FIRST_PAUSE * 2 ** (starts - 1);

@@ -162,7 +162,8 @@ export const openStudy = async ({ engine, replay, folder, from, fresh }: StudyOp
   };
 };
 
-/** Stages that are .onnx files cannot be trained; a predictor without weights, such as linear prediction, has nothing to learn. */
+/** Not stages that are .onnx files, what feeds its latents back, and a predictor without weights, such as linear prediction. */
 export const canLearn = ({ network }: Forecaster): boolean =>
   sealedStages(network).length === 0 &&
+  network.feedback === 'frame' &&
   Object.keys(networkParams(network)).some((name) => name.startsWith('predictor.'));

@@ -116,13 +116,21 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
       `sink ${name} missed a ${describeDelivery(delivery)}: ${reason}; later ones are only counted`,
     );
   };
-  const diskIsFull = (): boolean => spill.bytes + refused.bytes >= diskBytes;
+  /** @throws SinkError, or the system's error, when there is no room for it */
+  const keepIn = async (
+    folder: KeptDeliveries,
+    delivery: Delivery,
+    reason: string,
+  ): Promise<KeptDelivery> => {
+    if (spill.bytes + refused.bytes >= diskBytes)
+      throw new SinkError(`what waits on disk for it has reached ${diskBytes} bytes`);
+    return folder.put(delivery, reason);
+  };
 
   /** Puts aside what the sink refuses for good. False when that is not possible: then it has to be tried again. */
   const putAside = async (delivery: Delivery, reason: string): Promise<boolean> => {
     try {
-      if (diskIsFull()) throw new SinkError(`what waits on disk for it has reached ${diskBytes} bytes`);
-      await refused.put(delivery, reason);
+      await keepIn(refused, delivery, reason);
     } catch (error) {
       tellOnce('full', `sink ${name}: ${messageOf(error)}, so nothing more is put aside`);
       if (policy !== 'drop_oldest') return false;
@@ -221,9 +229,8 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
     const item = items.find(({ kept }) => kept === undefined);
     if (item?.delivery === undefined) return true;
     try {
-      if (diskIsFull()) throw new SinkError(`what waits on disk for it has reached ${diskBytes} bytes`);
+      item.kept = await keepIn(spill, item.delivery, 'the sink was behind');
       tellOnce('spill', `sink ${name} is behind: what it cannot take yet waits on disk`);
-      item.kept = await spill.put(item.delivery, 'the sink was behind');
     } catch (error) {
       tellOnce('full', `sink ${name}: ${messageOf(error)}, so the run waits for it`);
       return false;
@@ -258,8 +265,7 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
   const leaveBehind = async (delivery: Delivery): Promise<void> => {
     await leaving;
     try {
-      if (diskIsFull()) throw new SinkError(`what waits on disk for it has reached ${diskBytes} bytes`);
-      await spill.put(delivery, 'the sink was removed');
+      await keepIn(spill, delivery, 'the sink was removed');
       counts.spilled++;
     } catch (error) {
       drop(delivery, messageOf(error));

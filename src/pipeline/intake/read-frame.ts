@@ -12,8 +12,8 @@ import { revisionOf } from './revisions.js';
 import { readItem } from './stacks.js';
 
 /** A file that is being rewritten under our hands, or cannot be read, gets so many tries, so many milliseconds apart. */
-const TRIES = 4;
-const BETWEEN_TRIES = 250;
+export const TRIES = 4;
+export const BETWEEN_TRIES = 250;
 
 /** What a frame's file may have, where it is read as a whole. */
 const MOST_BYTES = 2 ** 31 - 1;

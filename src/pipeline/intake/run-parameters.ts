@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, extname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { codeOf, FrameError, messageOf } from '../errors.js';
 import type { Entry } from '../frame.js';
 import { extrapolations, type Asked, type ParameterValues } from '../parameters.js';
+import { BETWEEN_TRIES, TRIES } from './read-frame.js';
 
 type Where = Pick<Entry, 'path' | 'item'>;
 
@@ -35,6 +37,18 @@ const numbersOf = (text: string, file: string, asked: readonly Asked[]): Paramet
   );
 };
 
+/** Undefined where there is none. @throws FrameError when it cannot be read at several tries, as the frames themselves */
+const textOf = async (file: string, tries: number): Promise<string | undefined> => {
+  for (let tried = 1; ; tried++)
+    try {
+      return await readFile(file, 'utf8');
+    } catch (cause) {
+      if (codeOf(cause) === 'ENOENT') return undefined;
+      if (tried >= tries) throw new FrameError(`${file} cannot be read: ${messageOf(cause)}`, { cause });
+      await delay(BETWEEN_TRIES);
+    }
+};
+
 /** What is known of the run that an entry belongs to. @throws FrameError for what is asked for and not known */
 export type RunParameters = (entry: Where) => Promise<ParameterValues>;
 
@@ -59,19 +73,16 @@ export const runParameters = ({
   const told = new Set<string>();
   const strange = new Set<string>();
 
+  const needed = asked.some(({ name }) => given?.[name] === undefined);
   const read = async (file: string): Promise<ParameterValues> => {
     const before = known.get(file);
     if (before !== undefined) return before;
-    const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-      if (codeOf(cause) === 'ENOENT') return undefined;
-      throw new FrameError(`${file} cannot be read: ${messageOf(cause)}`, { cause });
-    });
+    const text = await textOf(file, needed ? TRIES : 1);
     if (text === undefined) return {};
     const values = numbersOf(text, file, asked);
     known.set(file, values);
     return values;
   };
-  const needed = asked.some(({ name }) => given?.[name] === undefined);
   /** Many programs have a file of this name: where nothing is needed of it, it may be whatever it is. */
   const readIfNeeded = (file: string): Promise<ParameterValues> =>
     read(file).catch((error: unknown) => {

@@ -28,6 +28,7 @@ export const startAt = (
 ): ((entries: readonly Entry[]) => readonly Entry[]) => {
   const key = `start:${root}`;
   let begun = ledger.note(key) as Begun | undefined;
+  if (begun !== undefined) ledger.putNote(key, begun); // an older mesocast made no copy of it beside the ledger
   const decide = (entries: readonly Entry[]): Begun => {
     const after: Record<string, number> = {};
     const knows = ledger.allSeries().some(({ series }) => owns(series));

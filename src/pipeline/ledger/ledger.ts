@@ -76,7 +76,10 @@ export const openLedger = (folder: string, options: LedgerOptions = {}): Ledger 
 
   const ledger = assemble(store, { keep, now: () => now().getTime() });
   const backup = openSeriesBackup(folder);
-  if (aside !== undefined) for (const record of backup.records) ledger.putSeries(record);
+  if (aside !== undefined) {
+    for (const record of backup.records) ledger.putSeries(record);
+    for (const [key, value] of Object.entries(backup.notes)) ledger.putNote(key, value);
+  }
   for (const record of ledger.allSeries()) backup.put(record);
   return {
     ...ledger,
@@ -84,6 +87,10 @@ export const openLedger = (folder: string, options: LedgerOptions = {}): Ledger 
     putSeries: (record) => {
       ledger.putSeries(record);
       backup.put(record);
+    },
+    putNote: (key, value) => {
+      ledger.putNote(key, value);
+      backup.putNote(key, value);
     },
     durable: () => store.durable(),
     close: async () => {

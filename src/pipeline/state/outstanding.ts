@@ -70,6 +70,16 @@ export interface OutstandingOptions {
 export const openOutstanding = async (options: OutstandingOptions): Promise<Outstanding> => {
   const { directory, quotaBytes, store } = options;
   const records = new Map<string, ForecastRecord>();
+  /** Those that wait, by series and id: a run has many series that ended, whose last forecasts wait on. */
+  const waitingOf = new Map<string, Map<string, ForecastRecord>>();
+  const keep = (record: ForecastRecord): void => {
+    records.set(record.id, record);
+    const ofSeries = waitingOf.get(record.series) ?? new Map<string, ForecastRecord>();
+    if (record.ended === undefined) ofSeries.set(record.id, record);
+    else ofSeries.delete(record.id);
+    if (ofSeries.size > 0) waitingOf.set(record.series, ofSeries);
+    else waitingOf.delete(record.series);
+  };
   let bytes = 0;
   const sizeOfRecord = (record: ForecastRecord): number => forecastFileSize(record.shape, record.horizon);
   const pathOf = (id: string): string => join(directory, `${id}.f32`);
@@ -77,7 +87,7 @@ export const openOutstanding = async (options: OutstandingOptions): Promise<Outs
   const older = (a: ForecastRecord, b: ForecastRecord): number =>
     a.issuedAt < b.issuedAt ? -1 : a.issuedAt > b.issuedAt ? 1 : a.position - b.position;
   for (const record of [...store.outstanding()].sort(older)) {
-    records.set(record.id, record);
+    keep(record);
     if (record.ended === undefined) bytes += sizeOfRecord(record);
   }
   await mkdir(directory, { recursive: true });
@@ -89,9 +99,9 @@ export const openOutstanding = async (options: OutstandingOptions): Promise<Outs
   }
 
   const waiting = (series?: string): ForecastRecord[] =>
-    [...records.values()].filter(
-      (record) => record.ended === undefined && (series === undefined || record.series === series),
-    );
+    series === undefined
+      ? [...records.values()].filter((record) => record.ended === undefined)
+      : [...(waitingOf.get(series)?.values() ?? [])];
 
   const unsettled = (): ForecastRecord[] =>
     [...records.values()].filter((record) => record.ended !== undefined);
@@ -103,7 +113,7 @@ export const openOutstanding = async (options: OutstandingOptions): Promise<Outs
       ({ id, ended }) => ended !== undefined && records.get(id)?.ended === undefined,
     );
     for (const record of ended) if (records.has(record.id)) bytes -= sizeOfRecord(record);
-    for (const record of changed) records.set(record.id, record);
+    for (const record of changed) keep(record);
     await store.put(changed);
     for (const { id } of ended) await rm(pathOf(id), { force: true });
   };
@@ -127,7 +137,7 @@ export const openOutstanding = async (options: OutstandingOptions): Promise<Outs
       if (size > quotaBytes) return expire([record], quota);
       const evicted: ForecastRecord[] = [];
       let excess = bytes + size - quotaBytes;
-      for (const candidate of waiting()) {
+      for (const candidate of excess > 0 ? waiting() : []) {
         if (excess <= 0) break;
         evicted.push(candidate);
         excess -= sizeOfRecord(candidate);
@@ -143,7 +153,7 @@ export const openOutstanding = async (options: OutstandingOptions): Promise<Outs
       }
       bytes += size;
       await store.put([record]);
-      records.set(record.id, record);
+      keep(record);
       return expired;
     },
     read: (record, lead) => readLeadSlice(pathOf(record.id), record.shape, record.horizon, lead),
