@@ -43,7 +43,7 @@ export interface Champion {
 }
 
 export interface LiveOptions {
-  readonly config: AttachConfig;
+  readonly config: AttachConfig & Modes;
   /** The state folder. */
   readonly state: string;
   readonly ledger: Ledger;
@@ -79,8 +79,39 @@ export const firstForecaster = async (config: AttachConfig): Promise<ForecasterS
   return noForecaster();
 };
 
+/** Who makes forecasts, as the user said or by default. */
+export interface Modes {
+  readonly learn: 'off' | 'adapt' | 'scratch';
+  readonly madeBy: 'best' | 'forecaster';
+}
+
+/**
+ * What is learned in a run has no members and is not calibrated, and neither is the trend: where forecasts are to have a
+ * spread or intervals, they are those of the forecaster that was given.
+ * @throws UsageError for both at once
+ */
+export const modesOf = (
+  { learn, madeBy, interval }: AttachConfig,
+  { members }: Pick<ForecasterSet, 'members'>,
+): Modes => {
+  if (members === 1 && interval === undefined) return { learn: learn ?? 'adapt', madeBy: madeBy ?? 'best' };
+  const what = interval === undefined ? 'an ensemble' : '--interval';
+  if (learn !== undefined && learn !== 'off')
+    throw new UsageError(`--learn ${learn} does not go with ${what}`, {
+      hint: 'what is learned while attached has no members and is not calibrated: --learn off',
+    });
+  if (madeBy === 'best')
+    throw new UsageError(`--made-by best does not go with ${what}`, {
+      hint: 'spread and intervals are of the forecaster’s own forecasts: --made-by forecaster',
+    });
+  return { learn: 'off', madeBy: 'forecaster' };
+};
+
 /** Whether frames are looked at by a learner, and what for. */
-const learnMode = ({ learn, forecaster }: AttachConfig): 'choose' | 'adapt' | 'scratch' | undefined =>
+const learnMode = ({
+  learn,
+  forecaster,
+}: LiveOptions['config']): 'choose' | 'adapt' | 'scratch' | undefined =>
   learn !== 'off' ? learn : forecaster === undefined ? 'choose' : undefined;
 
 export const openLive = async (options: LiveOptions): Promise<Live> => {
@@ -102,7 +133,10 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
     if (hash === first.id.hash) return bring(first);
     if (hash === NO_FORECASTER.hash) return bring(noForecaster());
     const folder = changes.get(hash)?.folder;
-    if (folder === undefined) return bring(first);
+    if (folder === undefined) {
+      notice(`nothing is known of the forecaster ${hash}: forecasts are those of ${first.id.name} again`);
+      return bring(first);
+    }
     try {
       return bring(await loadForecasterSet(folder, { horizon: config.horizon, stride: config.stride }));
     } catch (error) {
@@ -148,7 +182,8 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
     await enter(change);
     await reigns.begin(change.hash);
     learner?.send({ type: 'champion', folder: change.folder, rolledBack });
-    for (const hash of await forgetOldVersions(state, [...changes.values()], change.hash)) {
+    const kept = [change.hash, first.id.hash, startOf()];
+    for (const hash of await forgetOldVersions(state, [...changes.values()], kept)) {
       changes.delete(hash);
       ledger.putNote(vouchedKey(hash), undefined);
       judge.vouch(hash, undefined);
@@ -176,7 +211,6 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
         forecaster: hash,
         rmse: score.forecasterRmse,
         madeBy: 'forecaster' as const,
-        reach: 1,
       })),
     });
   /** What an older mesocast has left may know less of the trend. */
@@ -193,7 +227,8 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   const take = async (message: FromLearner): Promise<void> => {
     if (message.type === 'notice') notice(message.message);
     if (message.type !== 'challenger') return;
-    const { folder, why, evidence, scores, tried } = message;
+    const { folder, over, why, evidence, scores, tried } = message;
+    if (over !== folderOf(reigns.champion)) return; // one was gone back to meanwhile
     const set = await loadForecasterSet(folder, { horizon: config.horizon, stride: config.stride });
     const { hash, name } = set.id;
     void keep(hash, Promise.resolve(bring(set)));
@@ -210,12 +245,15 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   };
   /** One after the other. */
   let taking: Promise<void> = Promise.resolve();
-  const hear = (message: FromLearner): void => {
-    taking = taking
-      .then(() => take(message))
-      .catch((error: unknown) => notice(`learning: ${messageOf(error)}`));
+  const next = (work: () => Promise<void>): void => {
+    taking = taking.then(work).catch((error: unknown) => {
+      notice(`learning: ${messageOf(error)}`);
+      // It may think that another one is in use.
+      learner?.send({ type: 'champion', folder: folderOf(reigns.champion), rolledBack: false });
+    });
   };
 
+  const isRolledBack = (): boolean => changes.get(reigns.champion)?.why === ROLLED_BACK;
   const lookForRollback = async (): Promise<void> => {
     const hash = await takeRollback(state);
     if (hash === undefined || hash === reigns.champion) return;
@@ -248,9 +286,9 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
       setup: () => ({
         folder: learningFolder(state),
         learn: mode,
-        candidates: reigns.champion === NO_FORECASTER.hash ? candidates : [],
+        candidates: reigns.champion === NO_FORECASTER.hash && !isRolledBack() ? candidates : [],
         champion: folderOf(reigns.champion),
-        rolledBack: changes.get(reigns.champion)?.why === ROLLED_BACK,
+        rolledBack: isRolledBack(),
         start: folderOf(startOf()),
         channels: first.channels,
         codecs: config.codecs,
@@ -262,7 +300,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
         bytes: REPLAY_BYTES,
         seed: 1,
       }),
-      hear,
+      hear: (message) => next(() => take(message)),
       started: () => told.clear(),
       notice,
     });
@@ -275,9 +313,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
     );
     return chosen?.hash ?? NO_FORECASTER.hash;
   }
-  const timer = setInterval(() => {
-    lookForRollback().catch((error: unknown) => notice(`rollback: ${messageOf(error)}`));
-  }, LOOK);
+  const timer = setInterval(() => next(lookForRollback), LOOK);
   timer.unref();
 
   return {
@@ -292,7 +328,8 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
       const earlier: FrameFile[] = [];
       if (!told.has(series)) {
         told.add(series);
-        for (const { outcome, ...record } of ledger.frames(series, undefined, frame.index - 1))
+        const fit = Math.ceil(REPLAY_BYTES / frame.data.byteLength) * (ledger.series(series)?.increment ?? 1);
+        for (const { outcome, ...record } of ledger.frames(series, frame.index - fit, frame.index - 1))
           if (record.position !== undefined && outcome !== 'rejected' && outcome !== 'lost')
             earlier.push(fileOf(record));
       }

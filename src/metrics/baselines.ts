@@ -10,12 +10,16 @@ export const persistence = (last: Float32Array): Float32Array => last;
 export const trendReach = (damping: number, lead: number): number =>
   damping === 1 ? lead : (damping * (1 - damping ** lead)) / (1 - damping);
 
-/** `last + reach * (last - previous)`, clipped to 0..1. */
+/** A value in `low`..`high`, or as far out as it is `now`. */
+export const clipped = (value: number, now: number, low: number, high: number): number =>
+  Math.min(Math.max(value, Math.min(low, now)), Math.max(high, now));
+
+/** `last + reach * (last - previous)`, clipped to 0..1, but never further back than `last` where that lies outside. */
 const carriedOn = (last: Float32Array, previous: Float32Array, reach: number): Float32Array => {
   const result = new Float32Array(last.length);
   for (let i = 0; i < last.length; i++) {
-    const value = last[i]! + reach * (last[i]! - previous[i]!);
-    result[i] = value < 0 ? 0 : value > 1 ? 1 : value;
+    const now = last[i]!;
+    result[i] = clipped(now + reach * (now - previous[i]!), now, 0, 1);
   }
   return result;
 };

@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import { firstForecaster } from '../learning/live.js';
+import { firstForecaster, modesOf } from '../learning/live.js';
 import { parametersFor, rangesFor } from '../uncertainty/forecaster-set.js';
 import type { AttachConfig } from './config/config.js';
 import { rootsOf } from './config/roots.js';
@@ -28,10 +28,11 @@ export const prepareRun = async (
   const { roots, out, statePath } = placesOf(config);
   await requireRoots(roots, [out, statePath]);
   const forecaster = await firstForecaster(config);
+  const modes = modesOf(config, forecaster);
   const ranges = rangesFor(forecaster, config.range);
   const told = parametersFor(forecaster, config.parameters);
   const preparation = await openPreparation(config);
   const codecs = await openCodecs(forecaster.channels, config.codecs, preparation.apply);
   const createdSinks = await createSinks(config.sinks, out, notice, running);
-  return { forecaster, ranges, told, preparation, codecs, createdSinks };
+  return { forecaster, modes, ranges, told, preparation, codecs, createdSinks };
 };

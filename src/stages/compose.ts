@@ -1,6 +1,6 @@
 import { concatMap, type MonoTypeOperatorFunction } from 'rxjs';
 import type { Judge } from '../learning/judging/judge.js';
-import { trendReach } from '../metrics/baselines.js';
+import { clipped, trendReach } from '../metrics/baselines.js';
 import { rangeOf, type Forecast } from '../pipeline/forecast.js';
 import { sizeOf } from '../pipeline/frame.js';
 import type { Observation } from '../pipeline/run.js';
@@ -45,14 +45,15 @@ const composed = (
 ): Float32Array => {
   const size = sizeOf(shape);
   const result = frames.slice();
+  const ranges = Array.from({ length: shape[2] }, (_, channel) => rangeOf(normalisation, channel));
   outlook.forEach(({ madeBy }, l) => {
     if (madeBy !== 'trend') return;
     const at = l * size;
     const reach = trendReach(damping, l + 1);
     for (let i = 0; i < size; i++) {
-      const { low, high } = rangeOf(normalisation, i % shape[2]);
-      const value = last[i]! + reach * (last[i]! - previous[i]!);
-      result[at + i] = Math.min(high, Math.max(low, value));
+      const { low, high } = ranges[i % shape[2]]!;
+      const now = last[i]!;
+      result[at + i] = clipped(now + reach * (now - previous[i]!), now, low, high);
     }
   });
   return result;

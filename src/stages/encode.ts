@@ -4,6 +4,7 @@ import { fit, fittedShape } from '../pipeline/fit.js';
 import type { Normalisation } from '../pipeline/forecast.js';
 import { describeShape, type Frame, type FrameShape } from '../pipeline/frame.js';
 import {
+  between,
   bridged,
   bytesOf,
   isUnbroken,
@@ -62,6 +63,10 @@ const describeRange = (normalisation: Normalisation): string =>
 
 /** Normalised values beyond these are clipped in roll-outs. */
 const WIDEST = [-0.5, 1.5] as const;
+
+/** The frame one step before, between the last one that came and this one where some are missing. */
+const stepBefore = (now: Float32Array, step: number, last: Step): Float32Array =>
+  step - last.step === 1 ? last.data : between(now, last.data, 1 / (step - last.step));
 
 /** Some value is outside of the range, or NaN. */
 const leaves = (data: Float32Array, [low, high]: readonly [number, number]): boolean => {
@@ -144,12 +149,14 @@ export const encode = (
       step: step - (position - old.position) / stride,
       data: toNetwork(old, normalisation),
     }));
+    const [last] = same.slice(-1);
+    const raw = last && { step: known.at(-1)!.step, data: last.data };
     const lane: Lane = {
       origin: memory.origin(series, position),
       step: from - 1,
       segments: new Map(),
       lastFrame: known.at(-1)?.data,
-      lastRaw: same.at(-1)?.data,
+      lastRaw: raw,
     };
     return { lane, known, from };
   };
@@ -267,10 +274,10 @@ export const encode = (
       const { lane, step, data } = done;
       checkRange(frame, data, normalisation);
       const current = segmentOf(step, segmentOptions);
-      const previous = lane.lastRaw;
+      const previous = lane.lastRaw && stepBefore(frame.data, step, lane.lastRaw);
       lane.step = step;
       lane.lastFrame = data;
-      lane.lastRaw = frame.data;
+      lane.lastRaw = { step, data: frame.data };
       const wanted = segmentsAt(step, segmentOptions);
       const segment = lane.segments.get(current);
       for (const [start, old] of lane.segments) {

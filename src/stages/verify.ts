@@ -119,8 +119,11 @@ export const verify =
     );
   };
 
-const newlyScored = (before: ForecastRecord, { leads, position, forecaster }: ForecastRecord): Completed[] =>
-  leads.slice(before.leads.length).map((score) => ({ origin: position, forecaster, score }));
+const newlyScored = (
+  before: ForecastRecord,
+  { leads, position, stride, forecaster }: ForecastRecord,
+): Completed[] =>
+  leads.slice(before.leads.length).map((score) => ({ origin: position, stride, forecaster, score }));
 
 const expired = (record: ForecastRecord, reason: string): ForecastRecord => ({
   ...record,
@@ -158,7 +161,8 @@ const compared = (
 ): Compared | undefined => {
   const { forecaster, trend, persistence: last, linear } = frames;
   const isKnown = (i: number): boolean => !Number.isNaN(truth[i]! + forecaster[i]! + last[i]! + previous[i]!);
-  const known = Uint8Array.from(truth, (_, i) => (isKnown(i) ? 1 : 0));
+  const known = new Uint8Array(truth.length);
+  for (let i = 0; i < known.length; i++) known[i] = isKnown(i) ? 1 : 0;
   const whole = !known.includes(0);
   if (!whole && !known.includes(1)) return undefined;
   const kept = (values: Float32Array): Float32Array =>

@@ -41,6 +41,16 @@ const mistakes: readonly (readonly [line: string, code: number, says: RegExp])[]
   ['attach frames --config no.yaml', 2, /no\.yaml: there is no such file/],
   ['attach frames --set jsonl.rotate', 2, /not of the form/],
   ['attach frames --interval 0.9', 2, /--interval belongs to a forecaster/],
+  [
+    'attach frames --forecaster dendrite --interval 0.9 --learn adapt',
+    2,
+    /--learn adapt does not go with --interval/,
+  ],
+  [
+    'attach frames --forecaster dendrite --ensemble 4 --made-by best',
+    2,
+    /--made-by best does not go with an ens/,
+  ],
   ['attach frames --learn-budget 0%', 2, /learn-budget.*share of the cores/],
   ['learn log frames', 2, /nothing was learned in frames/],
   ['attach', 2, /the directory to attach to is missing/],

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -8,7 +8,7 @@ import { byChampion } from '../../src/learning/champion/by-champion.js';
 import { appendChange, learningFolder, readChanges } from '../../src/learning/champion/log.js';
 import { openReigns } from '../../src/learning/champion/reigns.js';
 import { requestRollback } from '../../src/learning/champion/rollback.js';
-import { forgetOldVersions, versionsFolder } from '../../src/learning/champion/versions.js';
+import { forgetOldVersions, isKept, versionsFolder } from '../../src/learning/champion/versions.js';
 import { openEngine } from '../../src/engine/index.js';
 import { createJudge, type Judge } from '../../src/learning/judging/judge.js';
 import { firstForecaster, openLive } from '../../src/learning/live.js';
@@ -168,7 +168,10 @@ test('what vouched for a forecaster is known to a run that is begun again', asyn
   await Promise.all([directory, state].map((folder) => mkdir(folder)));
   await putFrames(directory, 0, 20);
   const [engine, ledger] = [await openEngine('cpu', 1), openLedger(state)];
-  const config = smallRun({ directory, out: at('vouched-out'), learn: 'scratch' });
+  const config = {
+    ...smallRun({ directory, out: at('vouched-out') }),
+    ...{ learn: 'scratch' as const, madeBy: 'best' as const },
+  };
   const scores: Parameters<Judge['vouch']>[] = [];
   const begin = async (notices: string[] = []) =>
     openLive({
@@ -223,10 +226,16 @@ test('versions long out of use are deleted, but for the one that was gone back t
       why: 'learned',
     });
   }
-  await forgetOldVersions(state, await readChanges(state), 'hash0002');
+  await forgetOldVersions(state, await readChanges(state), ['hash0002']);
   const left = ['0002', ...Array.from({ length: 20 }, (_, k) => String(k + 6).padStart(4, '0'))];
   expect((await readdir(folder)).sort()).toEqual(left);
   expect(await readdir(shipped)).toEqual([]); // what was not learned here is not ours to delete
+
+  // The state folder may be elsewhere the next time.
+  const elsewhere = at('versions-elsewhere');
+  await rename(state, elsewhere);
+  expect((await readChanges(elsewhere)).filter(isKept)).toHaveLength(1 + 21);
+  await rename(elsewhere, state);
 
   const log = (await mesocast(['learn', 'log', state])).stdout.split('\n');
   expect(log[3]).toMatch(/ 0003 \(no longer on disk\): learned/);

@@ -100,7 +100,7 @@ const vouchedFor = (count: number, error: (lead: number, window: number) => numb
       const [lead, persistenceRmse] = [k + 1, 0.02 * (k + 1)];
       const forecasterRmse = error(lead, window);
       return {
-        ...{ lead, origin: -window, forecaster: 'new', madeBy: 'forecaster', reach: 1 },
+        ...{ lead, origin: -window, forecaster: 'new', madeBy: 'forecaster' },
         ...{ rmse: forecasterRmse, forecasterRmse, persistenceRmse, linearRmse: 2 * persistenceRmse },
         ...betweenFrom(lead, { persistence: persistenceRmse, linear: 2 * persistenceRmse }),
       };
@@ -182,6 +182,31 @@ test('what was judged outlives the judge, and is the same when a frame is judged
     );
 });
 
+test('with another stride judging begins anew; of many series the ones last used stay in memory, and all say the same', () => {
+  const [store, errors] = [memoryVerified(), noisy(3, 0.2, () => 0.6)];
+  const own = judge(store);
+  const whole = judgeRun(own, 40, HORIZON, errors).outlooks;
+  for (let k = 0; k < 70; k++) own.outlook(`other ${k}`, 0, { name: 'n', hash: 'the network' });
+  expect(own.outlook('run', 39, { name: 'n', hash: 'the network' })).toEqual(whole[39]);
+  const strided = createJudge({ store, horizon: HORIZON, stride: 2, forecastEvery: 1, madeBy: 'best' });
+  const anew = strided.outlook('run', 39, { name: 'n', hash: 'the network' });
+  expect(anew.trustedLeads).toBe(0);
+  expect(anew.leads.every(({ skill, rmseBound }) => skill === undefined && rmseBound === undefined)).toBe(
+    true,
+  );
+});
+
+test('trust ends soon after a run has changed', () => {
+  const { outlooks } = judgeRun(
+    judge(),
+    160,
+    HORIZON,
+    noisy(4, 0.1, (origin) => (origin < 120 ? 0.5 : 1.5)),
+  );
+  expect(outlooks[118]?.trustedLeads).toBeGreaterThan(5);
+  expect(outlooks[145]?.trustedLeads).toBe(0);
+});
+
 test('leads are trusted where their skill is surely positive, and only when it was seen', () => {
   const { outlooks } = judgeRun(
     judge(),
@@ -215,7 +240,7 @@ test('a forecaster that errs more than the one before it raises no alarm, a chan
       const persistence = (origin < changes ? 0.1 : 0.25) * (1 + 0.02 * Math.sin(origin));
       const forecasterRmse = persistence * (origin < 40 ? 0.3 : 0.9);
       return {
-        ...{ lead: 1, origin, rmse: forecasterRmse, madeBy: 'forecaster', forecasterRmse, reach: 1 },
+        ...{ lead: 1, origin, rmse: forecasterRmse, madeBy: 'forecaster', forecasterRmse },
         ...{
           forecaster: origin < 40 ? 'old' : 'new',
           persistenceRmse: persistence,

@@ -71,8 +71,10 @@ test('the newest eighth is kept apart, and what was learned from never goes back
   expect(part?.unseen).toBe(10);
   expect(values(part!.series.frames).slice(0, 4)).toEqual([67, 68, 69, 70]);
   // Of what there is to learn from, the newer half, or as much of it as a clip needs.
-  expect(values(replay.training(0.5)[0]!.frames)).toEqual(Array.from({ length: 35 }, (_, t) => 35 + t));
-  expect(values(replay.training(0.5, 60)[0]!.frames)[0]).toBe(10);
+  expect(values(replay.training({ share: 0.5, least: 0 })[0]!.frames)).toEqual(
+    Array.from({ length: 35 }, (_, t) => 35 + t),
+  );
+  expect(values(replay.training({ share: 0.5, least: 60 })[0]!.frames)[0]).toBe(10);
   // Of a run that is looked at with a stride, an eighth as well.
   const strided = filled(192, { stride: 4 });
   expect(strided.training().map(({ frames }) => frames.length)).toEqual(Array(4).fill(42));
@@ -97,7 +99,35 @@ test('memory is bounded: the oldest frames go', () => {
   const replay = filled(100, { bytes: 4 * 40 });
   expect(replay.frames).toBe(40);
   expect(values(replay.all()[0]!.frames)[0]).toBe(60);
-  expect([replay.seen, replay.longest]).toEqual([100, 100]);
+  expect([replay.seen, [...replay.lengths().values()]]).toEqual([100, [100]]);
+});
+
+test('of several series, those that are over go first, and only those that go on are judged by', () => {
+  const replay = createReplay({ bytes: 4 * 100, stride: 1 });
+  const add = (series: string, from: number, to: number): void => {
+    for (let t = from; t < to; t++) replay.add(series, t, [1, 1, 1], { low: 0, high: 1 }, Float32Array.of(t));
+  };
+  const names = (recordings: readonly { readonly name: string }[]): string[] =>
+    recordings.map(({ name }) => name);
+  add('first', 0, 60);
+  add('second', 0, 20);
+  expect(names(replay.heldOut(3).map(({ series }) => series))).toEqual(['first', 'second']);
+  add('second', 20, 40);
+  expect(names(replay.live())).toEqual(['second']);
+  expect(names(replay.heldOut(3).map(({ series }) => series))).toEqual(['second']);
+  expect(names(replay.training())).toEqual(['first', 'second']);
+  expect(names(replay.training({ share: 0.5, least: 0 }))).toEqual(['second']);
+  add('second', 40, 70);
+  expect(replay.all().map(({ name, frames }) => [name, frames.length])).toEqual([
+    ['first', 30],
+    ['second', 70],
+  ]);
+  add('second', 70, 120);
+  expect(replay.all().map(({ name, frames }) => [name, frames.length])).toEqual([['second', 100]]);
+  expect([...replay.lengths()]).toEqual([
+    ['first', 60],
+    ['second', 120],
+  ]);
 });
 
 const scores = (forecaster: (window: number) => number): HeldOutScore[] =>
@@ -165,8 +195,9 @@ test('a few windows reach as many leads as there are frames for, over the newest
   expect(far).toMatchObject({ context: 10, leads: 26, every: 2 });
   expect(values(far!.series[0]!.frames)).toEqual(values(all[0]!.frames));
   const near = farWindows(all, 10, 8);
-  expect(near?.leads).toBe(8);
-  expect(values(near!.series[0]!.frames)).toEqual(Array.from({ length: 22 }, (_, k) => 18 + k));
+  // Where there is room, windows begin half their leads apart.
+  expect(near).toMatchObject({ leads: 8, every: 4 });
+  expect(values(near!.series[0]!.frames)).toEqual(Array.from({ length: 26 }, (_, k) => 14 + k));
   expect(farWindows(filled(14).all(), 10, 50)).toBeUndefined();
   // Of series of unequal length, those that are long enough.
   expect(farWindows([...filled(20).all(), ...all], 10, 50)?.series).toHaveLength(1);

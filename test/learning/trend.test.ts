@@ -45,3 +45,12 @@ test('the damping is the one that would have been best, from persistence to line
     ]);
   }
 });
+
+test('a run that has left the range of its first frames is not pulled back into it', () => {
+  const [previous, last] = [Float32Array.of(0.9, 1.1, -0.2), Float32Array.of(0.95, 1.2, -0.3)];
+  expect([...dampedTrend(last, previous, 5, 0)]).toEqual([...last]);
+  const carried = linearExtrapolation(last, previous, 5);
+  expect([carried[0], carried[1], carried[2]]).toEqual([1, last[1], last[2]]);
+  // Coming back, it does.
+  expect(linearExtrapolation(Float32Array.of(1.2), Float32Array.of(1.3), 2)[0]).toBeCloseTo(1, 6);
+});

@@ -367,6 +367,20 @@ describe('ledger', () => {
     expect(found).toBeGreaterThan(FLIPS / 10);
   });
 
+  test('scores that forecasts are judged by are kept of the series that began last', async () => {
+    const ledger = begin();
+    const row = (series: string, position: number) => ({ series, position, stride: 1, scores: [] });
+    for (const position of [4, 5]) ledger.verified.put(row('first', position));
+    for (let k = 0; k < 255; k++) ledger.verified.put(row(`series ${k}`, 4));
+    const places = (series: string): number[] =>
+      [...ledger.verified.rows(series)].map(({ position }) => position);
+    expect([places('first'), places('series 0')]).toEqual([[4, 5], [4]]);
+    ledger.verified.put(row('last', 4));
+    expect([places('first'), places('series 0'), places('last')]).toEqual([[], [4], [4]]);
+    ledger.verified.forget('last', 5);
+    expect(places('last')).toEqual([]);
+  });
+
   test('what is rebuilt after damage keeps the numbering and normalisation of its series', async () => {
     const facts = { series: 's', first: 900, increment: 10, normalisation: { low: 0, high: 7 } };
     const first = begin();

@@ -185,6 +185,20 @@ test('missing frames are interpolated, in life and after a restart, at the borde
   }
 });
 
+test('what the trend goes on from is one step before, also where frames are missing', async () => {
+  const there = range(0, 12).filter((t) => t !== 7 && t !== 9 && t !== 10);
+  const memory = memoryOf(there.map((t) => frame(t)));
+  const of = async (positions: readonly number[]) =>
+    (await life(singly(positions), memory)).encoded.flatMap(({ frame: { position }, previous }) =>
+      previous === undefined ? [] : [[position, Math.round(1e4 * previous[0]!) / 1e4]],
+    );
+  const expected = [3, 4, 5, 6, 8, 11].map((t) => [t, t - 1]);
+  expect(await of(there)).toEqual(expected);
+  // After a restart too.
+  for (const from of [8, 11])
+    expect(await of(there.filter((t) => t >= from))).toEqual(expected.filter(([t]) => t! >= from));
+});
+
 test('a gap that is too long begins the series anew; a frame before it that comes again after a crash does not', async () => {
   const there = [...range(0, 8), ...range(12, 20)];
   const memory = memoryOf(there.map((t) => frame(t)));

@@ -65,7 +65,7 @@ export const judgeRun = (
         skill: 1 - rmse / persistence,
         ssim: 1,
       };
-      completed.push({ origin: position - lead, forecaster: { name: 'n', hash }, score });
+      completed.push({ origin: position - lead, stride: 1, forecaster: { name: 'n', hash }, score });
       scored.push({ position, score });
     }
     if (judge.learn('run', position, completed) !== undefined) alarms.push(position);

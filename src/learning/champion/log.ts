@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs';
 import { appendFile, mkdir, readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { codeOf } from '../../pipeline/errors.js';
 
@@ -31,6 +32,15 @@ export type Evidence = NonNullable<Change['evidence']>;
 export const learningFolder = (state: string): string => join(state, 'learning');
 const fileOf = (state: string): string => join(learningFolder(state), 'log.jsonl');
 
+/** A version is where it was learned, or beside the log where that was moved. */
+const found = (state: string, change: Change): Change => {
+  const { folder } = change;
+  if (folder === undefined || existsSync(folder)) return change;
+  const parts = ['versions', basename(folder)];
+  const isVersion = basename(dirname(folder)) === parts[0];
+  return isVersion ? { ...change, folder: join(learningFolder(state), ...parts) } : change;
+};
+
 /** Every change so far, oldest first; a line that a crash cut short is left out. */
 export const readChanges = async (state: string): Promise<Change[]> => {
   const text = await readFile(fileOf(state), 'utf8').catch((error: unknown) => {
@@ -39,7 +49,7 @@ export const readChanges = async (state: string): Promise<Change[]> => {
   });
   return text.split('\n').flatMap((line) => {
     try {
-      return [changeSchema.parse(JSON.parse(line))];
+      return [found(state, changeSchema.parse(JSON.parse(line)))];
     } catch {
       return [];
     }
@@ -49,5 +59,6 @@ export const readChanges = async (state: string): Promise<Change[]> => {
 export const appendChange = async (state: string, change: Change): Promise<void> => {
   const file = fileOf(state);
   await mkdir(dirname(file), { recursive: true });
-  await appendFile(file, `${JSON.stringify(change)}\n`);
+  // The line break before it ends what a full disk may have cut short.
+  await appendFile(file, `\n${JSON.stringify(change)}\n`);
 };

@@ -13,21 +13,20 @@ export const versionsFolder = (learning: string): string => join(learning, 'vers
 export const isKept = ({ folder }: Change): boolean => folder === undefined || existsSync(folder);
 
 /**
- * Deletes the versions that were learned and have long been out of use. Their lines in the log stay. `changes`: in the order
- * in which they were last in use. Gives the hashes of those that are gone.
+ * Deletes the versions that were learned and have long been out of use, but for those in `kept`. Their lines in the log stay.
+ * `changes`: in the order in which they were last in use. Gives the hashes of those that are gone.
  */
 export const forgetOldVersions = async (
   state: string,
   changes: readonly Change[],
-  champion: string,
+  kept: readonly string[],
 ): Promise<string[]> => {
-  const recent = new Set(changes.slice(-KEPT).map(({ hash }) => hash));
+  const recent = new Set([...changes.slice(-KEPT).map(({ hash }) => hash), ...kept]);
   const forgotten: string[] = [];
   for (const { hash, folder } of changes)
     if (
       folder !== undefined &&
       dirname(folder) === versionsFolder(learningFolder(state)) &&
-      hash !== champion &&
       !recent.has(hash)
     ) {
       await rm(folder, { recursive: true, force: true });

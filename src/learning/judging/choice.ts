@@ -108,8 +108,8 @@ export const chooseMakers = (
   const leads = Array.from({ length: horizon }, (_, k) => k + 1);
   const seen = leads.findLast((lead) => verified(lead).length > 0) ?? 1;
   const newest = leads.flatMap((lead) => verified(lead).slice(-NEWEST));
-  const trend = fittedDamping(newest, ({ lead }) => 2 ** (-lead / HALF));
-  const damping = Math.min(trend, 1 - 1 / (LONGEST * seen));
+  const fitted = fittedDamping(newest, ({ lead }) => 2 ** (-lead / HALF));
+  const damping = seen < horizon ? Math.min(fitted, 1 - 1 / (LONGEST * seen)) : fitted;
   if (hash === NO_FORECASTER.hash) return { makers: leads.map(() => 'trend'), damping };
 
   const isOwn = ({ forecaster }: Verified): boolean => forecaster === hash;
@@ -121,7 +121,7 @@ export const chooseMakers = (
    */
   const gains = new Map<Verified, number>();
   const gainOf = (score: Verified): number => {
-    const gain = gains.get(score) ?? gainOver(trendError(score, trend), score.forecasterRmse);
+    const gain = gains.get(score) ?? gainOver(trendError(score, damping), score.forecasterRmse);
     gains.set(score, gain);
     return gain;
   };
@@ -136,7 +136,7 @@ export const chooseMakers = (
       : scores.filter(({ forecaster }) => forecaster !== NO_FORECASTER.hash);
     if (!hasEnough(counted)) return undefined;
     const values = byForecast(counted, gainOf);
-    const isVouchedOnly = counted === all && own.length === 0;
+    const isVouchedOnly = counted === all && !hasEnough(own);
     const isWorse = likelyAbove(values.map((gain) => -gain));
     return { gain: meanOf(values), taken: isVouchedOnly ? likelyAbove(values) : !isWorse };
   });

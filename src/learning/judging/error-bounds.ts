@@ -1,15 +1,17 @@
+import { NO_FORECASTER, type Contestant } from '../../pipeline/forecast.js';
 import { meanOf } from './noise.js';
 import { changeSince } from './nowcast.js';
 import type { ByLead } from './standings.js';
 import type { Verified } from '../../pipeline/ledger/verified-store.js';
+import { trendError } from './trend.js';
 
 /** Share of forecasts whose error may exceed its bound. */
 const MISSES = 0.1;
 /**
- * How fast bounds answer to misses at lead 1. A miss at lead l is known l frames late, when l forecasts more have missed
- * already: answering each of them in full would overshoot.
+ * How fast bounds answer to misses where they are known before the next forecast. A miss at lead l is known l leads late, when
+ * more forecasts have missed already: answering each of them in full would overshoot.
  */
-const STEP = 0.3;
+const STEP = 0.2;
 /** Forecasts whose mean error a bound is a multiple of, and how many there must be. */
 const [WINDOW, LEAST] = [10, 5];
 /** A share of how that mean is thought to have changed since: what is known of it is noisy. */
@@ -19,34 +21,55 @@ const [FIRST, NARROWEST, WIDEST] = [1.5, 0.2, 50];
 /** Errors below this do not differ: it is below the rounding of 12 bits. */
 const FLOOR = 1e-4;
 
-const usualError = (scores: readonly Verified[]): number =>
-  meanOf(scores.map(({ rmse }) => Math.max(rmse, FLOOR)));
+/** Who makes the lead that a bound is for, and with which damping if it is the trend. */
+export interface Maker {
+  readonly madeBy: Contestant;
+  readonly damping: number;
+}
+
+/** What the maker of now erred, or would have, where the forecast was made otherwise. */
+const errorOf = (score: Verified, { madeBy, damping }: Maker): number => {
+  if (madeBy === 'trend') return trendError(score, damping);
+  return score.forecaster === NO_FORECASTER.hash ? score.rmse : score.forecasterRmse;
+};
+
+/**
+ * How far bounds of a lead reach, as multiples of its usual error: no less far than those of half the lead, which knows of what
+ * goes wrong before the lead does, and as far as these while none of its own have met their truth.
+ */
+const reachOf = (verified: ByLead, lead: number): number => {
+  const own = verified(lead).at(-1)?.reach;
+  return lead === 1 ? (own ?? FIRST) : Math.max(own ?? 0, reachOf(verified, lead >> 1));
+};
 
 /**
  * The bound of the next error at a lead, from the verified scores; undefined while there are too few. Adaptive conformal
  * inference (Gibbs and Candes, NeurIPS 2021) in the form of quantile tracking (Angelopoulos, Candes and Tibshirani, NeurIPS
  * 2023): after a miss the bound reaches further, after a hit a little less far, so that over any long time nine in ten errors
- * stay below it, whatever the run does. What it is a multiple of, the mean of the last errors and how errors have changed
- * since, carries the trend.
+ * stay below it, whatever the run does. What it is a multiple of, the mean of what the maker erred in the last forecasts and
+ * how errors have changed since, carries the trend.
  */
-export const boundOf = (verified: ByLead, lead: number): number | undefined => {
+export const boundOf = (verified: ByLead, lead: number, maker: Maker): number | undefined => {
   const scores = verified(lead);
   if (scores.length < LEAST) return undefined;
+  const usualError = (some: readonly Verified[]): number =>
+    meanOf(some.map((score) => Math.max(errorOf(score, maker), FLOOR)));
   const change = changeSince(verified, lead, WINDOW, (some) => Math.log(usualError(some)));
-  const usual = usualError(scores.slice(-WINDOW)) * Math.exp(DAMPING * change);
-  // Of what went wrong just now half the lead knows before the lead does.
-  const reaches = [lead, lead >> 1].flatMap((of) => verified(of).at(-1)?.reach ?? []);
-  return usual * Math.max(...reaches);
+  return usualError(scores.slice(-WINDOW)) * Math.exp(DAMPING * change) * reachOf(verified, lead);
 };
 
-/** How far the bounds of a lead reach after one more score: `last` is what they reached so far. */
+/**
+ * What a lead's own bounds reach after one more score; undefined while none of its forecasts had any.
+ * @param spacing leads from one forecast to the next
+ */
 export const reachAfter = (
-  last: number | undefined,
+  verified: ByLead,
   { lead, rmse, rmseBound }: Pick<Verified, 'lead' | 'rmse' | 'rmseBound'>,
-): number => {
-  const reach = last ?? FIRST;
-  if (rmseBound === undefined) return reach;
+  spacing: number,
+): number | undefined => {
+  const own = verified(lead).at(-1)?.reach;
+  if (rmseBound === undefined) return own;
   const missed = rmse > rmseBound ? 1 : 0;
-  const answer = (STEP / Math.sqrt(lead)) * (missed - MISSES);
-  return Math.min(WIDEST, Math.max(NARROWEST, reach * Math.exp(answer)));
+  const answer = (STEP / Math.sqrt(Math.max(1, lead / spacing))) * (missed - MISSES);
+  return Math.min(WIDEST, Math.max(NARROWEST, (own ?? reachOf(verified, lead)) * Math.exp(answer)));
 };

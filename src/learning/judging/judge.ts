@@ -10,9 +10,14 @@ import { recentSkill, trustedLeads } from './trusted-leads.js';
 export interface Completed {
   /** Place in the series of the frame that the forecast was issued at. */
   readonly origin: number;
+  /** Frames per lead of the forecast: one of a run before may have another than this run. */
+  readonly stride: number;
   readonly forecaster: ForecasterId;
   readonly score: LeadScore;
 }
+
+/** Series whose scores are in memory: some 3 MB each, of 50 leads. */
+const MOST_SERIES = 64;
 
 /** What verified forecasts say of the next one. */
 export interface Outlook {
@@ -52,10 +57,16 @@ export interface JudgeOptions {
 }
 
 export const createJudge = ({ store, horizon, stride, forecastEvery, madeBy }: JudgeOptions): Judge => {
+  /** Leads from one forecast to the next. */
+  const spacing = forecastEvery / stride;
   const all = new Map<string, Standings>();
+  /** The last one used comes last; what is forgotten here the store still has. */
   const standingsOf = (series: string): Standings => {
-    const known = all.get(series) ?? openStandings(series, store, forecastEvery);
+    const known = all.get(series) ?? openStandings(series, store, { forecastEvery, stride });
+    all.delete(series);
     all.set(series, known);
+    const [oldest] = all.keys();
+    if (all.size > MOST_SERIES && oldest !== undefined) all.delete(oldest);
     return known;
   };
   const vouched = new Map<string, Vouched>();
@@ -72,9 +83,10 @@ export const createJudge = ({ store, horizon, stride, forecastEvery, madeBy }: J
           : chooseMakers(verified, hash, horizon, vouched.get(hash));
       return {
         damping,
-        trustedLeads: trustedLeads(verified, horizon, forecastEvery / stride),
+        trustedLeads: trustedLeads(verified, horizon, spacing),
         leads: makers.map((maker, k): LeadOutlook => {
-          const [skill, rmseBound] = [recentSkill(verified, k + 1), boundOf(verified, k + 1)];
+          const skill = recentSkill(verified, k + 1);
+          const rmseBound = boundOf(verified, k + 1, { madeBy: maker, damping });
           return {
             madeBy: maker,
             ...(skill !== undefined && { skill }),
@@ -83,17 +95,16 @@ export const createJudge = ({ store, horizon, stride, forecastEvery, madeBy }: J
         }),
       };
     },
-    learn: (series, position, completed) => {
+    learn: (series, position, ended) => {
+      const completed = ended.filter((one) => one.stride === stride);
       const standings = standingsOf(series);
       const before = standings.asOf(position - 1);
       standings.add(
         position,
-        completed.map(({ origin, forecaster, score: { skill: _, ssim: _ssim, ...score } }) => ({
-          ...score,
-          origin,
-          forecaster: forecaster.hash,
-          reach: reachAfter(before(score.lead).at(-1)?.reach, score),
-        })),
+        completed.map(({ origin, forecaster, score: { skill: _, ssim: _ssim, ...score } }) => {
+          const reach = reachAfter(before, score, spacing);
+          return { ...score, origin, forecaster: forecaster.hash, ...(reach !== undefined && { reach }) };
+        }),
       );
       if (!completed.some(({ score }) => isWatched(score.lead))) return undefined;
       const alarm = alarmOf(standings.asOf(position), (lead) => position - lead * stride);

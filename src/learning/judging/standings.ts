@@ -1,7 +1,7 @@
 import type { Verified, VerifiedStore } from '../../pipeline/ledger/verified-store.js';
 
-/** Forecasts whose scores are kept. */
-const KEPT = 400;
+/** Forecasts whose scores are kept: what is looked back on, and frames that may come again after a crash. */
+const KEPT = 200;
 
 /** Verified scores by lead, oldest first. */
 export type ByLead = (lead: number) => readonly Verified[];
@@ -17,8 +17,15 @@ export interface Standings {
   add(position: number, scores: readonly Verified[]): void;
 }
 
-/** @param forecastEvery frames from one forecast to the next */
-export const openStandings = (series: string, store: VerifiedStore, forecastEvery: number): Standings => {
+/**
+ * @param forecastEvery frames from one forecast to the next
+ * @param stride frames per lead
+ */
+export const openStandings = (
+  series: string,
+  store: VerifiedStore,
+  { forecastEvery, stride }: { readonly forecastEvery: number; readonly stride: number },
+): Standings => {
   const rows = new Map<number, readonly Verified[]>();
   /** Of each lead, with the place of the frame that completed it. */
   const byLead = new Map<number, { readonly position: number; readonly score: Verified }[]>();
@@ -29,7 +36,8 @@ export const openStandings = (series: string, store: VerifiedStore, forecastEver
       known.push({ position, score });
     }
   };
-  for (const { position, scores } of store.rows(series)) {
+  for (const { position, scores, stride: of } of store.rows(series)) {
+    if (of !== stride) continue;
     rows.set(position, scores);
     keep(position, scores);
   }
@@ -53,7 +61,7 @@ export const openStandings = (series: string, store: VerifiedStore, forecastEver
       );
       if (news.length === 0) return;
       rows.set(position, [...before, ...news]);
-      store.put({ series, position, scores: [...before, ...news] });
+      store.put({ series, position, stride, scores: [...before, ...news] });
       keep(position, news);
       const oldest = position - KEPT * forecastEvery;
       for (const old of rows.keys()) if (old < oldest) rows.delete(old);

@@ -4,34 +4,50 @@ import type { LeadScore } from '../../pipeline/forecast.js';
 /** What of a score tells what the trend would have erred. */
 export type TrendScore = Pick<LeadScore, 'lead' | 'persistenceRmse' | 'linearRmse' | 'betweenRmse'>;
 
-/** Of the shares of linear extrapolation: those whose errors a score has. */
+/** Shares of linear extrapolation whose errors a score has. */
 const SHARES = [0, ...BETWEEN, 1];
-/** Up to here the second one is nearest but for the first, up to there the third. */
-const [FIRST_HALF, SECOND_HALF] = [(BETWEEN[0] + BETWEEN[1]) / 2, (BETWEEN[1] + BETWEEN[2]) / 2];
+const squaresOf = ({ persistenceRmse, betweenRmse, linearRmse }: TrendScore): number[] =>
+  [persistenceRmse, ...betweenRmse, linearRmse].map((error) => error ** 2);
 
 /**
- * RMSE that the damped trend would have had. Its square lies on a parabola over how much of linear extrapolation the trend
- * takes, where no value is clipped, and near one where some are: the one through the three known shares that are nearest.
+ * The squared error is one of a parabola over how much of linear extrapolation the trend takes, where no value is clipped,
+ * and near one where some are. What each known square weighs in that of a trend (Lagrange): the known share that is nearest,
+ * but for the ends, and its neighbours.
  */
-export const trendError = (
-  { lead, persistenceRmse, linearRmse, betweenRmse }: TrendScore,
-  damping: number,
-): number => {
+const weightsOf = (damping: number, lead: number): readonly number[] => {
   const share = trendReach(damping, lead) / lead;
-  const errors = [persistenceRmse, ...betweenRmse, linearRmse];
-  const middle = share <= FIRST_HALF ? 1 : share <= SECOND_HALF ? 2 : 3;
-  let square = 0;
-  for (let k = middle - 1; k <= middle + 1; k++) {
-    let weight = 1;
-    for (let other = middle - 1; other <= middle + 1; other++)
-      if (other !== k) weight *= (share - SHARES[other]!) / (SHARES[k]! - SHARES[other]!);
-    square += weight * errors[k]! ** 2;
-  }
-  return Math.sqrt(Math.max(0, square));
+  const inner = BETWEEN.map((one) => Math.abs(one - share));
+  const nearest = 1 + inner.indexOf(Math.min(...inner));
+  return SHARES.map((own, k) => {
+    if (Math.abs(k - nearest) > 1) return 0;
+    const others = SHARES.filter((_, other) => other !== k && Math.abs(other - nearest) <= 1);
+    return others.reduce((weight, other) => (weight * (share - other)) / (own - other), 1);
+  });
 };
+/** Weights by damping and lead: they are asked for thousands of times a frame, and there are few. */
+const known = new Map<number, Map<number, readonly number[]>>();
+const weightsAt = (damping: number, lead: number): readonly number[] => {
+  const byLead = known.get(damping) ?? new Map<number, readonly number[]>();
+  known.set(damping, byLead);
+  const weights = byLead.get(lead) ?? weightsOf(damping, lead);
+  byLead.set(lead, weights);
+  return weights;
+};
+const weighted = (squares: readonly number[], weights: readonly number[]): number => {
+  let sum = 0;
+  for (let k = 0; k < squares.length; k++) sum += squares[k]! * weights[k]!;
+  return Math.sqrt(Math.max(0, sum));
+};
+
+/** RMSE that the damped trend would have had. */
+export const trendError = (score: TrendScore, damping: number): number =>
+  weighted(squaresOf(score), weightsAt(damping, score.lead));
 
 /** From 0 to 1, the closer together the closer to 1, where the trend lasts longest. */
 const DAMPINGS = [...Array.from({ length: 60 }, (_, k) => 1 - 0.9 ** k), 1];
+/** Errors below this do not differ: one frame that nearly repeats the last must not outweigh all others. */
+const FLOOR = 1e-4;
+
 /**
  * The damping with the least errors over scores, each as a share of those of the better of persistence and linear
  * extrapolation, so that leads count alike but for their weights; 0 where there are none.
@@ -40,16 +56,17 @@ export const fittedDamping = <Score extends TrendScore>(
   scores: readonly Score[],
   weightOf: (score: Score) => number = () => 1,
 ): number => {
-  const usable = scores
-    .map((score) => ({
-      score,
-      weight: weightOf(score) / Math.min(score.persistenceRmse, score.linearRmse),
-    }))
-    .filter(({ weight }) => Number.isFinite(weight));
+  const usable = scores.map((score) => ({
+    lead: score.lead,
+    squares: squaresOf(score),
+    weight: weightOf(score) / Math.max(FLOOR, Math.min(score.persistenceRmse, score.linearRmse)),
+  }));
   let [best, least] = [0, Infinity];
-  if (usable.length === 0) return best;
   for (const damping of DAMPINGS) {
-    const error = usable.reduce((sum, { score, weight }) => sum + weight * trendError(score, damping), 0);
+    const error = usable.reduce(
+      (sum, { lead, squares, weight }) => sum + weight * weighted(squares, weightsAt(damping, lead)),
+      0,
+    );
     if (error < least) [best, least] = [damping, error];
   }
   return best;

@@ -1,10 +1,10 @@
 import { pooledSkill } from '../../metrics/skill.js';
-import { gainOver, surelyAbove } from './noise.js';
+import { gainOver, meanOf, surelyAbove } from './noise.js';
 import type { ByLead } from './standings.js';
 
 /** Forecasts that trust looks back on. */
 const WINDOW = 120;
-/** Forecasts that the skill at a lead is told of. */
+/** Forecasts that the skill at a lead is told of, and that trust needs as well. */
 const RECENT = 20;
 
 /**
@@ -18,7 +18,8 @@ export const trustedLeads = (verified: ByLead, horizon: number, spacing: number)
     const gains = verified(lead)
       .slice(-WINDOW)
       .map(({ rmse, persistenceRmse }) => gainOver(persistenceRmse, rmse));
-    if (!(surelyAbove(gains, lead / spacing) > 0)) break;
+    // Of a run that has changed the last ones know first.
+    if (!(surelyAbove(gains, lead / spacing) > 0 && meanOf(gains.slice(-RECENT)) > 0)) break;
     trusted = lead;
   }
   return trusted;

@@ -58,6 +58,7 @@ const run = async (): Promise<void> => {
   const replay = createReplay(setup);
   const learner = await createLearner({ setup, engine, replay, tell });
 
+  const gappy = new Set<string>();
   const take = async (message: ToLearner): Promise<void> => {
     if (message.type === 'champion') await learner.setChampion(message.folder, message.rolledBack);
     if (message.type === 'changed') learner.wake();
@@ -69,7 +70,16 @@ const run = async (): Promise<void> => {
         const { hash, decode } = await readAgain({ path, ...(item !== undefined && { item }) }, codec);
         if (contentHash !== undefined && hash !== contentHash) continue;
         const { shape, data } = await decode();
-        if (!data.every(Number.isFinite)) continue; // where something is not known there is nothing to compare with
+        // Where something is not known there is nothing to compare with.
+        if (!data.every(Number.isFinite)) {
+          if (!gappy.has(message.series))
+            tell({
+              type: 'notice',
+              message: `${message.series}: frames with unknown values, such as ${path}, are not learned from`,
+            });
+          gappy.add(message.series);
+          continue;
+        }
         replay.add(
           message.series,
           position,
@@ -84,13 +94,23 @@ const run = async (): Promise<void> => {
     }
   };
 
-  for (;;) {
+  const takeAll = async (): Promise<void> => {
     for (let message = waiting.shift(); message !== undefined; message = waiting.shift()) await take(message);
+  };
+  /** Takes what comes meanwhile. */
+  const rest = async (ms: number): Promise<void> => {
+    const until = performance.now() + ms;
+    for (let left = ms; left > 0; left = until - performance.now()) {
+      await Promise.race([new Promise<void>((resolve) => (wake = resolve)), pause(Math.min(1000, left))]);
+      await takeAll();
+    }
+  };
+  for (;;) {
+    await takeAll();
     const started = performance.now();
     const worked = await learner.turn();
     const spent = performance.now() - started;
-    if (worked) await pause(Math.min(10_000, (spent * (1 - busy)) / busy));
-    else await Promise.race([new Promise<void>((resolve) => (wake = resolve)), pause(IDLE)]);
+    await (worked ? rest((spent * (1 - busy)) / busy) : rest(IDLE));
   }
 };
 

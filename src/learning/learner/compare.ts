@@ -11,7 +11,7 @@ import type { Recording } from './replay.js';
 
 /** Windows of a comparison, in all: judging must not take the time of learning. */
 const MOST_WINDOWS = 12;
-/** Windows of one series that reach as far as its frames do, and frames between their starts. */
+/** Windows of one series that reach as far as its frames do, and the least frames between their starts. */
 const [FAR_WINDOWS, FAR_EVERY] = [3, 2];
 /** By how much a challenger's errors must be smaller, besides being so by more than noise. */
 const LEAST_GAIN = 0.02;
@@ -31,12 +31,13 @@ export const windowsOver = (
   parts: readonly { readonly series: Recording; readonly unseen: number }[],
   context: number,
 ): Windows | undefined => {
-  const unseen = Math.min(...parts.map((part) => part.unseen));
-  if (parts.length === 0 || unseen < 2) return undefined;
+  const some = parts.slice(-MOST_WINDOWS);
+  const unseen = Math.min(...some.map((part) => part.unseen));
+  if (some.length === 0 || unseen < 2) return undefined;
   const leads = Math.ceil(unseen / 2);
-  const starts = parts.length * (unseen - leads + 1);
+  const starts = some.length * (unseen - leads + 1);
   return {
-    series: parts.map(({ series }) => series),
+    series: some.map(({ series }) => series),
     context,
     leads,
     every: Math.ceil(starts / MOST_WINDOWS),
@@ -49,11 +50,13 @@ export const farWindows = (
   context: number,
   horizon: number,
 ): Windows | undefined => {
-  const spread = FAR_EVERY * (FAR_WINDOWS - 1);
   const longest = Math.max(...all.map(({ frames }) => frames.length));
-  const leads = Math.min(horizon, longest - context - spread);
+  const leads = Math.min(horizon, longest - context - FAR_EVERY * (FAR_WINDOWS - 1));
   if (leads < 1) return undefined;
-  const needed = context + leads + spread;
+  // Windows that begin close to each other are one window, told three times.
+  const room = Math.floor((longest - context - leads) / (FAR_WINDOWS - 1));
+  const every = Math.max(FAR_EVERY, Math.min(leads >> 1, room));
+  const needed = context + leads + every * (FAR_WINDOWS - 1);
   return {
     series: all
       .filter(({ frames }) => frames.length >= needed)
@@ -61,7 +64,7 @@ export const farWindows = (
       .map((recording) => ({ ...recording, frames: recording.frames.slice(-needed) })),
     context,
     leads,
-    every: FAR_EVERY,
+    every,
   };
 };
 

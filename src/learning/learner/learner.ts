@@ -68,12 +68,22 @@ export const createLearner = async ({
   tell,
   now = () => performance.now(),
 }: LearnerOptions): Promise<Learner> => {
-  const load = async (folder: string | undefined): Promise<Forecaster | undefined> =>
-    folder === undefined ? undefined : loadForecaster(folder);
+  const load = async (folder: string | undefined): Promise<Forecaster | undefined> => {
+    if (folder === undefined) return undefined;
+    try {
+      return await loadForecaster(folder);
+    } catch (error) {
+      tell({ type: 'notice', message: `learning begins without ${folder}: ${messageOf(error)}` });
+      return undefined;
+    }
+  };
   let champion = await load(setup.champion);
+  let championIn = setup.champion;
   /** What learning goes on from when it adapts. */
   let start = await load(setup.start);
   let candidates = [...setup.candidates];
+  /** Length of a series from which they are tried. */
+  let tryFrom = ENOUGH;
   let study: Study | undefined;
   let [judgedAt, judging, stepping] = [0, 0, 0];
   let [best, since] = [Infinity, 0];
@@ -83,8 +93,8 @@ export const createLearner = async ({
   let isRolledBack = setup.rolledBack;
   /** Frames that there were when it began to rest. */
   let resting: number | undefined;
-  /** Length of the longest series when the first version was made. */
-  let firstAt: number | undefined;
+  /** Lengths of the series when the first version was made. */
+  let firstAt: ReadonlyMap<string, number> | undefined;
 
   const score = async (forecaster: Forecaster, windows: Windows): Promise<HeldOutScore[]> => {
     const runner = createRunner(forecaster, engine);
@@ -99,7 +109,7 @@ export const createLearner = async ({
     contestants: readonly { readonly forecaster: Forecaster; readonly near: readonly HeldOutScore[] }[],
   ): Promise<(readonly HeldOutScore[])[]> => {
     const contexts = contestants.map(({ forecaster }) => forecaster.settings.context);
-    const far = farWindows(replay.all(), Math.min(CONTEXT, Math.max(...contexts)), setup.horizon);
+    const far = farWindows(replay.live(), Math.min(CONTEXT, Math.max(...contexts)), setup.horizon);
     const beyond: (readonly HeldOutScore[])[] = [];
     for (const { forecaster, near } of contestants)
       beyond.push(far === undefined ? [] : discounted(await score(forecaster, far), near));
@@ -117,6 +127,7 @@ export const createLearner = async ({
     tell({
       type: 'challenger',
       folder,
+      over: championIn,
       why,
       scores: [...near, ...beyond],
       ...(tried !== undefined && { tried }),
@@ -129,19 +140,21 @@ export const createLearner = async ({
         linear: mean(near, 'linearRmse'),
       },
     });
-    champion = forecaster;
+    [champion, championIn] = [forecaster, folder];
   };
 
   /** The furthest lead that what is learned from nothing was tried at: by frames kept apart, and by forecasts since its first version. */
   const triedAt = (near: readonly HeldOutScore[]): number => {
-    firstAt ??= replay.longest - (setup.tried ?? 0);
-    return Math.max(replay.longest - firstAt, ...near.map(({ lead }) => lead));
+    firstAt ??= replay.lengths();
+    const grown = [...replay.lengths()].map(([series, length]) => length - (firstAt?.get(series) ?? 0));
+    return Math.max((setup.tried ?? 0) + Math.max(...grown), ...near.map(({ lead }) => lead));
   };
 
   /** Tries the forecasters that might fit on all frames so far; none of them has learned from these. */
   const choose = async (): Promise<void> => {
     const all = replay.all();
     const longest = longestOf(all);
+    tryFrom = 2 * longest; // until one fits
     const parts = all
       .filter(({ frames }) => frames.length >= longest / 2 && frames.length > CONTEXT + 2)
       .map((series) => ({ series, unseen: series.frames.length - CONTEXT }));
@@ -160,14 +173,15 @@ export const createLearner = async ({
         tell({ type: 'notice', message: `the forecaster in ${folder} cannot be tried: ${messageOf(error)}` });
       }
     }
-    candidates = [];
     const first = tried.sort((a, b) => a.error - b.error)[0];
+    if (first === undefined) candidates = [];
     if (first === undefined) return;
     const { folder, forecaster, near } = first;
     const told = tried.map(({ forecaster: { id }, error }) => `${id.name} ${error.toFixed(2)}`).join(', ');
     const trend = trendRival(near);
     if (isBetter(near, trend)) {
       const [beyond = []] = await scoreBeyond([{ forecaster, near }]);
+      candidates = [];
       start ??= forecaster;
       challenge(
         folder,
@@ -260,7 +274,7 @@ export const createLearner = async ({
     turn: async () => {
       if (longestOf(replay.all()) < ENOUGH) return false;
       if (isRolledBack) [resting, isRolledBack] = [replay.seen, false];
-      if (candidates.length > 0) {
+      if (candidates.length > 0 && champion === undefined && longestOf(replay.all()) >= tryFrom) {
         await choose();
         return true;
       }
@@ -286,7 +300,7 @@ export const createLearner = async ({
       return true;
     },
     setChampion: async (folder, rolledBack = false) => {
-      champion = await load(folder);
+      [champion, championIn] = [await load(folder), folder];
       isRolledBack = rolledBack;
     },
     wake: () => {

@@ -74,6 +74,8 @@ export type FromLearner =
   | {
       readonly type: 'challenger';
       readonly folder: string;
+      /** The forecaster that it is better than; one that is in use no longer has been gone back from meanwhile. */
+      readonly over: string | undefined;
       readonly why: string;
       readonly evidence: Evidence;
       readonly scores: readonly HeldOutScore[];

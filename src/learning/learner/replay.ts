@@ -5,6 +5,9 @@ import type { ParameterValues } from '../../pipeline/parameters.js';
 /** Frames that are kept from learning, to judge by: a share of the newest of each series, and bounds of their number. */
 const HELD_OUT = { share: 0.125, least: 6, most: 24 } as const;
 
+/** A series is going on if one of so many frames that came last was its own. */
+const LATELY = 32;
+
 /** Normalised frames [H, W, C] of a series without gaps, a stride apart. */
 export interface Recording {
   readonly name: string;
@@ -37,22 +40,24 @@ export interface Replay {
     parameters?: ParameterValues,
   ): void;
   /**
-   * Stretches to learn from: without the newest frames of each series. One for each phase of the stride. Of each this share of
-   * its frames, the newer ones, but no fewer than `least` where there are as many.
+   * Stretches to learn from: without the newest frames of each series. One for each phase of the stride. `newer`: of the series
+   * that are going on, this share of the frames, the newer ones, but no fewer than `least` where there are as many.
    */
-  training(share?: number, least?: number): Recording[];
+  training(newer?: { readonly share: number; readonly least: number }): Recording[];
   /**
-   * Stretches to judge by, each with how many of its frames are new to all that has learned so far: the newest ones, at
-   * the end. They begin with what a forecaster needs as context.
+   * Stretches of the series that are going on to judge by, each with how many of its frames are new to all that has learned so
+   * far: the newest ones, at the end. They begin with what a forecaster needs as context.
    */
   heldOut(context: number): readonly { readonly series: Recording; readonly unseen: number }[];
   /** Everything, in stretches. */
   all(): Recording[];
+  /** Of the series that are going on. */
+  live(): Recording[];
   readonly frames: number;
   /** Frames that were ever added. */
   readonly seen: number;
-  /** Of the series with most of them, in strides. */
-  readonly longest: number;
+  /** The same of each series, in strides. */
+  lengths(): ReadonlyMap<string, number>;
 }
 
 export const createReplay = ({
@@ -73,16 +78,22 @@ export const createReplay = ({
   let held = 0;
   let count = 0;
   const added = new Map<string, number>();
+  /** Series of the frames that came last, the newest at the end. */
+  const lately: string[] = [];
+  const isLive = ({ series }: Pick<Stretch, 'series'>): boolean => lately.includes(series);
   /** First place of each series that nothing has learned from: it never goes back. */
   const frontiers = new Map<string, number>();
 
+  /** Of series that are over, the first ones first; then from the longest stretch. */
   const forgetOldest = (): void => {
-    while (held > bytes) {
-      const longest = stretches.reduce((a, b) => (b.frames.length > a.frames.length ? b : a));
-      if (longest.frames.length < 2) return;
-      held -= longest.frames.shift()!.byteLength;
-      longest.from++;
+    while (held > bytes && stretches.length > 0) {
+      const victim =
+        stretches.find((stretch) => !isLive(stretch)) ??
+        stretches.reduce((a, b) => (b.frames.length > a.frames.length ? b : a));
+      held -= victim.frames.shift()!.byteLength;
+      victim.from++;
       count--;
+      if (victim.frames.length === 0) stretches.splice(stretches.indexOf(victim), 1);
     }
   };
   const lastOf = (series: string): number => {
@@ -116,19 +127,23 @@ export const createReplay = ({
       held += frame.byteLength;
       count++;
       added.set(series, (added.get(series) ?? 0) + 1);
+      lately.push(series);
+      if (lately.length > LATELY) lately.shift();
       forgetOldest();
     },
-    training: (share = 1, least = 0) =>
-      stretches.flatMap((stretch) => {
+    training: (newer) =>
+      (newer === undefined ? stretches : stretches.filter(isLive)).flatMap((stretch) => {
         const until = frontierOf(stretch.series) - stretch.from;
         if (until <= 0) return [];
         return asSeries({ ...stretch, frames: stretch.frames.slice(0, until) }).map((recording) => {
           const { frames } = recording;
-          return { ...recording, frames: frames.slice(-Math.max(least, Math.ceil(share * frames.length))) };
+          if (newer === undefined) return recording;
+          const some = Math.max(newer.least, Math.ceil(newer.share * frames.length));
+          return { ...recording, frames: frames.slice(-some) };
         });
       }),
     heldOut: (context) =>
-      [...new Set(stretches.map(({ series }) => series))].flatMap((name) => {
+      [...new Set(stretches.filter(isLive).map(({ series }) => series))].flatMap((name) => {
         const stretch = stretches.findLast(({ series }) => series === name)!;
         const unseen = stretch.from + stretch.frames.length - Math.max(frontierOf(name), stretch.from);
         const from = stretch.frames.length - unseen - context * stride;
@@ -139,14 +154,13 @@ export const createReplay = ({
         }));
       }),
     all: () => stretches.flatMap(asSeries),
+    live: () => stretches.filter(isLive).flatMap(asSeries),
     get frames() {
       return count;
     },
     get seen() {
       return [...added.values()].reduce((sum, of) => sum + of, 0);
     },
-    get longest() {
-      return Math.floor(Math.max(0, ...added.values()) / stride);
-    },
+    lengths: () => new Map([...added].map(([series, frames]) => [series, Math.floor(frames / stride)])),
   };
 };

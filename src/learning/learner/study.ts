@@ -121,9 +121,9 @@ export const openStudy = async ({ engine, replay, folder, from, fresh }: StudyOp
   let steps = checkpoint?.iteration ?? 0;
 
   const stride = network.encoder.stride;
-  const usable = (leads: number, share = 1): Series[] =>
+  const usable = (leads: number, share?: number): Series[] =>
     replay
-      .training(share, options.context + leads)
+      .training(share === undefined ? undefined : { share, least: options.context + leads })
       .map((recording) => fitted(inMemory(recording, recording.frames), stride))
       .filter((one) => longestStretch(one) >= options.context + leads && one.shape[2] === options.channels)
       .filter(({ parameters = {} }) => options.parameters.every(({ name }) => name in parameters));
@@ -134,7 +134,7 @@ export const openStudy = async ({ engine, replay, folder, from, fresh }: StudyOp
       const wanted = LEADS.findLast((entry) => steps >= entry.from)?.leads ?? 1;
       const leads =
         LEADS.findLast((entry) => entry.leads <= wanted && usable(entry.leads).length > 0)?.leads ?? 1;
-      const share = steps % 2 === 0 ? 1 : NEWER;
+      const share = steps % 2 === 1 && usable(leads, NEWER).length > 0 ? NEWER : undefined;
       const clip = await sampleClip(usable(leads, share), options, steps, leads);
       const loss = await work.step(clip, steps, rateAtStep(steps, from !== undefined));
       steps++;

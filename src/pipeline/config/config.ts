@@ -82,13 +82,13 @@ export const attachSchema = z.strictObject({
     .string()
     .optional()
     .describe(
-      'a forecaster folder, or the name of one that ships with mesocast; default: the one that ships and does best on the first frames, if one is better than persistence and linear extrapolation',
+      'a forecaster folder, or the name of one that ships with mesocast; default: the one that ships and does best on the first frames, if one is better than the damped trend',
     ),
   learn: z
     .enum(['off', 'adapt', 'scratch'])
-    .default('adapt')
+    .optional()
     .describe(
-      'learn from the frames as they come, in a process of its own; adapt: beginning with the forecaster, scratch: with a new one; off: never',
+      'learn from the frames as they come, in a process of its own; adapt: beginning with the forecaster, scratch: with a new one; off: never; default: adapt, but off with an ensemble or intervals, which are of the forecaster as it is',
     ),
   learnBudget: z
     .string()
@@ -108,19 +108,19 @@ export const attachSchema = z.strictObject({
   ensemble: count
     .optional()
     .describe(
-      'forecasts are the average of so many members, each the forecaster seen through a symmetry (flips, turns; shifts where periodic), and carry their spread; default: 1, with --interval what the forecaster is calibrated for',
+      'with a forecaster: forecasts are the average of so many members, each the forecaster seen through a symmetry (flips, turns; shifts where periodic), and carry their spread; default: 1, with --interval what the forecaster is calibrated for',
     ),
   interval: z
     .number()
     .optional()
     .describe(
-      'forecasts carry intervals that cover the truth at this level, such as 0.9 (see `mesocast calibrate`)',
+      'with a forecaster: forecasts carry intervals that cover the truth at this level, one of 0.1, 0.2, ... 0.9, 0.95, 0.99 (see `mesocast calibrate`)',
     ),
   madeBy: z
     .enum(['best', 'forecaster'])
-    .default('best')
+    .optional()
     .describe(
-      'best: each lead of a forecast is made by the forecaster or by the damped trend of the last two frames, whichever has been best at it; forecaster: always by the forecaster',
+      'best: each lead of a forecast is made by the forecaster or by the damped trend of the last two frames, whichever has been best at it; forecaster: always by the forecaster; default: best, but forecaster with an ensemble or intervals, which are of its own forecasts',
     ),
   forecastEvery: count.default(1).describe('forecast from every Nth frame only'),
   policy: z

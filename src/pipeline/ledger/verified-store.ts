@@ -7,14 +7,16 @@ export interface Verified extends Omit<LeadScore, 'skill' | 'ssim'> {
   readonly origin: number;
   /** Hash of the forecaster whose forecast it was. */
   readonly forecaster: string;
-  /** How far the bounds of this lead reach once this score is known: see src/learning/judging/error-bounds.ts. */
-  readonly reach: number;
+  /** How far the bounds of this lead reach once this score is known, if any had one: src/learning/judging/error-bounds.ts. */
+  readonly reach?: number;
 }
 
 /** All scores that one frame completed; they are kept by its place. */
 export interface VerifiedRow {
   readonly series: string;
   readonly position: number;
+  /** Frames per lead: a run with another one begins to judge anew. */
+  readonly stride: number;
   readonly scores: readonly Verified[];
 }
 
@@ -28,8 +30,28 @@ export interface VerifiedStore {
   forget(series: string, before: number): void;
 }
 
+/** Series whose scores are kept, those that began last: a daemon of months sees many that end. */
+const MOST_SERIES = 256;
+/** The note that lists them. */
+const LISTED = 'judged';
+
 export const verifiedStore = (store: Store): VerifiedStore => {
   const rows = store.table<VerifiedRow>('verified');
+  const notes = store.table<unknown>('notes');
+  const met = new Set<string>();
+  const forget = (series: string, before: number): void => {
+    for (const { position } of [...rows.range([series, 0], [series, before - 1])])
+      rows.remove([series, position]);
+  };
+  const meet = (series: string): void => {
+    const before = ((notes.get([LISTED]) as readonly string[] | undefined) ?? []).filter(
+      (one) => one !== series,
+    );
+    const listed = [...before, series];
+    for (const old of listed.slice(0, -MOST_SERIES)) forget(old, Number.MAX_SAFE_INTEGER);
+    notes.put([LISTED], listed.slice(-MOST_SERIES));
+    met.add(series);
+  };
   return {
     // What an older mesocast has left may know less of the trend: then judging begins anew.
     rows: (series) =>
@@ -37,11 +59,9 @@ export const verifiedStore = (store: Store): VerifiedStore => {
         scores.every((score) => 'betweenRmse' in score),
       ),
     put: (row) => {
+      if (!met.has(row.series)) meet(row.series);
       rows.put([row.series, row.position], row);
     },
-    forget: (series, before) => {
-      for (const { position } of [...rows.range([series, 0], [series, before - 1])])
-        rows.remove([series, position]);
-    },
+    forget,
   };
 };

@@ -9,7 +9,7 @@ export interface Segment {
   before: Float32Array | undefined;
 }
 
-/** A normalised frame at a step of its lane. */
+/** A frame at a step of its lane. */
 export interface Step {
   readonly step: number;
   readonly data: Float32Array;
@@ -22,9 +22,9 @@ export interface Lane {
   /** Last step taken in. */
   step: number;
   readonly segments: Map<number, Segment>;
-  /** The frame of that step, normalised, and in physical values for the baselines of `verify`. */
+  /** The last frame that came, normalised, and in physical values for the trend and the baselines of `verify`. */
   lastFrame: Float32Array | undefined;
-  lastRaw: Float32Array | undefined;
+  lastRaw: Step | undefined;
 }
 
 const BYTES_PER_VALUE = 4;
@@ -32,7 +32,7 @@ const BYTES_PER_VALUE = 4;
 export const bytesOf = ({ segments, lastFrame, lastRaw }: Lane): number => {
   const frames = [
     lastFrame,
-    lastRaw,
+    lastRaw?.data,
     ...[...segments.values()].flatMap(({ last, before }) => [last, before]),
   ];
   const states = [...segments.values()].flatMap(({ state = [] }) =>
@@ -47,7 +47,7 @@ export const bytesOf = ({ segments, lastFrame, lastRaw }: Lane): number => {
 export const release = (state: StateHandles | undefined): void =>
   state?.forEach((handle) => handle.release());
 
-const between = (a: Float32Array, b: Float32Array, share: number): Float32Array =>
+export const between = (a: Float32Array, b: Float32Array, share: number): Float32Array =>
   a.map((value, k) => value + share * ((b[k] as number) - value));
 
 /** Frames by step, missing ones interpolated between their neighbours. */
