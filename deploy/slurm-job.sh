@@ -15,16 +15,19 @@ simulation=${SIMULATION:-./simulation}
 mkdir -p "$frames"
 
 # The state on a disk of the node: file locks and fsync of parallel file systems are not to be relied on.
-mesocast attach "$frames" --out "$out" --state "${STATE:-${TMPDIR:-/tmp}/mesocast-$SLURM_JOB_ID}" \
-    --threads 2 --until-idle 60 > "mesocast-$SLURM_JOB_ID.log" 2>&1 &
+follow() {
+    exec mesocast attach "$frames" --out "$out" --state "${STATE:-${TMPDIR:-/tmp}/mesocast-$SLURM_JOB_ID}" \
+        --threads 2 "$@" >> "mesocast-$SLURM_JOB_ID.log" 2>&1
+}
+follow &
 forecasts=$!
 
 $simulation &
 simulation=$!
 
 # The end of the time, or scancel: both are told, mesocast drains.
-told=
-trap 'told=1; kill -TERM $simulation $forecasts 2> /dev/null' TERM
+told= over=
+trap 'told=1 over=1; kill -TERM $simulation $forecasts 2> /dev/null' TERM
 
 # What a program ended with, also when it ended long ago, or a signal came meanwhile: that ends `wait` early.
 ended_with() {
@@ -40,7 +43,18 @@ ended_with() {
 }
 ended_with $simulation
 ended=$?
-ended_with $forecasts
-delivered=$?
+if [ -z "$over" ]; then
+    # No more frames will come: it goes on with those that are there, and ends. However long the simulation took between
+    # two frames, it was followed.
+    kill -TERM $forecasts 2> /dev/null
+    ended_with $forecasts
+    delivered=$?
+    follow --until-idle 10 &
+    forecasts=$!
+    ended_with $forecasts || delivered=$?
+else
+    ended_with $forecasts
+    delivered=$?
+fi
 echo "simulation ended with $ended, mesocast with $delivered"
 [ "$ended" -eq 0 ] && [ "$delivered" -eq 0 ]

@@ -95,6 +95,15 @@ test('several folders, with settings of their own; those on the command line are
   );
 });
 
+test('codecs and sinks that are files are relative to the config file', async () => {
+  await write(
+    'directory: d\ncodecs: { ./odd.mjs: { width: 3 }, vti: { field: phi } }\nsinks: [./own.mjs, jsonl]\n',
+  );
+  const { codecs, sinks } = await loadConfig({}, file);
+  expect(codecs).toEqual({ [join(folder, 'odd.mjs')]: { width: 3 }, vti: { field: 'phi' } });
+  expect(sinks.map(({ name }) => name)).toEqual([join(folder, 'own.mjs'), 'jsonl']);
+});
+
 test('a file that is no config says so, with the line of a syntax error', async () => {
   expect(await refusal('directory: d\nsinks: [jsonl\nhorizon: 3\n')).toMatch(
     /run\.yaml:\d+: not valid YAML: ./,

@@ -103,7 +103,7 @@ optional('bash', 'the Slurm job says what failed, in whatever order the two end'
   await writeFile(slow, '#!/bin/sh\nsleep 0.5\n');
   for (const file of [mesocast, slow]) await chmod(file, 0o755);
   const script = await readFile('deploy/slurm-job.sh', 'utf8');
-  await writeFile(job, script.replace('\nmesocast attach', `\n${mesocast} attach`));
+  await writeFile(job, script.replace('mesocast attach', `${mesocast} attach`));
   const env = { ...process.env, SLURM_JOB_ID: '2' };
   for (const [simulation, ended] of [
     ['true', 0],
@@ -123,6 +123,21 @@ optional('bash', 'the Slurm job says what failed, in whatever order the two end'
   }
 });
 
+optional('bash', 'the Slurm job follows the simulation to its end, then what it has left', async () => {
+  const [job, mesocast, slow] = [join(home, 'whole-job'), join(home, 'calls-mesocast'), join(home, 'slower')];
+  const waits = 'case "$*" in *--until-idle*) exit 0;; esac; trap "exit 0" TERM; while sleep 0.1; do :; done';
+  await writeFile(mesocast, `#!/bin/sh\necho "$@" >> ${home}/calls\n${waits}\n`);
+  await writeFile(slow, '#!/bin/sh\nsleep 0.5\n');
+  for (const file of [mesocast, slow]) await chmod(file, 0o755);
+  const script = await readFile('deploy/slurm-job.sh', 'utf8');
+  await writeFile(job, script.replace('mesocast attach', `${mesocast} attach`));
+  const env = { ...process.env, SLURM_JOB_ID: '3', SIMULATION: slow };
+  const ran = spawnSync('bash', [job], { encoding: 'utf8', cwd: home, env });
+  expect([ran.stdout, ran.stderr, ran.status]).toEqual(['simulation ended with 0, mesocast with 0\n', '', 0]);
+  const [first, second] = (await readFile(join(home, 'calls'), 'utf8')).trim().split('\n');
+  expect(second).toBe(`${first} --until-idle 10`);
+});
+
 optional(
   'bash',
   'the Slurm job ends with what it started, and tells both when it is told to end',
@@ -132,8 +147,8 @@ optional(
     await writeFile(program, '#!/bin/sh\ntrap "echo told; exit 0" TERM\nwhile sleep 0.1; do :; done\n');
     await chmod(program, 0o755);
     const script = (await readFile('deploy/slurm-job.sh', 'utf8')).replace(
-      '\nmesocast attach',
-      `\n${program} attach`,
+      'mesocast attach',
+      `${program} attach`,
     );
     await writeFile(job, script);
     const ran = spawnSync('bash', ['-c', `bash ${job} & sleep 1; kill -TERM $!; wait $!`], {

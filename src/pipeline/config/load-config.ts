@@ -97,6 +97,11 @@ const anchorPaths = (values: Mapping, base: string): Mapping => {
       if (key === 'roots' && Array.isArray(value)) return [key, value.map(root)];
       if (key === 'forecaster') return [key, anchoredIfPath(value)];
       if (key === 'sinks' && Array.isArray(value)) return [key, value.map(sink)];
+      if (key === 'codecs' && isMapping(value))
+        return [
+          key,
+          Object.fromEntries(Object.entries(value).map(([name, of]) => [String(anchoredIfPath(name)), of])),
+        ];
       return [key, value];
     }),
   );
