@@ -3,6 +3,7 @@ import { attachSchema } from '../pipeline/config/config.js';
 import type { AttachConfig } from '../pipeline/config/config.js';
 import { UsageError } from '../pipeline/errors.js';
 import { loadConfig } from '../pipeline/config/load-config.js';
+import { sinkNames } from '../pipeline/delivery/sinks.js';
 import { optionsOf } from '../pipeline/config/options.js';
 import type { Args, Command } from './command.js';
 import { declareOptions, given, parseSetting, text, texts } from './command.js';
@@ -20,14 +21,15 @@ export const attachOptions = optionsOf(attachSchema).filter(
 /** `--set files.format=npy`: an option of a sink, its value read as YAML. */
 export const setSinkOption = (sinks: Sinks, setting: string): Sinks => {
   const { part, option, value } = parseSetting(setting);
-  const isMeant = (sink: Sinks[number]): boolean => (sink.as ?? sink.name) === part || sink.name === part;
+  const names = sinkNames(sinks);
+  const isMeant = ({ name }: Sinks[number], k: number): boolean => name === part || names[k] === part;
   if (!sinks.some(isMeant)) {
     throw new UsageError(`--set ${setting}: there is no sink "${part}" in this run`, {
-      hint: `its sinks: ${sinks.map((sink) => sink.name).join(', ')}`,
+      hint: `its sinks: ${names.join(', ')}`,
     });
   }
-  return sinks.map((sink) =>
-    isMeant(sink) ? { ...sink, options: { ...sink.options, [option]: value } } : sink,
+  return sinks.map((sink, k) =>
+    isMeant(sink, k) ? { ...sink, options: { ...sink.options, [option]: value } } : sink,
   );
 };
 

@@ -130,10 +130,10 @@ test('a gain that falls from lead to lead is not taken to last where nothing is 
   };
   // Half of persistence's error at each lead: so it is likely to be beyond.
   expect(makers((lead) => 0.01 * lead)).toEqual(Array(HORIZON).fill('forecaster'));
-  // A network from nothing is not trusted with more than twice the leads that it was tried at.
+  // A network from nothing is not trusted with more than three times the leads that it was tried at.
   expect(makers((lead) => 0.01 * lead, 4)).toEqual([
-    ...Array<string>(8).fill('forecaster'),
-    ...Array<string>(HORIZON - 8).fill('trend'),
+    ...Array<string>(12).fill('forecaster'),
+    ...Array<string>(HORIZON - 12).fill('trend'),
   ]);
   // From a quarter to seven tenths: it reaches persistence's soon.
   const late = makers((lead) => 0.02 * lead * 0.25 * lead ** 0.6);

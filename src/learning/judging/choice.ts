@@ -10,7 +10,7 @@ const WINDOW = 20;
 /** Fewer say nothing: neighbouring ones are alike. */
 const LEAST = 3;
 /** A network that began from nothing makes leads up to so many times the furthest one that it was tried at. */
-const FURTHER = 2;
+const FURTHER = 3;
 
 /** A mean over some leads for each of the last forecasts, oldest first. */
 const byForecast = (scores: readonly Verified[], valueOf: (score: Verified) => number): number[] => {

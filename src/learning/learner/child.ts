@@ -62,7 +62,7 @@ const run = async (): Promise<void> => {
   const take = async (message: ToLearner): Promise<void> => {
     if (message.type === 'champion') await learner.setChampion(message.folder, message.rolledBack);
     if (message.type === 'changed') learner.wake();
-    if (message.type !== 'frames') return;
+    if (message.type !== 'frames' || learner.isDone) return;
     for (const { position, path, item, contentHash } of message.frames) {
       const codec = codecs.for(path);
       if (codec === undefined) continue;

@@ -56,6 +56,8 @@ export interface Learner {
   wake(): void;
   /** Keeps what was learned. */
   save(): Promise<void>;
+  /** It was to choose, and has: frames are of no more use to it. */
+  readonly isDone: boolean;
 }
 
 const longestOf = (all: readonly Recording[]): number =>
@@ -307,5 +309,8 @@ export const createLearner = async ({
       if (resting !== undefined) resting = 0;
     },
     save: async () => study?.save(),
+    get isDone() {
+      return setup.learn === 'choose' && candidates.length === 0;
+    },
   };
 };
