@@ -52,10 +52,13 @@ const persistenceByHand = (
       for (let lead = 1; lead <= HORIZON; lead++) {
         const truth = scaled[start + CONTEXT - 1 + lead] ?? [];
         const sum = sums[lead - 1]!;
-        const clipped = (value: number): number => Math.min(1, Math.max(0, value));
+        /** To 0..1, or no further out than it is. */
+        const clipped = (value: number, now: number): number =>
+          Math.min(Math.max(1, now), Math.max(Math.min(0, now), value));
         truth.forEach((value, k) => {
           sum.persistence += (value - last[k]!) ** 2 / truth.length;
-          sum.linear += (value - clipped(last[k]! + lead * (last[k]! - before[k]!))) ** 2 / truth.length;
+          sum.linear +=
+            (value - clipped(last[k]! + lead * (last[k]! - before[k]!), last[k]!)) ** 2 / truth.length;
         });
       }
     }
