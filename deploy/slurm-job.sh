@@ -43,18 +43,16 @@ ended_with() {
 }
 ended_with $simulation
 ended=$?
+[ -z "$over" ] && kill -TERM $forecasts 2> /dev/null
+ended_with $forecasts
+delivered=$?
 if [ -z "$over" ]; then
     # No more frames will come: it goes on with those that are there, and ends. However long the simulation took between
     # two frames, it was followed.
-    kill -TERM $forecasts 2> /dev/null
-    ended_with $forecasts
-    delivered=$?
+    [ "$delivered" -eq 143 ] && delivered=0 # it was told to end before it had begun
     follow --until-idle 10 &
     forecasts=$!
     ended_with $forecasts || delivered=$?
-else
-    ended_with $forecasts
-    delivered=$?
 fi
 echo "simulation ended with $ended, mesocast with $delivered"
 [ "$ended" -eq 0 ] && [ "$delivered" -eq 0 ]

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Engine } from '../engine/index.js';
 import { locateForecaster, shippedForecasters } from '../forecaster/folder.js';
@@ -192,9 +193,13 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   // The same beginning as last time goes on with what was learned since; another begins anew.
   const before = ledger.note('forecaster');
   if (before !== first.id.hash || mode === undefined) {
-    if (before !== undefined && (before !== first.id.hash || reigns.champion !== first.id.hash))
+    if (before !== undefined && before !== first.id.hash)
       notice(
         `the forecaster is not the one that this state began with: forecasts from now on are those of ${first.id.name}`,
+      );
+    else if (reigns.champion !== first.id.hash)
+      notice(
+        `nothing is learned in this run: forecasts are not those of ${nameOf(reigns.champion)} from the run before but of ${first.id.name}`,
       );
     if (reigns.champion !== first.id.hash) await reigns.begin(first.id.hash);
     ledger.putNote('forecaster', first.id.hash);
@@ -228,7 +233,11 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
     if (message.type === 'notice') notice(message.message);
     if (message.type !== 'challenger') return;
     const { folder, over, why, evidence, scores, tried } = message;
-    if (over !== folderOf(reigns.champion)) return; // one was gone back to meanwhile
+    if (over !== folderOf(reigns.champion)) {
+      // Another one was gone back to meanwhile.
+      if (folder.startsWith(learningFolder(state))) await rm(folder, { recursive: true, force: true });
+      return;
+    }
     const set = await loadForecasterSet(folder, { horizon: config.horizon, stride: config.stride });
     const { hash, name } = set.id;
     void keep(hash, Promise.resolve(bring(set)));
@@ -249,7 +258,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
     taking = taking.then(work).catch((error: unknown) => {
       notice(`learning: ${messageOf(error)}`);
       // It may think that another one is in use.
-      learner?.send({ type: 'champion', folder: folderOf(reigns.champion), rolledBack: false });
+      learner?.send({ type: 'champion', folder: folderOf(reigns.champion), rolledBack: isRolledBack() });
     });
   };
 
@@ -338,7 +347,8 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
         series,
         normalisation,
         parameters: frame.parameters,
-        frames: [...earlier, fileOf({ ...source, position, contentHash })],
+        earlier,
+        frames: [fileOf({ ...source, position, contentHash })],
       });
     },
     changed: () => learner?.send({ type: 'changed' }),

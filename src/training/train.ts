@@ -148,6 +148,8 @@ export const train = async (
     const unknown: Progress = { best: null, since: 0 };
     let progress = isJudgedAnew ? unknown : (checkpoint?.progress ?? unknown);
     const isSpent = (): boolean => options.patience !== undefined && progress.since >= options.patience;
+    // Until it is judged by them, the checkpoint is of the series, and the best skill, of before.
+    let validationOf = before.validation;
     const validate = async (tensors: Named<Weight>, iteration: number): Promise<boolean> => {
       const runner = createRunner(await averaged(tensors, settingsOf(options, {})), engine);
       const sums = await scoreSeries(runner, validation, {
@@ -163,6 +165,7 @@ export const train = async (
       emit({ type: 'validation', iteration, ...judged });
       await appendFile(join(options.out, CURVE), `${JSON.stringify({ iteration, ...judged })}\n`);
       progress = judgedBy(progress, skill);
+      validationOf = data.validation;
       return true;
     };
     const judge = async (iteration: number): Promise<void> => {
@@ -172,7 +175,9 @@ export const train = async (
         iteration > first && (iteration % options.validateEvery === 0 || iteration === options.iterations);
       const tensors = await work.read();
       const isValidated = counts && (await validate(tensors, iteration));
-      const isBest = counts ? progress.since === 0 : progress.best === null && !isJudgedAnew;
+      const isBest = counts
+        ? progress.since === 0
+        : progress.best === null && validationOf === data.validation;
       if (options.patience === undefined || isBest) {
         const record = {
           iterations: iteration,
@@ -182,7 +187,10 @@ export const train = async (
         await saveForecaster(options.out, await averaged(tensors, settingsOf(options, record)));
       }
       // The checkpoint comes last: whatever a kill leaves undone before it is done again from the one before.
-      await saveCheckpoint(options.out, { iteration, settings: identity, progress, data, tensors });
+      await saveCheckpoint(options.out, {
+        ...{ iteration, settings: identity, progress, tensors },
+        data: { ...data, validation: validationOf },
+      });
     };
 
     let iteration = first;

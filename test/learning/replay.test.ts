@@ -130,6 +130,31 @@ test('of several series, those that are over go first, and only those that go on
   ]);
 });
 
+test('frames that were there before a process began tell nothing of what goes on now, and no series loses its own to another’s', () => {
+  const replay = createReplay({ bytes: 4 * 100, stride: 1 });
+  const add = (series: string, t: number, isEarlier: boolean): void => {
+    replay.add(series, t, [1, 1, 1], { low: 0, high: 1 }, Float32Array.of(t), undefined, isEarlier);
+  };
+  for (const series of ['a', 'b']) for (let t = 0; t <= 80; t++) add(series, t, t < 80);
+  expect(replay.all().map(({ name, frames }) => [name, frames.length])).toEqual([
+    ['a', 50],
+    ['b', 50],
+  ]);
+  expect([replay.seen, replay.fresh, [...replay.lengths()]]).toEqual([
+    162,
+    2,
+    [
+      ['a', 1],
+      ['b', 1],
+    ],
+  ]);
+  // Forty series side by side are all going on.
+  const many = createReplay({ bytes: 1e6, stride: 1 });
+  for (let t = 0; t < 5; t++)
+    for (let k = 0; k < 40; k++) many.add(`${k}`, t, [1, 1, 1], { low: 0, high: 1 }, Float32Array.of(t));
+  expect(many.live()).toHaveLength(40);
+});
+
 const scores = (forecaster: (window: number) => number): HeldOutScore[] =>
   [1, 2, 3, 4, 5].flatMap((window) =>
     [1, 2].map((lead) => ({

@@ -32,13 +32,12 @@ export type Evidence = NonNullable<Change['evidence']>;
 export const learningFolder = (state: string): string => join(state, 'learning');
 const fileOf = (state: string): string => join(learningFolder(state), 'log.jsonl');
 
-/** A version is where it was learned, or beside the log where that was moved. */
+/** A version is beside the log, wherever the state folder was when it was learned. */
 const found = (state: string, change: Change): Change => {
   const { folder } = change;
-  if (folder === undefined || existsSync(folder)) return change;
-  const parts = ['versions', basename(folder)];
-  const isVersion = basename(dirname(folder)) === parts[0];
-  return isVersion ? { ...change, folder: join(learningFolder(state), ...parts) } : change;
+  if (folder === undefined || basename(dirname(folder)) !== 'versions') return change;
+  const here = join(learningFolder(state), 'versions', basename(folder));
+  return existsSync(here) || !existsSync(folder) ? { ...change, folder: here } : change;
 };
 
 /** Every change so far, oldest first; a line that a crash cut short is left out. */

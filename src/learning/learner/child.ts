@@ -63,7 +63,8 @@ const run = async (): Promise<void> => {
     if (message.type === 'champion') await learner.setChampion(message.folder, message.rolledBack);
     if (message.type === 'changed') learner.wake();
     if (message.type !== 'frames' || learner.isDone) return;
-    for (const { position, path, item, contentHash } of message.frames) {
+    const { earlier, frames } = message;
+    for (const [k, { position, path, item, contentHash }] of [...earlier, ...frames].entries()) {
       const codec = codecs.for(path);
       if (codec === undefined) continue;
       try {
@@ -87,6 +88,7 @@ const run = async (): Promise<void> => {
           message.normalisation,
           normalise(data, message.normalisation),
           message.parameters,
+          k < earlier.length,
         );
       } catch {
         // A frame that went away is one less to learn from; the daemon says what is wrong with frames.

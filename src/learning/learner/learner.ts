@@ -70,12 +70,18 @@ export const createLearner = async ({
   tell,
   now = () => performance.now(),
 }: LearnerOptions): Promise<Learner> => {
+  const unloadable = new Set<string>();
   const load = async (folder: string | undefined): Promise<Forecaster | undefined> => {
     if (folder === undefined) return undefined;
     try {
       return await loadForecaster(folder);
     } catch (error) {
-      tell({ type: 'notice', message: `learning begins without ${folder}: ${messageOf(error)}` });
+      if (!unloadable.has(folder))
+        tell({
+          type: 'notice',
+          message: `what is learned cannot be compared with ${folder}: ${messageOf(error)}`,
+        });
+      unloadable.add(folder);
       return undefined;
     }
   };
@@ -93,10 +99,13 @@ export const createLearner = async ({
   let astray = 0;
   /** The forecaster in use was gone back to: it is to stay for a while. */
   let isRolledBack = setup.rolledBack;
-  /** Frames that there were when it began to rest. */
+  /** It rests until so many frames have come. */
   let resting: number | undefined;
+  const rest = (): number => replay.fresh + (MORE_FRAMES - 1) * replay.seen;
   /** Lengths of the series when the first version was made. */
   let firstAt: ReadonlyMap<string, number> | undefined;
+  /** What versions of an earlier process were tried at. */
+  let triedBefore = setup.tried ?? 0;
 
   const score = async (forecaster: Forecaster, windows: Windows): Promise<HeldOutScore[]> => {
     const runner = createRunner(forecaster, engine);
@@ -149,7 +158,7 @@ export const createLearner = async ({
   const triedAt = (near: readonly HeldOutScore[]): number => {
     firstAt ??= replay.lengths();
     const grown = [...replay.lengths()].map(([series, length]) => length - (firstAt?.get(series) ?? 0));
-    return Math.max((setup.tried ?? 0) + Math.max(...grown), ...near.map(({ lead }) => lead));
+    return Math.max(triedBefore + Math.max(...grown), ...near.map(({ lead }) => lead));
   };
 
   /** Tries the forecasters that might fit on all frames so far; none of them has learned from these. */
@@ -157,9 +166,13 @@ export const createLearner = async ({
     const all = replay.all();
     const longest = longestOf(all);
     tryFrom = 2 * longest; // until one fits
+    // Windows have half as many leads as there are frames: no more than forecasts have.
     const parts = all
       .filter(({ frames }) => frames.length >= longest / 2 && frames.length > CONTEXT + 2)
-      .map((series) => ({ series, unseen: series.frames.length - CONTEXT }));
+      .map((series) => {
+        const frames = series.frames.slice(-(CONTEXT + 2 * setup.horizon));
+        return { series: { ...series, frames }, unseen: frames.length - CONTEXT };
+      });
     const windows = windowsOver(parts, CONTEXT);
     if (windows === undefined) return;
     const tried: { folder: string; forecaster: Forecaster; near: HeldOutScore[]; error: number }[] = [];
@@ -183,7 +196,6 @@ export const createLearner = async ({
     const trend = trendRival(near);
     if (isBetter(near, trend)) {
       const [beyond = []] = await scoreBeyond([{ forecaster, near }]);
-      candidates = [];
       start ??= forecaster;
       challenge(
         folder,
@@ -215,6 +227,7 @@ export const createLearner = async ({
   const goneAstray = async (learned: Study): Promise<void> => {
     await learned.discard();
     [study, best, since] = [undefined, Infinity, 0];
+    [firstAt, triedBefore] = [undefined, 0];
     const isGivenUp = ++astray >= MOST_ASTRAY;
     const then = isGivenUp ? 'it is given up until mesocast is started again' : 'it begins anew';
     tell({ type: 'notice', message: `learning went astray: ${then}` });
@@ -233,13 +246,18 @@ export const createLearner = async ({
       parts.filter(({ unseen }) => unseen > most / 2),
       CONTEXT,
     );
-    if (windows === undefined) return learned.save();
+    if (windows === undefined) {
+      resting = ++since >= PATIENCE ? rest() : undefined;
+      return learned.save();
+    }
     const forecaster = await learned.forecaster({ steps: learned.steps, frames: replay.frames });
     const near = await score(forecaster, windows);
     const error = relativeError(near);
     if (!Number.isFinite(error)) return goneAstray(learned);
     await learned.save();
     [best, since] = error < best * (1 - LEAST_FALL) ? [error, 0] : [best, since + 1];
+    if (championIn !== undefined) champion ??= await load(championIn);
+    if (championIn !== undefined && champion === undefined) return; // there is no saying whether it is better
     const rival = champion && { forecaster: champion, near: await score(champion, windows) };
     if (isBetter(near, rival ? (_, k) => rival.near[k]!.forecasterRmse : trendRival(near))) {
       const [beyond = [], before = []] = await scoreBeyond([{ forecaster, near }, ...(rival ? [rival] : [])]);
@@ -260,7 +278,7 @@ export const createLearner = async ({
         since = 0;
       }
     }
-    resting = since >= PATIENCE ? replay.seen : undefined;
+    resting = since >= PATIENCE ? rest() : undefined;
     const line = {
       at: new Date().toISOString(),
       steps: learned.steps,
@@ -275,13 +293,13 @@ export const createLearner = async ({
   return {
     turn: async () => {
       if (longestOf(replay.all()) < ENOUGH) return false;
-      if (isRolledBack) [resting, isRolledBack] = [replay.seen, false];
+      if (isRolledBack) [resting, isRolledBack] = [rest(), false];
       if (candidates.length > 0 && champion === undefined && longestOf(replay.all()) >= tryFrom) {
         await choose();
         return true;
       }
       if (setup.learn === 'choose' || astray >= MOST_ASTRAY) return false;
-      if (resting !== undefined && replay.seen < resting * MORE_FRAMES) return false;
+      if (resting !== undefined && replay.fresh < resting) return false;
       if (resting !== undefined) [resting, best, since] = [undefined, Infinity, 0];
       if (study === undefined) {
         study = await begin();
@@ -303,6 +321,8 @@ export const createLearner = async ({
     },
     setChampion: async (folder, rolledBack = false) => {
       [champion, championIn] = [await load(folder), folder];
+      // One was taken, or none is wanted.
+      if (folder !== undefined || rolledBack) candidates = [];
       isRolledBack = rolledBack;
     },
     wake: () => {

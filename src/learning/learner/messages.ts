@@ -51,6 +51,8 @@ export type ToLearner =
       readonly normalisation: Normalisation;
       /** Scalars of its run. */
       readonly parameters?: ParameterValues | undefined;
+      /** Those before, where the process has not been told of the series yet: they tell nothing of what goes on now. */
+      readonly earlier: readonly FrameFile[];
       readonly frames: readonly FrameFile[];
     }
   /** The forecaster in use is this one now. */

@@ -5,7 +5,7 @@ import type { ParameterValues } from '../../pipeline/parameters.js';
 /** Frames that are kept from learning, to judge by: a share of the newest of each series, and bounds of their number. */
 const HELD_OUT = { share: 0.125, least: 6, most: 24 } as const;
 
-/** A series is going on if one of so many frames that came last was its own. */
+/** A series is going on if one of so many frames that came last was its own; of many series, of four times as many. */
 const LATELY = 32;
 
 /** Normalised frames [H, W, C] of a series without gaps, a stride apart. */
@@ -30,7 +30,10 @@ interface Stretch {
 
 /** The frames that a learner has seen, as many as fit. */
 export interface Replay {
-  /** A normalised frame [H, W, C], and what is known of its run's scalars. Frames of a series come in order. */
+  /**
+   * A normalised frame [H, W, C], and what is known of its run's scalars. Frames of a series come in order. `isEarlier`: it was
+   * there before this process began.
+   */
   add(
     series: string,
     position: number,
@@ -38,6 +41,7 @@ export interface Replay {
     normalisation: Normalisation,
     frame: Float32Array,
     parameters?: ParameterValues,
+    isEarlier?: boolean,
   ): void;
   /**
    * Stretches to learn from: without the newest frames of each series. One for each phase of the stride. `newer`: of the series
@@ -56,6 +60,8 @@ export interface Replay {
   readonly frames: number;
   /** Frames that were ever added. */
   readonly seen: number;
+  /** Those that have come since this process began. */
+  readonly fresh: number;
   /** The same of each series, in strides. */
   lengths(): ReadonlyMap<string, number>;
 }
@@ -76,7 +82,7 @@ export const createReplay = ({
     frames: Float32Array[];
   }[] = [];
   let held = 0;
-  let count = 0;
+  let [count, seen] = [0, 0];
   const added = new Map<string, number>();
   /** Series of the frames that came last, the newest at the end. */
   const lately: string[] = [];
@@ -118,17 +124,20 @@ export const createReplay = ({
     }));
 
   return {
-    add: (series, position, shape, normalisation, frame, parameters) => {
+    add: (series, position, shape, normalisation, frame, parameters, isEarlier = false) => {
       const last = stretches.findLast((known) => known.series === series);
       if (last !== undefined && position === last.from + last.frames.length) last.frames.push(frame);
       else if (last === undefined || position > lastOf(series))
         stretches.push({ series, shape, normalisation, parameters, from: position, frames: [frame] });
       else return;
+      seen++;
       held += frame.byteLength;
       count++;
-      added.set(series, (added.get(series) ?? 0) + 1);
-      lately.push(series);
-      if (lately.length > LATELY) lately.shift();
+      if (!isEarlier) {
+        added.set(series, (added.get(series) ?? 0) + 1);
+        lately.push(series);
+        if (lately.length > Math.max(LATELY, 4 * new Set(lately).size)) lately.shift();
+      } else if (!isLive({ series })) lately.push(series); // its next frame is what it was told for
       forgetOldest();
     },
     training: (newer) =>
@@ -159,6 +168,9 @@ export const createReplay = ({
       return count;
     },
     get seen() {
+      return seen;
+    },
+    get fresh() {
       return [...added.values()].reduce((sum, of) => sum + of, 0);
     },
     lengths: () => new Map([...added].map(([series, frames]) => [series, Math.floor(frames / stride)])),

@@ -30,7 +30,7 @@ export interface VerifiedStore {
   forget(series: string, before: number): void;
 }
 
-/** Series whose scores are kept, those that began last: a daemon of months sees many that end. */
+/** Series whose scores are kept those that were scored last: a daemon of months sees many end. */
 const MOST_SERIES = 256;
 /** The note that lists them. */
 const LISTED = 'judged';
@@ -38,19 +38,22 @@ const LISTED = 'judged';
 export const verifiedStore = (store: Store): VerifiedStore => {
   const rows = store.table<VerifiedRow>('verified');
   const notes = store.table<unknown>('notes');
-  const met = new Set<string>();
+  /** Series that this process has scored, the last one last. */
+  const met = new Map<string, true>();
   const forget = (series: string, before: number): void => {
     for (const { position } of [...rows.range([series, 0], [series, before - 1])])
       rows.remove([series, position]);
   };
   const meet = (series: string): void => {
-    const before = ((notes.get([LISTED]) as readonly string[] | undefined) ?? []).filter(
-      (one) => one !== series,
+    const others = ((notes.get([LISTED]) as readonly string[] | undefined) ?? []).filter(
+      (one) => one !== series && !met.has(one),
     );
-    const listed = [...before, series];
-    for (const old of listed.slice(0, -MOST_SERIES)) forget(old, Number.MAX_SAFE_INTEGER);
+    const listed = [...others, ...met.keys(), series];
+    for (const old of listed.slice(0, -MOST_SERIES)) {
+      forget(old, Number.MAX_SAFE_INTEGER);
+      met.delete(old);
+    }
     notes.put([LISTED], listed.slice(-MOST_SERIES));
-    met.add(series);
   };
   return {
     // What an older mesocast has left may know less of the trend: then judging begins anew.
@@ -59,7 +62,8 @@ export const verifiedStore = (store: Store): VerifiedStore => {
         scores.every((score) => 'betweenRmse' in score),
       ),
     put: (row) => {
-      if (!met.has(row.series)) meet(row.series);
+      if (!met.delete(row.series)) meet(row.series);
+      met.set(row.series, true);
       rows.put([row.series, row.position], row);
     },
     forget,
