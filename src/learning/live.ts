@@ -3,8 +3,7 @@ import { basename } from 'node:path';
 import type { Engine } from '../engine/index.js';
 import { locateForecaster, shippedForecasters } from '../forecaster/folder.js';
 import type { Runner } from '../forecaster/programs.js';
-import { messageOf, UsageError } from '../pipeline/errors.js';
-import type { AttachConfig } from '../pipeline/config/config.js';
+import { messageOf } from '../pipeline/errors.js';
 import { NO_FORECASTER } from '../pipeline/forecast.js';
 import type { Frame } from '../pipeline/frame.js';
 import type { Ledger } from '../pipeline/ledger/ledger.js';
@@ -18,6 +17,7 @@ import { takeRollback } from './champion/rollback.js';
 import type { Judge } from './judging/judge.js';
 import type { FrameFile, FromLearner, HeldOutScore } from './learner/messages.js';
 import { startLearner, type LearnerProcess } from './learner/process.js';
+import { learnMode, type LiveConfig } from './modes.js';
 
 /** Bytes of frames that a learner keeps in memory. */
 const REPLAY_BYTES = 256 * 2 ** 20;
@@ -44,7 +44,7 @@ export interface Champion {
 }
 
 export interface LiveOptions {
-  readonly config: AttachConfig & Modes;
+  readonly config: LiveConfig;
   /** The state folder. */
   readonly state: string;
   readonly ledger: Ledger;
@@ -67,53 +67,6 @@ export interface Live {
   readonly changed: () => void;
   close(): Promise<void>;
 }
-
-/** The forecaster that a run begins with. */
-export const firstForecaster = async (config: AttachConfig): Promise<ForecasterSet> => {
-  const { forecaster, interval, ensemble } = config;
-  if (forecaster !== undefined) return loadForecasterSet(forecaster, config);
-  const asked = interval !== undefined ? 'interval' : ensemble !== undefined ? 'ensemble' : undefined;
-  if (asked !== undefined)
-    throw new UsageError(`--${asked} belongs to a forecaster, and none was given`, {
-      hint: 'name one with --forecaster',
-    });
-  return noForecaster();
-};
-
-/** Who makes forecasts, as the user said or by default. */
-export interface Modes {
-  readonly learn: 'off' | 'adapt' | 'scratch';
-  readonly madeBy: 'best' | 'forecaster';
-}
-
-/**
- * What is learned in a run has no members and is not calibrated, and neither is the trend: where forecasts are to have a
- * spread or intervals, they are those of the forecaster that was given.
- * @throws UsageError for both at once
- */
-export const modesOf = (
-  { learn, madeBy, interval }: AttachConfig,
-  { members }: Pick<ForecasterSet, 'members'>,
-): Modes => {
-  if (members === 1 && interval === undefined) return { learn: learn ?? 'adapt', madeBy: madeBy ?? 'best' };
-  const what = interval === undefined ? 'an ensemble' : '--interval';
-  if (learn !== undefined && learn !== 'off')
-    throw new UsageError(`--learn ${learn} does not go with ${what}`, {
-      hint: 'what is learned while attached has no members and is not calibrated: --learn off',
-    });
-  if (madeBy === 'best')
-    throw new UsageError(`--made-by best does not go with ${what}`, {
-      hint: 'spread and intervals are of the forecaster’s own forecasts: --made-by forecaster',
-    });
-  return { learn: 'off', madeBy: 'forecaster' };
-};
-
-/** Whether frames are looked at by a learner, and what for. */
-const learnMode = ({
-  learn,
-  forecaster,
-}: LiveOptions['config']): 'choose' | 'adapt' | 'scratch' | undefined =>
-  learn !== 'off' ? learn : forecaster === undefined ? 'choose' : undefined;
 
 export const openLive = async (options: LiveOptions): Promise<Live> => {
   const { config, state, ledger, engine, judge, first, notice, now } = options;

@@ -14,7 +14,7 @@ export const trendReach = (damping: number, lead: number): number =>
 export const clipped = (value: number, now: number, low: number, high: number): number =>
   Math.min(Math.max(value, Math.min(low, now)), Math.max(high, now));
 
-/** `last + reach * (last - previous)`, clipped to 0..1, but never further back than `last` where that lies outside. */
+/** `last + reach * (last - previous)`, clipped to 0..1, or to as far out as `last` is. */
 const carriedOn = (last: Float32Array, previous: Float32Array, reach: number): Float32Array => {
   const result = new Float32Array(last.length);
   for (let i = 0; i < last.length; i++) {
@@ -26,7 +26,7 @@ const carriedOn = (last: Float32Array, previous: Float32Array, reach: number): F
 
 /**
  * The damped trend of normalised frames (Gardner and McKenzie, Management Science 31, 1985):
- * `last + trendReach(damping, lead) * (last - previous)`, clipped to 0..1.
+ * `last + trendReach(damping, lead) * (last - previous)`, clipped to 0..1, or to as far out as `last` is.
  * @param previous the frame one stride before `last`
  */
 export const dampedTrend = (
@@ -36,7 +36,7 @@ export const dampedTrend = (
   damping: number,
 ): Float32Array => carriedOn(last, previous, trendReach(damping, lead));
 
-/** Linear extrapolation of normalised frames: `last + lead * (last - previous)`, clipped to 0..1. */
+/** Linear extrapolation of normalised frames: `last + lead * (last - previous)`, clipped to 0..1, or to as far out as `last` is. */
 export const linearExtrapolation = (last: Float32Array, previous: Float32Array, lead: number): Float32Array =>
   carriedOn(last, previous, lead);
 

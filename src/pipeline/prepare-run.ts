@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path';
-import { firstForecaster, modesOf } from '../learning/live.js';
+import { firstForecaster, modesOf } from '../learning/modes.js';
 import { parametersFor, rangesFor } from '../uncertainty/forecaster-set.js';
 import type { AttachConfig } from './config/config.js';
 import { rootsOf } from './config/roots.js';
@@ -16,7 +16,7 @@ export const placesOf = (config: AttachConfig) => {
 
 /**
  * What a run needs that can be made without opening or writing anything, so that what is wrong with settings is found in
- * time.
+ * time. `settled`: the settings with what the user left to us.
  * @param running settings of sinks that have worked in this process
  * @throws UsageError, PluginError, StartupError, ForecasterError
  */
@@ -28,11 +28,11 @@ export const prepareRun = async (
   const { roots, out, statePath } = placesOf(config);
   await requireRoots(roots, [out, statePath]);
   const forecaster = await firstForecaster(config);
-  const modes = modesOf(config, forecaster);
+  const settled = { ...config, ...modesOf(config, forecaster) };
   const ranges = rangesFor(forecaster, config.range);
   const told = parametersFor(forecaster, config.parameters);
   const preparation = await openPreparation(config);
   const codecs = await openCodecs(forecaster.channels, config.codecs, preparation.apply);
   const createdSinks = await createSinks(config.sinks, out, notice, running);
-  return { forecaster, modes, ranges, told, preparation, codecs, createdSinks };
+  return { settled, forecaster, ranges, told, preparation, codecs, createdSinks };
 };

@@ -112,7 +112,7 @@ export const attach = async (
 
   try {
     // What can be wrong with the settings is found before anything is written.
-    const { forecaster, modes, ranges, told, preparation, codecs, createdSinks } = await prepareRun(
+    const { settled, forecaster, ranges, told, preparation, codecs, createdSinks } = await prepareRun(
       config,
       notice,
       running,
@@ -149,9 +149,9 @@ export const attach = async (
     const trackers = new Map<string, SeriesTracker>();
     const credits = createCredits({ items: config.memoryFrames, bytes: config.memoryBytes });
     const { context, horizon, stride } = config;
-    const judge = createJudge({ ...config, ...modes, store: ledger.verified });
+    const judge = createJudge({ ...settled, store: ledger.verified });
     const live = await openLive({
-      config: { ...config, ...modes },
+      config: settled,
       state: state.path,
       ledger,
       engine,

@@ -149,14 +149,13 @@ export const encode = (
       step: step - (position - old.position) / stride,
       data: toNetwork(old, normalisation),
     }));
-    const [last] = same.slice(-1);
-    const raw = last && { step: known.at(-1)!.step, data: last.data };
+    const last = same.at(-1);
     const lane: Lane = {
       origin: memory.origin(series, position),
       step: from - 1,
       segments: new Map(),
       lastFrame: known.at(-1)?.data,
-      lastRaw: raw,
+      lastRaw: last && { step: known.at(-1)!.step, data: last.data },
     };
     return { lane, known, from };
   };

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -11,7 +11,8 @@ import { requestRollback } from '../../src/learning/champion/rollback.js';
 import { forgetOldVersions, isKept, versionsFolder } from '../../src/learning/champion/versions.js';
 import { openEngine } from '../../src/engine/index.js';
 import { createJudge, type Judge } from '../../src/learning/judging/judge.js';
-import { firstForecaster, openLive } from '../../src/learning/live.js';
+import { openLive } from '../../src/learning/live.js';
+import { firstForecaster } from '../../src/learning/modes.js';
 import { openLedger } from '../../src/pipeline/ledger/ledger.js';
 import type { FrameRecord } from '../../src/pipeline/ledger/records.js';
 import { mesocast } from '../support/cli.js';
@@ -207,6 +208,18 @@ test('what vouched for a forecaster is known to a run that is begun again', asyn
   expect(sorted(scores)).toEqual(sorted(before.slice(-20)));
   await ledger.close();
   await engine.dispose();
+});
+
+test('a line of the log that a full disk cut short takes no other with it', async () => {
+  const state = at('cut-short');
+  const change = (name: string) => ({ at: '', name, hash: name, why: 'learned' });
+  for (const name of ['one', 'two']) await appendChange(state, change(name));
+  const file = join(learningFolder(state), 'log.jsonl');
+  const whole = await readFile(file, 'utf8');
+  expect(whole.split('\n')).toHaveLength(3); // no empty line between them
+  await writeFile(file, whole.slice(0, -9));
+  await appendChange(state, change('three'));
+  expect((await readChanges(state)).map(({ name }) => name)).toEqual(['one', 'three']);
 });
 
 test('versions long out of use are deleted, but for the one that was gone back to; the log says which', async () => {

@@ -184,3 +184,32 @@ test('a forecaster that is told scalars of a run goes on learning from runs of w
   fill(unknown.replay, 0, 30);
   expect(await unknown.learner.turn()).toBe(false);
 });
+
+test('forecasters that do not fit are tried again when there are twice as many frames, until one was gone back from', async () => {
+  const noisy = join(home, 'noisy');
+  await saveTiny(noisy, 1, 50);
+  const folder = join(home, 'tries');
+  const { learner, replay, said } = await open(folder, { learn: 'choose', candidates: [noisy] });
+  const tried: number[] = [];
+  for (let t = 0; t < 40; t++) {
+    fill(replay, t, t + 1);
+    while (await learner.turn());
+    if (said.splice(0).length > 0) tried.push(t + 1);
+  }
+  expect(tried).toEqual([16, 32]);
+  expect(learner.isDone).toBe(false);
+  await learner.setChampion(undefined, true);
+  fill(replay, 40, 80);
+  while (await learner.turn());
+  expect([said, learner.isDone]).toEqual([[], true]);
+});
+
+test('what is learned takes the place of nothing that could not be read, and says so once', async () => {
+  const gone = join(home, 'gone');
+  const { learner, replay, said } = await open(join(home, 'unread'), { champion: gone });
+  fill(replay, 0, 40);
+  await turns(learner, 300, () => said.length > 1);
+  expect(said).toEqual([
+    { type: 'notice', message: expect.stringMatching(/^what is learned cannot be compared with .*gone/) },
+  ]);
+});

@@ -21,13 +21,14 @@ const scoresOf = (truthAt: (lead: number) => number) =>
   });
 
 test('what the trend would have erred is told for any damping, also where it is clipped', () => {
+  const all: number[] = [];
   for (const speed of [0, 0.6, 1, 1.4])
     for (const score of scoresOf((lead) => 50 + speed * lead))
-      for (const damping of [0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.98, 1]) {
-        const made = score.made(damping);
-        const off = Math.abs(trendError(score, damping) - made);
-        expect([speed, score.lead, damping, off < 0.012]).toEqual([speed, score.lead, damping, true]);
-      }
+      for (const damping of [0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.98, 1])
+        all.push(Math.abs(trendError(score, damping) - score.made(damping)));
+  // Of errors up to 0.6. The worst is where a trend that fades at once goes far less than the least share that is known.
+  expect(all.reduce((sum, off) => sum + off, 0) / all.length).toBeLessThan(0.001);
+  expect(Math.max(...all)).toBeLessThan(0.012);
 });
 
 test('the damping is the one that would have been best, from persistence to linear extrapolation', () => {

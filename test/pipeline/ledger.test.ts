@@ -367,7 +367,7 @@ describe('ledger', () => {
     expect(found).toBeGreaterThan(FLIPS / 10);
   });
 
-  test('scores that forecasts are judged by are kept of the series that began last', async () => {
+  test('scores that forecasts are judged by are kept of the series that were scored last', async () => {
     const ledger = begin();
     const row = (series: string, position: number) => ({ series, position, stride: 1, scores: [] });
     for (const position of [4, 5]) ledger.verified.put(row('first', position));
@@ -375,8 +375,9 @@ describe('ledger', () => {
     const places = (series: string): number[] =>
       [...ledger.verified.rows(series)].map(({ position }) => position);
     expect([places('first'), places('series 0')]).toEqual([[4, 5], [4]]);
+    ledger.verified.put(row('first', 6)); // it goes on
     ledger.verified.put(row('last', 4));
-    expect([places('first'), places('series 0'), places('last')]).toEqual([[], [4], [4]]);
+    expect([places('first'), places('series 0'), places('last')]).toEqual([[4, 5, 6], [], [4]]);
     ledger.verified.forget('last', 5);
     expect(places('last')).toEqual([]);
   });

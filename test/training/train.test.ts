@@ -7,7 +7,7 @@ import { readSafetensors } from '../../src/forecaster/safetensors.js';
 import type { TrainEvent, TrainOptions, TrainResult } from '../../src/training/options.js';
 import { trainSchema } from '../../src/training/options.js';
 import { train } from '../../src/training/train.js';
-import { framePath, putFrames } from '../support/tiny.js';
+import { framePath, putFrames, saveTiny } from '../support/tiny.js';
 
 let home: string;
 let data: string;
@@ -161,6 +161,12 @@ test('a damaged checkpoint, and one of other options, are told before anything i
   );
   await writeFile(file, 'something else');
   await expect(run(settings('own', { seed: 3 }))).rejects.toThrow('is damaged');
+});
+
+test('what feeds its latents back is not trained further', async () => {
+  await saveTiny(join(home, 'latents'), 1, 1, { feedback: 'latent' });
+  const options = trainSchema.parse({ data: [data], out: join(home, 'no'), from: join(home, 'latents') });
+  await expect(run(options)).rejects.toThrow(/goes on from its latents cannot be trained further/);
 });
 
 test('frames whose size the network does not divide, and data that cannot be used', async () => {

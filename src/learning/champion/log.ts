@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { appendFile, mkdir, readFile } from 'node:fs/promises';
+import { mkdir, open, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { codeOf } from '../../pipeline/errors.js';
@@ -58,6 +58,14 @@ export const readChanges = async (state: string): Promise<Change[]> => {
 export const appendChange = async (state: string, change: Change): Promise<void> => {
   const file = fileOf(state);
   await mkdir(dirname(file), { recursive: true });
-  // The line break before it ends what a full disk may have cut short.
-  await appendFile(file, `\n${JSON.stringify(change)}\n`);
+  const log = await open(file, 'a+');
+  try {
+    // A full disk may have cut the last line short.
+    const { size } = await log.stat();
+    const { buffer, bytesRead } = await log.read(Buffer.alloc(1), 0, 1, Math.max(0, size - 1));
+    const isWhole = bytesRead === 0 || buffer.toString() === '\n';
+    await log.appendFile(`${isWhole ? '' : '\n'}${JSON.stringify(change)}\n`);
+  } finally {
+    await log.close();
+  }
 };

@@ -1,5 +1,5 @@
 import type { Verified } from '../../pipeline/ledger/verified-store.js';
-import { meanOf } from './noise.js';
+import { FLOOR, meanOf } from './noise.js';
 import type { ByLead } from './standings.js';
 import { fittedDamping, trendError } from './trend.js';
 
@@ -12,9 +12,6 @@ const [WINDOW, LEAST] = [40, 12];
 const JUST_BEFORE = 4;
 /** The newest error must be so many times the usual one, and beyond so many of its usual ups and downs. */
 const [LEAST_RATIO, LEAST_DEVIATIONS] = [1.8, 8];
-/** Errors below this do not differ. */
-const FLOOR = 1e-4;
-
 /** The truth has left what forecasts of its series usually get wrong: the run has changed, or something is wrong with it. */
 export interface Alarm {
   readonly lead: number;

@@ -96,7 +96,7 @@ export interface Makers {
  * judged by forecasts of its own, beside what vouches for it; where it has none of its own yet by the latter alone; where
  * there are none either by the forecasts of those before it; beyond these by how it does at the leads below, and not much
  * beyond what it was tried at if it began from nothing. By what vouches for it alone it has to be better than the trend by
- * more than noise; once it has forecasts of its own, or its predecessors had, it is left only when it was worse by more than
+ * more than noise; once it has enough forecasts of its own, or its predecessors had, it is left only when it was worse by more than
  * noise.
  */
 export const chooseMakers = (

@@ -1,5 +1,5 @@
 import { NO_FORECASTER, type Contestant } from '../../pipeline/forecast.js';
-import { meanOf } from './noise.js';
+import { FLOOR, meanOf } from './noise.js';
 import { changeSince } from './nowcast.js';
 import type { ByLead } from './standings.js';
 import type { Verified } from '../../pipeline/ledger/verified-store.js';
@@ -18,9 +18,6 @@ const [WINDOW, LEAST] = [10, 5];
 const DAMPING = 0.7;
 /** A bound to begin with, and how narrow and wide it may become, as multiples of that mean. */
 const [FIRST, NARROWEST, WIDEST] = [1.5, 0.2, 50];
-/** Errors below this do not differ: it is below the rounding of 12 bits. */
-const FLOOR = 1e-4;
-
 /** Who makes the lead that a bound is for, and with which damping if it is the trend. */
 export interface Maker {
   readonly madeBy: Contestant;

@@ -19,6 +19,9 @@ export const studentT90 = (freedom: number): number => {
   return T90_MANY.findLast((entry) => entry.freedom <= freedom)?.t ?? 1.372;
 };
 
+/** Errors below this do not differ: it is below the rounding of 12 bits. */
+export const FLOOR = 1e-4;
+
 export const meanOf = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / values.length;
 

@@ -1,5 +1,6 @@
 import { BETWEEN, trendReach } from '../../metrics/baselines.js';
 import type { LeadScore } from '../../pipeline/forecast.js';
+import { FLOOR } from './noise.js';
 
 /** What of a score tells what the trend would have erred. */
 export type TrendScore = Pick<LeadScore, 'lead' | 'persistenceRmse' | 'linearRmse' | 'betweenRmse'>;
@@ -45,9 +46,6 @@ export const trendError = (score: TrendScore, damping: number): number =>
 
 /** From 0 to 1, the closer together the closer to 1, where the trend lasts longest. */
 const DAMPINGS = [...Array.from({ length: 60 }, (_, k) => 1 - 0.9 ** k), 1];
-/** Errors below this do not differ: one frame that nearly repeats the last must not outweigh all others. */
-const FLOOR = 1e-4;
-
 /**
  * The damping with the least errors over scores, each as a share of those of the better of persistence and linear
  * extrapolation, so that leads count alike but for their weights; 0 where there are none.
@@ -59,6 +57,7 @@ export const fittedDamping = <Score extends TrendScore>(
   const usable = scores.map((score) => ({
     lead: score.lead,
     squares: squaresOf(score),
+    // One frame that nearly repeats the last must not outweigh all others.
     weight: weightOf(score) / Math.max(FLOOR, Math.min(score.persistenceRmse, score.linearRmse)),
   }));
   let [best, least] = [0, Infinity];

@@ -257,7 +257,11 @@ export const createLearner = async ({
     await learned.save();
     [best, since] = error < best * (1 - LEAST_FALL) ? [error, 0] : [best, since + 1];
     if (championIn !== undefined) champion ??= await load(championIn);
-    if (championIn !== undefined && champion === undefined) return; // there is no saying whether it is better
+    if (championIn !== undefined && champion === undefined) {
+      // There is no saying whether it is better.
+      resting = ++since >= PATIENCE ? rest() : undefined;
+      return;
+    }
     const rival = champion && { forecaster: champion, near: await score(champion, windows) };
     if (isBetter(near, rival ? (_, k) => rival.near[k]!.forecasterRmse : trendRival(near))) {
       const [beyond = [], before = []] = await scoreBeyond([{ forecaster, near }, ...(rival ? [rival] : [])]);

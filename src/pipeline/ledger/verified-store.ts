@@ -30,7 +30,7 @@ export interface VerifiedStore {
   forget(series: string, before: number): void;
 }
 
-/** Series whose scores are kept those that were scored last: a daemon of months sees many end. */
+/** Series whose scores are kept, those that were scored last: a daemon of months sees many that end. */
 const MOST_SERIES = 256;
 /** The note that lists them. */
 const LISTED = 'judged';

@@ -1,0 +1,51 @@
+import type { AttachConfig } from '../pipeline/config/config.js';
+import { UsageError } from '../pipeline/errors.js';
+import { loadForecasterSet, type ForecasterSet } from '../uncertainty/forecaster-set.js';
+import { noForecaster } from './champion/no-forecaster.js';
+
+/** The forecaster that a run begins with. */
+export const firstForecaster = async (config: AttachConfig): Promise<ForecasterSet> => {
+  const { forecaster, interval, ensemble } = config;
+  if (forecaster !== undefined) return loadForecasterSet(forecaster, config);
+  const asked = interval !== undefined ? 'interval' : ensemble !== undefined ? 'ensemble' : undefined;
+  if (asked !== undefined)
+    throw new UsageError(`--${asked} belongs to a forecaster, and none was given`, {
+      hint: 'name one with --forecaster',
+    });
+  return noForecaster();
+};
+
+/** Who makes forecasts, as the user said or by default. */
+export interface Modes {
+  readonly learn: 'off' | 'adapt' | 'scratch';
+  readonly madeBy: 'best' | 'forecaster';
+}
+
+/** Settings of a run, with what was left to us. */
+export type LiveConfig = AttachConfig & Modes;
+
+/**
+ * What is learned in a run has no members and is not calibrated, and neither is the trend: where forecasts are to have a
+ * spread or intervals, they are those of the forecaster that was given.
+ * @throws UsageError for both at once
+ */
+export const modesOf = (
+  { learn, madeBy, interval }: AttachConfig,
+  { members }: Pick<ForecasterSet, 'members'>,
+): Modes => {
+  if (members === 1 && interval === undefined) return { learn: learn ?? 'adapt', madeBy: madeBy ?? 'best' };
+  const what = interval === undefined ? 'an ensemble' : '--interval';
+  if (learn !== undefined && learn !== 'off')
+    throw new UsageError(`--learn ${learn} does not go with ${what}`, {
+      hint: 'what is learned while attached has no members and is not calibrated: --learn off',
+    });
+  if (madeBy === 'best')
+    throw new UsageError(`--made-by best does not go with ${what}`, {
+      hint: 'spread and intervals are of the forecaster’s own forecasts: --made-by forecaster',
+    });
+  return { learn: 'off', madeBy: 'forecaster' };
+};
+
+/** Whether frames are looked at by a learner, and what for. */
+export const learnMode = ({ learn, forecaster }: LiveConfig): 'choose' | 'adapt' | 'scratch' | undefined =>
+  learn !== 'off' ? learn : forecaster === undefined ? 'choose' : undefined;
