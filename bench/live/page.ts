@@ -35,6 +35,13 @@ const heldAsMeant = (runs: readonly RunFigures[]): string => {
   return `${meant.length} of ${shares.length}, ${Math.min(...shares).toFixed(0)}-${Math.max(...shares).toFixed(0)}`;
 };
 
+/** What was said of the forecasts: bounds and alarms. */
+const judgedBy = (runs: readonly RunFigures[]): Row[1] => ({
+  ...Object.fromEntries(BANDS.map(([from, to]) => [`held ${from}-${to} %`, 100 * coverage(runs, from, to)])),
+  'leads held 85-95 %': heldAsMeant(runs),
+  'false alarms': String(runs.flatMap(({ alarms }) => alarms).length),
+});
+
 const skillRow = (arm: string, system: string, bar: number, runs: readonly RunFigures[]): Row => {
   const stretches = runs.flatMap((run) => worstStretch(run) ?? []);
   return [
@@ -48,11 +55,7 @@ const skillRow = (arm: string, system: string, bar: number, runs: readonly RunFi
         .map((value) => value.toFixed(2))
         .join(' '),
       'worst 20': stretches.length === 0 ? '-' : Math.max(...stretches),
-      ...Object.fromEntries(
-        BANDS.map(([from, to]) => [`held ${from}-${to} %`, 100 * coverage(runs, from, to)]),
-      ),
-      'leads held 85-95 %': heldAsMeant(runs),
-      'false alarms': String(runs.flatMap(({ alarms }) => alarms).length),
+      ...judgedBy(runs),
     },
   ];
 };
@@ -78,13 +81,17 @@ export const tablesOf = (record: LiveRecord, systems: Bars): Row[][] => {
   const arms = Object.keys(record);
   const skills = arms
     .filter((arm) => !isPace(arm))
-    .map((arm) =>
-      Object.entries(systems).flatMap(([system, { bar }]) => {
+    .map((arm) => {
+      const isDoubled = ARMS[arm]?.doubled === true;
+      const rows = Object.entries(systems).flatMap(([system, { bar }]) => {
         const runs = runsOf(record, arm, system);
         if (runs.length === 0) return [];
-        return [ARMS[arm]?.doubled === true ? alarmRow(arm, system, runs) : skillRow(arm, system, bar, runs)];
-      }),
-    );
+        return [isDoubled ? alarmRow(arm, system, runs) : skillRow(arm, system, bar, runs)];
+      });
+      const all = Object.keys(systems).flatMap((system) => runsOf(record, arm, system));
+      if (rows.length < 2 || isDoubled) return rows;
+      return [...rows, [`${arm}: all`, { runs: String(all.length), ...judgedBy(all) }] satisfies Row];
+    });
   const paces = arms.filter(isPace).map((arm): Row => {
     const runs = Object.keys(systems).flatMap((system) => runsOf(record, arm, system));
     return [

@@ -111,6 +111,45 @@ export interface RollOutOptions {
   readonly shown?: ((lead: number, own: Tensor4D) => Tensor4D) | undefined;
 }
 
+/** Where a roll-out stands: the network's state, which has taken `now` in, and the last two frames. */
+export interface Standing {
+  readonly state: State;
+  readonly now: Tensor4D;
+  readonly before: Tensor4D;
+}
+
+/** The frames at leads 1..horizon after where it stands, and, if asked, where it stands then. */
+export const rollOn = (
+  network: Network,
+  params: Named<Tensor>,
+  from: Standing,
+  horizon: number,
+  options: RollOutOptions = {},
+): { readonly frames: Tensor4D[]; readonly arrived: () => Standing } => {
+  const { limits, shown, conditions } = { limits: LIMITS, ...options };
+  const { encode, advance, decode } = bind(network, params, conditions);
+  let { state, now, before } = from;
+  let { skips } = encode(now, before);
+  const takeIn = (frame: Tensor4D): void => {
+    [before, now] = [now, frame];
+    let latent = state.at(-1) as Tensor4D;
+    if (network.feedback === 'frame') ({ latent, skips } = encode(now, before));
+    state = advance(latent, state);
+  };
+  const frames: Tensor4D[] = [];
+  for (let lead = 1; lead <= horizon; lead++) {
+    const free = decode(state, skips, now, before);
+    const next = limits === undefined ? free : tf.clipByValue(free, limits[0], limits[1]);
+    frames.push(next);
+    if (lead < horizon) takeIn(shown === undefined ? next : shown(lead, next));
+  }
+  const arrived = (): Standing => {
+    takeIn(frames.at(-1) as Tensor4D);
+    return { state, now, before };
+  };
+  return { frames, arrived };
+};
+
 /** The frames at leads 1..horizon after `frame`, whose state is `state` (it has taken `frame` in). */
 export const rollOut = (
   network: Network,
@@ -120,21 +159,4 @@ export const rollOut = (
   state: State,
   horizon: number,
   options: RollOutOptions = {},
-): Tensor4D[] => {
-  const { limits, shown, conditions } = { limits: LIMITS, ...options };
-  const { encode, advance, decode } = bind(network, params, conditions);
-  let { skips } = encode(frame, previous);
-  let [now, before, memory] = [frame, previous, state];
-  const frames: Tensor4D[] = [];
-  for (let lead = 1; lead <= horizon; lead++) {
-    const free = decode(memory, skips, now, before);
-    const next = limits === undefined ? free : tf.clipByValue(free, limits[0], limits[1]);
-    frames.push(next);
-    if (lead === horizon) break;
-    [before, now] = [now, shown === undefined ? next : shown(lead, next)];
-    let latent = memory.at(-1) as Tensor4D;
-    if (network.feedback === 'frame') ({ latent, skips } = encode(now, before));
-    memory = advance(latent, memory);
-  }
-  return frames;
-};
+): Tensor4D[] => rollOn(network, params, { state, now: frame, before: previous }, horizon, options).frames;

@@ -53,6 +53,9 @@ interface Draw {
   readonly symmetry: Symmetry;
 }
 
+/** Shares of the roll-in that steps have, in turn by chance. Each is a program of its own, so they are few. */
+const ROLL_INS = [0, 0, 0.5, 1] as const;
+
 /**
  * The clip of an iteration: random windows of random series of one size, each under a random symmetry. A function of
  * the options and the iteration alone, so that a resumed training sees what an uninterrupted one would have seen.
@@ -66,7 +69,8 @@ export const sampleClip = async (
   const { batch, context, boundary, noise, sampling, seed } = options;
   const random = uniformNumbers(streamSeed(seed, iteration));
   const pick = (n: number): number => Math.floor(random() * n);
-  const length = context + leads;
+  const rollIn = options.rollIn > 0 ? Math.round(options.rollIn * ROLL_INS[pick(ROLL_INS.length)]!) : 0;
+  const length = context + rollIn + leads;
   const long = series.filter((one) => longestStretch(one) >= length);
   const first = long[pick(long.length)] as Series;
   const same = long.filter(({ shape }) => shape.join() === first.shape.join());
@@ -93,6 +97,7 @@ export const sampleClip = async (
     frame: first.shape,
     sampling,
     noisy: noise > 0,
+    ...(rollIn > 0 && { rollIn }),
     ...told,
   };
   const normal = normalNumbers(random);

@@ -64,16 +64,16 @@ export const divide = (
   options: TrainOptions,
   latentStride: number,
 ): { training: Series[]; validation: Series[] } => {
-  const { validation, context, leads, stride } = options;
+  const { validation, context, leads, rollIn, stride } = options;
   if (all.length <= validation) {
     throw new UsageError(`${all.length} series are too few to keep ${validation} apart for validation`, {
       hint: 'give more folders, or a smaller --validation',
     });
   }
   const training = all.slice(0, -validation).flatMap((series) => strided(series, stride));
-  const needed = context + leads;
+  const needed = context + rollIn + leads;
   if (!training.some((series) => longestStretch(series) >= needed)) {
-    const why = `--context ${context} and --leads ${leads} need`;
+    const why = `--context ${context}${rollIn > 0 ? `, --roll-in ${rollIn}` : ''} and --leads ${leads} need`;
     throw new UsageError(
       `no series has the ${stride === 1 ? '' : `${stride} times `}${needed} frames that ${why}: the longest has ${describeLongest(all)}`,
       { hint: 'lower --leads' },

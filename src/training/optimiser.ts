@@ -7,7 +7,7 @@ import type { TrainOptions } from './options.js';
 import { decayAt, rateAt } from './schedule.js';
 import { debiases, slotName, SLOTS, trainSpecs, trainStep, type ClipShape } from './train-step.js';
 
-/** All slots on the device, and the programs of the current number of leads, one for each size of frames. */
+/** All slots on the device, and the programs of the current number of leads, one for each size of frames and roll-in. */
 export const optimiser = (engine: Engine, network: Network, options: TrainOptions) => {
   let slots: Record<string, Handle> = {};
   const programs = new Map<string, Program>();
@@ -32,7 +32,7 @@ export const optimiser = (engine: Engine, network: Network, options: TrainOption
       await forgetPrograms();
       currentLeads = shape.leads;
     }
-    const key = shape.frame.join();
+    const key = [...shape.frame, shape.rollIn ?? 0].join();
     const known = programs.get(key);
     if (known !== undefined) return known;
     const weights = Object.fromEntries(

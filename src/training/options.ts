@@ -73,6 +73,14 @@ export const trainSchema = z.strictObject({
   context: z.number().int().min(2).default(10).describe('frames a forecast stands on'),
   stride: count.default(1).describe('frames per step of the network: it learns from every n-th frame'),
   leads: count.default(20).describe('leads that the last part of training rolls out to'),
+  rollIn: z
+    .number()
+    .int()
+    .nonnegative()
+    .default(0)
+    .describe(
+      'leads that it forecasts in half of the steps, so many or half as many, before those that it learns from, which are compared over blocks of pixels then',
+    ),
   horizon: count.default(50).describe('leads that validation looks at'),
   iterations: count.default(2000).describe('training steps'),
   batch: count.default(4).describe('clips per step'),

@@ -3,13 +3,15 @@ import type { Scalar, Tensor, Tensor4D, Tensor5D } from '@tensorflow/tfjs-core';
 import type { Named, Spec, TensorFunction } from '../engine/types.js';
 import {
   bind,
-  rollOut,
+  rollOn,
   stateShapes,
   type Conditions,
   type Network,
+  type Standing,
   type State,
 } from '../forecaster/network-functions.js';
 import type { FrameShape } from '../pipeline/frame.js';
+import { coarse } from './coarse.js';
 
 /** Shape of the clips of a step: `context` frames are given, `leads` more are forecast and compared. */
 export interface ClipShape {
@@ -23,6 +25,8 @@ export interface ClipShape {
   readonly told?: number;
   /** Noise is added to the frames that are given. */
   readonly noisy?: boolean;
+  /** Leads that are forecast before those that are compared. Default: 0. */
+  readonly rollIn?: number;
 }
 
 /** Shape of the ones and zeros that choose the truth: for each frame but the first that the network may be shown. */
@@ -58,13 +62,9 @@ const relativeError = (predicted: Tensor5D, truth: Tensor5D, last: Tensor5D): Sc
 };
 
 /** Frames of a clip that the network is given, and what it makes of them: expectations of the next, and its state. */
-interface Context {
+interface Context extends Standing {
   /** Forecasts of frames 1..context-1, [(context - 1) N, H, W, C]. */
   readonly expected: Tensor4D;
-  readonly state: State;
-  /** The last two frames that it was shown. */
-  readonly now: Tensor4D;
-  readonly before: Tensor4D;
 }
 
 type Bound = ReturnType<typeof bind>;
@@ -132,32 +132,76 @@ interface ClipTensors {
   readonly conditions?: Conditions;
 }
 
-/** clip [T, N, H, W, C], time first so that frames are whole blocks of memory. */
+/** The first frames of a clip [T, N, H, W, C], with the noise that is added to them. */
+const givenFrames = ({ clip, noise }: ClipTensors, { context, batch, frame }: ClipShape): Tensor4D[] =>
+  Array.from({ length: context }, (_, t) => {
+    const one = (of: Tensor5D): Tensor4D => tf.reshape(tf.slice(of, t, 1), [batch, ...frame]);
+    return noise === undefined ? one(clip) : tf.add<Tensor4D>(one(clip), one(noise));
+  });
+
+/**
+ * Where a forecast of `rollIn` leads has come to. It is not to be differentiated: the network learns to go on from where
+ * its own roll-outs lead, at no memory for the way there (the pushforward trick of Brandstetter, Worrall and Welling, ICLR
+ * 2022; here the recurrent state is carried along, as in truncated backpropagation through time).
+ */
+const rolledIn = (
+  network: Network,
+  params: Named<Tensor>,
+  tensors: ClipTensors,
+  shape: ClipShape,
+): Standing | undefined => {
+  const { rollIn = 0 } = shape;
+  if (rollIn === 0) return undefined;
+  const { conditions } = tensors;
+  const bound = bind(network, params, conditions);
+  const context = givenContext(network, bound, givenFrames(tensors, shape), shape);
+  return rollOn(network, params, context, rollIn, { conditions }).arrived();
+};
+
+/** clip [T, N, H, W, C], time first so that frames are whole blocks of memory; `standing` where a roll-in has come to. */
 const clipLoss = (
   network: Network,
   params: Named<Tensor>,
-  { clip, noise, truth, conditions }: ClipTensors,
+  tensors: ClipTensors,
+  standing: Standing | undefined,
   shape: ClipShape,
 ): Scalar => {
-  const { batch, context, leads, frame, sampling } = shape;
+  const { clip, truth: masks, conditions } = tensors;
+  const { batch, context, leads, frame, sampling, rollIn = 0 } = shape;
   const [h, w, c] = frame;
   const part = (of: Tensor5D, from: number, count: number): Tensor5D =>
     tf.slice(of, [from, 0, 0, 0, 0], [count, batch, h, w, c]);
   const frames = (of: Tensor5D, from: number, count: number): Tensor4D =>
     tf.reshape(part(of, from, count), [count * batch, h, w, c]);
   const byTime = (of: Tensor4D): Tensor5D => tf.reshape(of, [of.shape[0] / batch, batch, h, w, c]);
-  const given = Array.from({ length: context }, (_, t) => {
-    const clean = frames(clip, t, 1);
-    return noise === undefined ? clean : tf.add<Tensor4D>(clean, frames(noise, t, 1));
-  });
   /** The truth where the k-th mask is 1, the network's own forecast where it is 0, clip by clip. */
   const choose = (k: number, real: Tensor4D, own: Tensor4D): Tensor4D => {
-    const mask = tf.reshape(tf.slice(truth as Tensor5D, k, 1), [batch, 1, 1, 1]);
+    const mask = tf.reshape(tf.slice(masks as Tensor5D, k, 1), [batch, 1, 1, 1]);
     return tf.add(own, tf.mul(mask, tf.sub(real, own)));
   };
 
+  /** Of the leads from `from` on. */
+  const leadLoss = (from: Standing): Scalar => {
+    const first = context + rollIn;
+    const shown =
+      sampling === 'scheduled'
+        ? (lead: number, own: Tensor4D) => choose(lead - 1, frames(clip, first + lead - 1, 1), own)
+        : undefined;
+    const { frames: predicted } = rollOn(network, params, from, leads, {
+      limits: undefined,
+      shown,
+      conditions,
+    });
+    const joined = byTime(tf.concat<Tensor4D>(predicted, 0));
+    const [truth, last] = [part(clip, first, leads), part(clip, context - 1, 1)];
+    if (rollIn > 0) return relativeError(coarse(joined), coarse(truth), coarse(last));
+    return relativeError(joined, truth, last);
+  };
+  if (standing !== undefined) return leadLoss(standing);
+
   const bound = bind(network, params, conditions);
-  const { expected, state, now, before } =
+  const given = givenFrames(tensors, shape);
+  const seen =
     sampling === 'reverse'
       ? sampledContext(network, bound, given, shape, choose)
       : givenContext(network, bound, given, shape);
@@ -165,26 +209,11 @@ const clipLoss = (
   const from = Math.min(1, context - 2);
   const counted = context - 1 - from;
   const insideLoss = relativeError(
-    part(byTime(expected), from, counted),
+    part(byTime(seen.expected), from, counted),
     part(clip, from + 1, counted),
     part(clip, from, counted),
   );
-
-  const shown =
-    sampling === 'scheduled'
-      ? (lead: number, own: Tensor4D) => choose(lead - 1, frames(clip, context + lead - 1, 1), own)
-      : undefined;
-  const predicted = rollOut(network, params, now, before, state, leads, {
-    limits: undefined,
-    shown,
-    conditions,
-  });
-  const leadLoss = relativeError(
-    byTime(tf.concat<Tensor4D>(predicted, 0)),
-    part(clip, context, leads),
-    part(clip, context - 1, 1),
-  );
-  return tf.add(tf.mul(leadLoss, 1 - CONTEXT_SHARE), tf.mul(insideLoss, CONTEXT_SHARE));
+  return tf.add(tf.mul(leadLoss(seen), 1 - CONTEXT_SHARE), tf.mul(insideLoss, CONTEXT_SHARE));
 };
 
 export const slotName = (slot: (typeof SLOTS)[number], name: string): string => `${slot}.${name}`;
@@ -200,7 +229,7 @@ export const trainSpecs = (
   );
   const frames = (count: number): Spec => ({ shape: [count, clip.batch, ...clip.frame], dtype: 'float32' });
   return {
-    clip: frames(clip.context + clip.leads),
+    clip: frames(clip.context + (clip.rollIn ?? 0) + clip.leads),
     ...(clip.noisy === true && { noise: frames(clip.context) }),
     ...((clip.sampling ?? 'free') !== 'free' && { truth: { shape: truthMasks(clip), dtype: 'float32' } }),
     ...(clip.told !== undefined && {
@@ -223,13 +252,12 @@ export const trainStep =
   (inputs) => {
     const input = (name: string): Tensor => inputs[name] as Tensor;
     const weights = names.map((name) => input(slotName('weight', name)));
+    const named = (values: readonly Tensor[]): Named<Tensor> =>
+      Object.fromEntries(names.map((name, k) => [name, values[k] as Tensor]));
+    const tensors = inputs as Named<Tensor> & ClipTensors;
+    const standing = rolledIn(network, named(weights), tensors, shape);
     const { value, grads } = tf.valueAndGrads((...values) =>
-      clipLoss(
-        network,
-        Object.fromEntries(names.map((name, k) => [name, values[k] as Tensor])),
-        inputs as Named<Tensor> & ClipTensors,
-        shape,
-      ),
+      clipLoss(network, named(values), tensors, standing, shape),
     )(weights);
     const length = tf.sqrt(tf.addN(grads.map((g) => tf.sum(tf.square(g)))));
     const scale = tf.minimum(1, tf.div(LONGEST_GRADIENT, tf.add(length, EPSILON)));

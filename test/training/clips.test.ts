@@ -40,6 +40,19 @@ test('a clip is consecutive frames under one symmetry, another for each iteratio
   expect([...places].sort((a, b) => a - b)).toEqual([8, 9, 14, 15]);
 });
 
+test('half of the clips have no roll-in, the others all of it or half', async () => {
+  const seen = new Map<number, number>();
+  for (let iteration = 0; iteration < 200; iteration++) {
+    const { inputs, shape } = await sampleClip([series], options({ rollIn: 4 }), iteration, 3);
+    const rollIn = shape.rollIn ?? 0;
+    expect(inputs['clip']?.shape[0]).toBe(2 + rollIn + 3);
+    seen.set(rollIn, (seen.get(rollIn) ?? 0) + 1);
+  }
+  expect([...seen.keys()].sort()).toEqual([0, 2, 4]);
+  expect(seen.get(0)! / 200).toBeGreaterThan(0.4);
+  expect(seen.get(0)! / 200).toBeLessThan(0.6);
+});
+
 test('where edges are periodic, clips are shifted around them', async () => {
   const places = new Set<number>();
   for (let iteration = 0; iteration < 100; iteration++) {

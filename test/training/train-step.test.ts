@@ -38,6 +38,12 @@ afterAll(() => engine.dispose());
 
 type Slots = Record<string, Handle | HostTensor>;
 const scalar = (value: number): HostTensor => ({ shape: [], dtype: 'float32', data: Float32Array.of(value) });
+/** All frames, as the first input of a step. */
+const clip = (): HostTensor => {
+  const data = new Float32Array(FRAMES.length * 2 * SIZE);
+  FRAMES.flat().forEach((frame, k) => data.set(frame, k * SIZE));
+  return { shape: [FRAMES.length, 2, ...FRAME], dtype: 'float32', data };
+};
 const begin = (): Slots =>
   Object.fromEntries(
     Object.entries(initialSlots(forecaster.weights)).map(([name, { shape, data }]) => [
@@ -45,12 +51,10 @@ const begin = (): Slots =>
       { shape, data, dtype: 'float32' as const },
     ]),
   );
-const step = async (slots: Slots, { t = 1, rate = 0, decay = 0 } = {}) => {
+const step = async (slots: Slots, { t = 1, rate = 0, decay = 0, by = program } = {}) => {
   const { debias1, debias2 } = debiases(t);
-  const clip = new Float32Array(FRAMES.length * 2 * SIZE);
-  FRAMES.flat().forEach((frame, k) => clip.set(frame, k * SIZE));
-  const { loss, gradient, ...next } = await program.run({
-    clip: { shape: [FRAMES.length, 2, ...FRAME], dtype: 'float32', data: clip },
+  const { loss, gradient, ...next } = await by.run({
+    clip: clip(),
     ...{ rate: scalar(rate), debias1: scalar(debias1), debias2: scalar(debias2), decay: scalar(decay) },
     ...slots,
   });
@@ -97,6 +101,51 @@ test('the loss is that of the forecasts which the weights make: four parts the l
   const { loss } = await step(begin());
   expect(Math.abs(mean(ahead) / mean(inside) - 1)).toBeGreaterThan(0.05); // else the shares would not show
   expect(Math.abs(loss / (0.8 * mean(ahead) + 0.2 * mean(inside)) - 1)).toBeLessThan(1e-4);
+});
+
+/** Means over the four blocks of a frame: values, their squares, and twice the gradient. */
+const overBlocks = (frame: ArrayLike<number>): number[] => {
+  const value = (row: number, column: number): number =>
+    frame[16 * Math.min(row, 15) + Math.min(column, 15)]!;
+  const means = Array.from({ length: 12 }, () => 0);
+  for (let row = 0; row < 16; row++)
+    for (let column = 0; column < 16; column++) {
+      const own = value(row, column);
+      const slope = Math.hypot(value(row + 1, column) - own, value(row, column + 1) - own, 1e-2);
+      const block = 3 * (2 * Math.floor(row / 8) + Math.floor(column / 8));
+      [own, own ** 2, 2 * slope].forEach((one, k) => (means[block + k]! += one / 64));
+    }
+  return means;
+};
+
+test('after a roll-in the loss is that of the leads behind it, over blocks', async () => {
+  const shape: ClipShape = { ...SHAPE, context: 3, rollIn: 2, leads: 2 };
+  const behind = await engine.compile(
+    trainStep(forecaster.network, names, shape),
+    trainSpecs(forecaster.weights, shape),
+  );
+  const runner = createRunner(forecaster, engine);
+  const errors: number[] = [];
+  for (const series of [0, 1]) {
+    let state: StateHandles | undefined;
+    const given = (t: number) => ({
+      frame: FRAMES[t]![series]!,
+      previous: FRAMES[Math.max(0, t - 1)]![series]!,
+    });
+    for (let t = 0; t < 3; t++) [state] = await runner.observe(FRAME, [{ ...given(t), state }]);
+    const { data } = await engine.read(await runner.rollOut(FRAME, [{ ...given(2), state }], 4));
+    const last = overBlocks(FRAMES[2]![series]!);
+    for (const lead of [3, 4]) {
+      const predicted = overBlocks(data.slice((lead - 1) * SIZE, lead * SIZE));
+      const truth = overBlocks(FRAMES[2 + lead]![series]!);
+      const square = (of: readonly number[]): number => mean(of.map((one, k) => (one - truth[k]!) ** 2));
+      errors.push(square(predicted) / (square(last) + 1e-5));
+    }
+  }
+  const { loss, gradient } = await step(begin(), { by: behind });
+  await Promise.all([runner.dispose(), behind.dispose()]);
+  expect(Math.abs(loss / mean(errors) - 1)).toBeLessThan(1e-3);
+  expect(gradient).toBeGreaterThan(0);
 });
 
 test('its gradient is that of finite differences', async () => {
