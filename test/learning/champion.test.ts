@@ -222,6 +222,15 @@ test('a line of the log that a full disk cut short takes no other with it', asyn
   expect((await readChanges(state)).map(({ name }) => name)).toEqual(['one', 'three']);
 });
 
+test('one that ships is found where mesocast is installed now, one of a user only where it was', async () => {
+  const state = at('installed-elsewhere');
+  for (const folder of ['/old/mesocast/forecasters/dendrite', '/old/mine'])
+    await appendChange(state, { at: '', name: 'a', hash: folder, folder, why: 'it fits' });
+  const [shipped, own] = await readChanges(state);
+  expect(await readdir(shipped?.folder ?? '')).toContain('forecaster.json');
+  expect(own?.folder).toBe('/old/mine');
+});
+
 test('versions long out of use are deleted, but for the one that was gone back to; the log says which', async () => {
   const state = at('versions');
   const folder = versionsFolder(learningFolder(state));

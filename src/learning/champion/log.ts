@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, open, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
+import { locateForecaster, shippedForecasters } from '../../forecaster/folder.js';
 import { codeOf } from '../../pipeline/errors.js';
 
 /** One line of learning/log.jsonl: a forecaster that began to make the forecasts, and why. */
@@ -32,12 +33,20 @@ export type Evidence = NonNullable<Change['evidence']>;
 export const learningFolder = (state: string): string => join(state, 'learning');
 const fileOf = (state: string): string => join(learningFolder(state), 'log.jsonl');
 
-/** A version is beside the log, wherever the state folder was when it was learned. */
-const found = (state: string, change: Change): Change => {
+/**
+ * Where the forecaster of a change is by now: a version is beside the log, wherever the state folder was when it was
+ * learned, and one that ships where mesocast is installed, wherever that was.
+ */
+const found = async (state: string, change: Change): Promise<Change> => {
   const { folder } = change;
-  if (folder === undefined || basename(dirname(folder)) !== 'versions') return change;
-  const here = join(learningFolder(state), 'versions', basename(folder));
-  return existsSync(here) || !existsSync(folder) ? { ...change, folder: here } : change;
+  if (folder === undefined) return change;
+  const [kind, name] = [basename(dirname(folder)), basename(folder)];
+  if (kind === 'versions') {
+    const here = join(learningFolder(state), 'versions', name);
+    return existsSync(here) || !existsSync(folder) ? { ...change, folder: here } : change;
+  }
+  const isMoved = !existsSync(folder) && (await shippedForecasters()).includes(name);
+  return isMoved ? { ...change, folder: await locateForecaster(name) } : change;
 };
 
 /** Every change so far, oldest first; a line that a crash cut short is left out. */
@@ -46,13 +55,14 @@ export const readChanges = async (state: string): Promise<Change[]> => {
     if (codeOf(error) === 'ENOENT') return '';
     throw error;
   });
-  return text.split('\n').flatMap((line) => {
+  const changes = text.split('\n').flatMap((line) => {
     try {
-      return [found(state, changeSchema.parse(JSON.parse(line)))];
+      return [changeSchema.parse(JSON.parse(line))];
     } catch {
       return [];
     }
   });
+  return Promise.all(changes.map((change) => found(state, change)));
 };
 
 export const appendChange = async (state: string, change: Change): Promise<void> => {
