@@ -5,15 +5,14 @@ import type { Tensor5D } from '@tensorflow/tfjs-core';
 const BLOCK = 8;
 /** Added to the square of the gradient: its root has no slope at 0. */
 const FLAT = 1e-4;
-/** What a front, which is a few pixels wide, adds to the mean gradient of a block is small beside what it adds to the others. */
-const STEEP = 2;
 
 /**
- * What can be foretold of a frame when its details cannot: means over blocks of 8 x 8 pixels of the values, of their squares
- * and of how steep they are. The first say how much of a phase there is, the second tell phases from a mixture of them, the
- * third how much interface. [T, N, H, W, C] to [T, N, H / 8, W / 8, 3 C]; rows and columns that fill no block are left out.
+ * What can be foretold of a frame when its details cannot, three fields of means over blocks of 8 x 8 pixels: of the values
+ * x, of x (1 - x) and of how steep they are. The first says how much of a phase there is, the second how much lies between
+ * phases, the third how much interface there is. Each [T, N, H, W, C] to [T, N, H / 8, W / 8, C]; rows and columns that fill
+ * no block are left out.
  */
-export const coarse = (fields: Tensor5D): Tensor5D => {
+export const coarse = (fields: Tensor5D): readonly Tensor5D[] => {
   const [t, n, height, width, c] = fields.shape;
   const block = Math.min(BLOCK, height, width);
   const [rows, columns] = [Math.floor(height / block), Math.floor(width / block)];
@@ -40,5 +39,5 @@ export const coarse = (fields: Tensor5D): Tensor5D => {
   );
   const squares = tf.add(tf.squaredDifference(below, fields), tf.squaredDifference(beside, fields));
   const steepness = tf.sqrt<Tensor5D>(tf.add(squares, FLAT));
-  return tf.concat<Tensor5D>([means(fields), means(tf.square(fields)), tf.mul(means(steepness), STEEP)], 4);
+  return [fields, tf.mul<Tensor5D>(fields, tf.sub(1, fields)), steepness].map(means);
 };

@@ -194,8 +194,9 @@ const clipLoss = (
     });
     const joined = byTime(tf.concat<Tensor4D>(predicted, 0));
     const [truth, last] = [part(clip, first, leads), part(clip, context - 1, 1)];
-    if (rollIn > 0) return relativeError(coarse(joined), coarse(truth), coarse(last));
-    return relativeError(joined, truth, last);
+    if (rollIn === 0) return relativeError(joined, truth, last);
+    const [own, real, still] = [coarse(joined), coarse(truth), coarse(last)];
+    return tf.mean<Scalar>(tf.stack(own.map((field, k) => relativeError(field, real[k]!, still[k]!))));
   };
   if (standing !== undefined) return leadLoss(standing);
 

@@ -103,17 +103,17 @@ test('the loss is that of the forecasts which the weights make: four parts the l
   expect(Math.abs(loss / (0.8 * mean(ahead) + 0.2 * mean(inside)) - 1)).toBeLessThan(1e-4);
 });
 
-/** Means over the four blocks of a frame: values, their squares, and twice the gradient. */
-const overBlocks = (frame: ArrayLike<number>): number[] => {
+/** Means over the four blocks of a frame: of values x, of x (1 - x), of the gradient. */
+const overBlocks = (frame: ArrayLike<number>): number[][] => {
   const value = (row: number, column: number): number =>
     frame[16 * Math.min(row, 15) + Math.min(column, 15)]!;
-  const means = Array.from({ length: 12 }, () => 0);
+  const means = Array.from({ length: 3 }, () => [0, 0, 0, 0]);
   for (let row = 0; row < 16; row++)
     for (let column = 0; column < 16; column++) {
       const own = value(row, column);
       const slope = Math.hypot(value(row + 1, column) - own, value(row, column + 1) - own, 1e-2);
-      const block = 3 * (2 * Math.floor(row / 8) + Math.floor(column / 8));
-      [own, own ** 2, 2 * slope].forEach((one, k) => (means[block + k]! += one / 64));
+      const block = 2 * Math.floor(row / 8) + Math.floor(column / 8);
+      [own, own * (1 - own), slope].forEach((one, k) => (means[k]![block]! += one / 64));
     }
   return means;
 };
@@ -138,8 +138,10 @@ test('after a roll-in the loss is that of the leads behind it, over blocks', asy
     for (const lead of [3, 4]) {
       const predicted = overBlocks(data.slice((lead - 1) * SIZE, lead * SIZE));
       const truth = overBlocks(FRAMES[2 + lead]![series]!);
-      const square = (of: readonly number[]): number => mean(of.map((one, k) => (one - truth[k]!) ** 2));
-      errors.push(square(predicted) / (square(last) + 1e-5));
+      truth.forEach((real, k) => {
+        const square = (of: number[][]): number => mean(of[k]!.map((one, b) => (one - real[b]!) ** 2));
+        errors.push(square(predicted) / (square(last) + 1e-5));
+      });
     }
   }
   const { loss, gradient } = await step(begin(), { by: behind });
