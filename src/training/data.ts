@@ -76,7 +76,7 @@ export const divide = (
     const why = `--context ${context}${rollIn > 0 ? `, --roll-in ${rollIn}` : ''} and --leads ${leads} need`;
     throw new UsageError(
       `no series has the ${stride === 1 ? '' : `${stride} times `}${needed} frames that ${why}: the longest has ${describeLongest(all)}`,
-      { hint: 'lower --leads' },
+      { hint: rollIn > 0 ? 'lower --leads or --roll-in' : 'lower --leads' },
     );
   }
   return {
