@@ -48,17 +48,27 @@ const CONTEXT_SHARE = 0.2;
 /** Mean squared change below which a clip counts as standing still; keeps the relative error finite. */
 const STILL = 1e-5;
 
+/**
+ * After a roll-in: how much more the error of a frame's mean counts than those of its blocks about it. Alone the latter drown
+ * it, since most of what a block errs cannot be foretold, and crystals grow too slowly: it is a small part of each block, but
+ * all of what is wrong with the frame's statistics.
+ */
+const MEAN_WEIGHT = 8;
+
 /** The four tensors that a weight has in training. */
 export const SLOTS = ['weight', 'mean', 'square', 'average'] as const;
 
 /**
  * Mean over leads and batch of MSE(predicted, truth) / MSE(last, truth): 1 for persistence, (1 - skill)^2 in general.
- * All [T, N, H, W, C]; `last` may be one frame for all leads.
+ * All [T, N, H, W, C]; `last` may be one frame for all leads. The squared error of each frame's mean counts `meanWeight` times
+ * beside it.
  */
-const relativeError = (predicted: Tensor5D, truth: Tensor5D, last: Tensor5D): Scalar => {
+const relativeError = (predicted: Tensor5D, truth: Tensor5D, last: Tensor5D, meanWeight = 0): Scalar => {
   const error = tf.mean(tf.squaredDifference(predicted, truth), [2, 3, 4]);
   const still = tf.mean(tf.squaredDifference(last, truth), [2, 3, 4]);
-  return tf.mean(tf.div(error, tf.add(still, STILL)));
+  const ofMeans = (): Tensor => tf.mean(tf.square(tf.mean(tf.sub(predicted, truth), [2, 3])), 2);
+  const counted = meanWeight === 0 ? error : tf.add(error, tf.mul(ofMeans(), meanWeight));
+  return tf.mean(tf.div(counted, tf.add(still, STILL)));
 };
 
 /** Frames of a clip that the network is given, and what it makes of them: expectations of the next, and its state. */
@@ -196,7 +206,9 @@ const clipLoss = (
     const [truth, last] = [part(clip, first, leads), part(clip, context - 1, 1)];
     if (rollIn === 0) return relativeError(joined, truth, last);
     const [own, real, still] = [coarse(joined), coarse(truth), coarse(last)];
-    return tf.mean<Scalar>(tf.stack(own.map((field, k) => relativeError(field, real[k]!, still[k]!))));
+    return tf.mean<Scalar>(
+      tf.stack(own.map((field, k) => relativeError(field, real[k]!, still[k]!, MEAN_WEIGHT))),
+    );
   };
   if (standing !== undefined) return leadLoss(standing);
 
