@@ -49,9 +49,8 @@ const CONTEXT_SHARE = 0.2;
 const STILL = 1e-5;
 
 /**
- * After a roll-in: how much more the error of a frame's mean counts than those of its blocks about it. Alone the latter drown
- * it, since most of what a block errs cannot be foretold, and crystals grow too slowly: it is a small part of each block, but
- * all of what is wrong with the frame's statistics.
+ * After a roll-in: what the squared error of a frame's mean counts beside the mean squared error of its blocks. Most of the
+ * latter cannot be foretold and drowns the former, which is what the frame's statistics are off by: crystals grew too slowly.
  */
 const MEAN_WEIGHT = 8;
 
@@ -60,8 +59,8 @@ export const SLOTS = ['weight', 'mean', 'square', 'average'] as const;
 
 /**
  * Mean over leads and batch of MSE(predicted, truth) / MSE(last, truth): 1 for persistence, (1 - skill)^2 in general.
- * All [T, N, H, W, C]; `last` may be one frame for all leads. The squared error of each frame's mean counts `meanWeight` times
- * beside it.
+ * All [T, N, H, W, C]; `last` may be one frame for all leads. With `meanWeight` the squared error of each frame's mean is added
+ * to its MSE so many times, and persistence has more than 1.
  */
 const relativeError = (predicted: Tensor5D, truth: Tensor5D, last: Tensor5D, meanWeight = 0): Scalar => {
   const error = tf.mean(tf.squaredDifference(predicted, truth), [2, 3, 4]);
