@@ -28,7 +28,6 @@ export interface QualityRecord {
 
 interface Asked {
   readonly size: string;
-  readonly series: number;
   readonly horizon: number;
 }
 
@@ -74,11 +73,11 @@ const measure = async (
   { device, note }: BenchOptions,
 ): Promise<QualityRecord> => {
   const { heldOut } = await loadSystems();
-  const { context, horizon } = heldOut;
+  const { context, horizon, series } = heldOut;
   const forecaster = fromRoot(`forecasters/${name}`);
   const normalisation = await normalisationFor(system, forecaster);
   let hash = '';
-  const reports = async ({ size, series, horizon: leads }: Asked, ensembles: readonly number[]) => {
+  const reports = async ({ size, horizon: leads }: Asked, ensembles: readonly number[]) => {
     const folder = await mkdtemp(join(tmpdir(), 'mesocast-quality-'));
     try {
       const data = join(folder, 'series');
@@ -102,7 +101,7 @@ const measure = async (
   };
   const members = await calibratedMembers(forecaster);
   const ensembles = members === undefined || members === 1 ? [1] : [1, members];
-  const usual = await reports({ size: '64', series: heldOut.series, horizon }, ensembles);
+  const usual = await reports({ size: '64', horizon }, ensembles);
   const alone = async (asked: Asked): Promise<Figures> =>
     figuresOf((await reports(asked, [1]))[0] as ReportData);
   return {
@@ -110,10 +109,10 @@ const measure = async (
       usual: figuresOf(usual[0] as ReportData),
       coverage: coverageOf(usual.at(-1) as ReportData),
       sizes: {
-        '96x160': await alone({ size: '96x160', series: 8, horizon }),
-        '256': await alone({ size: '256', series: 4, horizon }),
+        '96x160': await alone({ size: '96x160', horizon }),
+        '256': await alone({ size: '256', horizon }),
       },
-      rollOut: await alone({ size: '128', series: 8, horizon: 200 }),
+      rollOut: await alone({ size: '128', horizon: 200 }),
     },
     forecaster: hash,
   };
