@@ -54,6 +54,8 @@ export interface LiveOptions {
   readonly first: ForecasterSet;
   readonly notice: (message: string) => void;
   readonly now: () => Date;
+  /** What learns; by default a process of its own. */
+  readonly start?: typeof startLearner;
 }
 
 /** Which forecaster makes forecasts while a run goes on, and what is learned meanwhile. */
@@ -69,7 +71,7 @@ export interface Live {
 }
 
 export const openLive = async (options: LiveOptions): Promise<Live> => {
-  const { config, state, ledger, engine, judge, first, notice, now } = options;
+  const { config, state, ledger, engine, judge, first, notice, now, start = startLearner } = options;
   const reigns = openReigns(ledger, first.id.hash);
   const mode = learnMode(config);
   /** The last change to each forecaster, in the order in which they were last in use. */
@@ -244,7 +246,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
       first.id.hash === NO_FORECASTER.hash && reigns.champion === NO_FORECASTER.hash
         ? await Promise.all((await shippedForecasters()).map(locateForecaster))
         : [];
-    learner = startLearner({
+    learner = start({
       setup: () => ({
         folder: learningFolder(state),
         learn: mode,

@@ -11,6 +11,8 @@ import { requestRollback } from '../../src/learning/champion/rollback.js';
 import { forgetOldVersions, isKept, versionsFolder } from '../../src/learning/champion/versions.js';
 import { openEngine } from '../../src/engine/index.js';
 import { createJudge, type Judge } from '../../src/learning/judging/judge.js';
+import type { FromLearner } from '../../src/learning/learner/messages.js';
+import type { LearnerProcess } from '../../src/learning/learner/process.js';
 import { openLive } from '../../src/learning/live.js';
 import { firstForecaster } from '../../src/learning/modes.js';
 import { openLedger } from '../../src/pipeline/ledger/ledger.js';
@@ -162,6 +164,57 @@ test('a running daemon takes another forecaster from one frame to the next and l
   expect(difference(after(changed), after(alone), 65535)).toBeLessThan(1e-5);
   expect(difference(changed, alone, 65535)).toBeGreaterThan(1e-3);
   expect((await forecastLines(at('out'))).length).toBe(20);
+});
+
+test('what beat a forecaster that is no longer in use takes no place, and its weights go', async () => {
+  const [state, out] = [at('overtaken'), at('overtaken-out')];
+  await mkdir(state);
+  const [first, engine, ledger] = [
+    await saveTiny(at('given'), 1),
+    await openEngine('cpu', 1),
+    openLedger(state),
+  ];
+  const config = {
+    ...smallRun({ directory: state, forecaster: at('given'), out }),
+    ...{ learn: 'adapt' as const, madeBy: 'best' as const },
+  };
+  const [told, notices]: [Parameters<LearnerProcess['send']>[0][], string[]] = [[], []];
+  let say: (message: FromLearner) => void = () => undefined;
+  const live = await openLive({
+    ...{ config, state, ledger, engine, first: await firstForecaster(config), now: () => new Date() },
+    judge: createJudge({
+      ...{ store: memoryVerified(), horizon: 5, stride: 1, forecastEvery: 1, madeBy: 'best' },
+    }),
+    notice: (message) => notices.push(message),
+    start: ({ hear }) => {
+      say = hear;
+      return { send: (message) => told.push(message), close: () => Promise.resolve() };
+    },
+  });
+  const evidence = { windows: 9, leads: 5, rmse: 1, champion: 2, persistence: 3, linear: 4 };
+  const challenger = async (seed: number, over: string): Promise<string> => {
+    const folder = join(versionsFolder(learningFolder(state)), `000${seed}`);
+    await saveTiny(folder, seed);
+    say({ type: 'challenger', folder, over, why: 'learned', evidence, scores: [] });
+    return folder;
+  };
+  const second = await challenger(2, at('given'));
+
+  await until('the second', () => notices.some((said) => said.includes('0002 from now on')));
+  const third = await challenger(3, at('given')); // which the second has beaten meanwhile
+  await challenger(4, second);
+  await until('the fourth', () => notices.some((said) => said.includes('0004 from now on')));
+  await live.close();
+  expect(notices.filter((said) => said.includes('from now on'))).toHaveLength(2);
+  expect(told.map((message) => 'folder' in message && message.folder)).toEqual([second, expect.any(String)]);
+  await expect(readdir(third)).rejects.toThrow('ENOENT');
+  expect((await readChanges(state)).map(({ name }) => name)).toEqual([
+    first.id.name,
+    'tiny 0002',
+    'tiny 0004',
+  ]);
+  await ledger.close();
+  await engine.dispose();
 });
 
 test('what vouched for a forecaster is known to a run that is begun again', async () => {
