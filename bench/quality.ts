@@ -31,11 +31,15 @@ interface Asked {
   readonly horizon: number;
 }
 
-/** The members that a forecaster is calibrated for; undefined if it is not. */
-const calibratedMembers = async (folder: string): Promise<number | undefined> => {
+/** What `evaluate` is told so that a forecaster's intervals are those that it is calibrated for; nothing if it is not. */
+const intervalFlags = async (folder: string): Promise<readonly string[]> => {
   const path = join(folder, 'calibration.json');
-  if (!existsSync(path)) return undefined;
-  return (JSON.parse(await readFile(path, 'utf8')) as { members: number }).members;
+  if (!existsSync(path)) return [];
+  const { members, lagged } = JSON.parse(await readFile(path, 'utf8')) as {
+    readonly members: number;
+    readonly lagged?: boolean;
+  };
+  return [...(members > 1 ? ['--ensemble', String(members)] : []), ...(lagged ? ['--lagged'] : [])];
 };
 
 /** The forecaster's own range, and the system's threshold in it: the forecaster may declare another range. */
@@ -77,19 +81,17 @@ const measure = async (
   const forecaster = fromRoot(`forecasters/${name}`);
   const normalisation = await normalisationFor(system, forecaster);
   let hash = '';
-  const reports = async ({ size, horizon: leads }: Asked, ensembles: readonly number[]) => {
+  const reports = async ({ size, horizon: leads }: Asked, ways: readonly (readonly string[])[]) => {
     const folder = await mkdtemp(join(tmpdir(), 'mesocast-quality-'));
     try {
       const data = join(folder, 'series');
       simulate(system, { series, firstSeed, frames: context + leads, size }, data);
       const scored = ['--context', context, '--horizon', leads, ...normalisation];
       const all: ReportData[] = [];
-      for (const members of ensembles) {
-        note(
-          `${name}: ${series} series of ${size}, ${leads} leads${members > 1 ? `, ${members} members` : ''}`,
-        );
+      for (const flags of ways) {
+        note(`${name}: ${series} series of ${size}, ${leads} leads ${flags.join(' ')}`);
         const out = join(folder, 'report');
-        const more = ['--ensemble', members, '--device', device, '--report', out];
+        const more = [...flags, '--device', device, '--report', out];
         mesocast('evaluate', forecaster, data, ...scored, ...more);
         all.push(JSON.parse(await readFile(join(out, 'report.json'), 'utf8')) as ReportData);
       }
@@ -99,11 +101,10 @@ const measure = async (
       await rm(folder, { recursive: true });
     }
   };
-  const members = await calibratedMembers(forecaster);
-  const ensembles = members === undefined || members === 1 ? [1] : [1, members];
-  const usual = await reports({ size: '64', horizon }, ensembles);
+  const flags = await intervalFlags(forecaster);
+  const usual = await reports({ size: '64', horizon }, flags.length === 0 ? [[]] : [[], flags]);
   const alone = async (asked: Asked): Promise<Figures> =>
-    figuresOf((await reports(asked, [1]))[0] as ReportData);
+    figuresOf((await reports(asked, [[]]))[0] as ReportData);
   return {
     measured: {
       usual: figuresOf(usual[0] as ReportData),

@@ -34,12 +34,12 @@ export const calibrateCommand: Command = {
         progress.update(done, '');
       },
     ).finally(() => progress?.stop());
-    const { levels, bands, series, windows, members } = calibration;
+    const { levels, bands, series, windows, members, lagged = false } = calibration;
     const ninety = levels.indexOf(0.9);
     ui.result(
-      { path, members, series, windows, levels, bands: bands.map(({ classes: _, ...band }) => band) },
+      { path, members, lagged, series, windows, levels, bands: bands.map(({ classes: _, ...band }) => band) },
       [
-        `calibrated on ${windows} windows of ${series} series, ${members === 1 ? 'single forecasts' : `ensembles of ${members}`}`,
+        `calibrated on ${windows} windows of ${series} series, ${members === 1 ? 'single forecasts' : `ensembles of ${members}`}${lagged ? ', lagged' : ''}`,
         'coverage of 90 % intervals, of each half of the series calibrated on the other:',
         ...bands.map(
           ({ from, to, expected }) =>

@@ -19,6 +19,7 @@ const {
   threads,
   range,
   ensemble,
+  lagged,
   codecs,
   region,
   downsample,
@@ -42,6 +43,7 @@ export const heldOutShape = {
   device,
   threads,
   ensemble,
+  lagged,
 };
 const schema = z.strictObject({
   ...heldOutShape,

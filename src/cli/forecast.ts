@@ -16,6 +16,7 @@ const USED = new Set([
   'range',
   ...Object.keys(filesShape),
   'ensemble',
+  'lagged',
   'interval',
   'frameInterval',
   'tile',

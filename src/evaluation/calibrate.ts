@@ -38,7 +38,12 @@ export const calibrate = async (
   progress: (done: number, of: number) => void = () => undefined,
 ): Promise<Calibrated> => {
   const { context, horizon, stride, every, notice = () => undefined } = options;
-  const set = await loadForecasterSet(options.forecaster, { horizon, stride, ensemble: options.ensemble });
+  const set = await loadForecasterSet(options.forecaster, {
+    horizon,
+    stride,
+    ensemble: options.ensemble,
+    lagged: options.lagged,
+  });
   const heldOut = await loadHeldOut(options, set);
   const { names, series } = heldOut;
   if (names.length < 2)
@@ -64,7 +69,7 @@ export const calibrate = async (
     const runner = set.run(engine);
     const of = series.flatMap((one) => windowsOf(one, windows)).length;
     for await (const batch of forecastWindows(runner, series, windows)) {
-      for (const { series: one, observed, frames, spread } of batch) {
+      for (const { series: one, observed, frames, spread, own } of batch) {
         frames.forEach((predicted, l) => {
           const truth = observed[context + l] as Float32Array;
           const band = bands.find(({ to }) => l < to);
@@ -74,7 +79,7 @@ export const calibrate = async (
             band.share,
             predicted.map((value, i) => Math.abs(value - truth[i]!)),
             Uint8Array.from(edges, (value) => (value > INTERFACE_GRADIENT ? 1 : 0)),
-            localOf(predicted, spread?.[l], one.shape, set.periodic),
+            localOf(predicted, spread?.[l], one.shape, set.periodic, own),
           );
         });
       }
@@ -88,6 +93,7 @@ export const calibrate = async (
     format: FORMAT,
     forecaster: set.id.hash,
     members: set.members,
+    ...(set.lagged && { lagged: true }),
     context,
     horizon,
     stride,

@@ -20,6 +20,8 @@ export interface EvaluateOptions extends HeldOutOptions {
   readonly threads?: number | undefined;
   /** Members of the ensemble; default: one for each forecaster. */
   readonly ensemble?: number | undefined;
+  /** Whether the spread is the distance from the forecast a frame earlier; default: no. */
+  readonly lagged?: boolean | undefined;
   /** Normalised value between two phases; default: 0.5. */
   readonly threshold?: number | undefined;
 }
@@ -81,7 +83,7 @@ const MOST_EXAMPLES = 64;
 
 const exampleOf = (
   of: number,
-  { series, observed, frames, spread }: WindowForecast,
+  { series, observed, frames, spread, own: aboutLast }: WindowForecast,
   context: number,
   set: ForecasterSet,
 ): Example => {
@@ -91,7 +93,7 @@ const exampleOf = (
   const expected = leads.map((lead, k) => {
     const own = spread?.[lead - 1]?.slice();
     if (set.calibration === undefined) return own;
-    const local = localOf(predicted[k] as Float32Array, own, series.shape, set.periodic);
+    const local = localOf(predicted[k] as Float32Array, own, series.shape, set.periodic, aboutLast);
     return halfWidths(set.calibration, 0.9, lead, local);
   });
   const complete = expected.flatMap((frame) => frame ?? []);
@@ -114,12 +116,17 @@ const score = async (
   detailed: boolean,
 ): Promise<{ evaluation: Evaluation; detail?: Detail }> => {
   const { context, horizon, stride, every, threshold = 0.5 } = options;
-  const set = await loadForecasterSet(options.forecaster, { horizon, stride, ensemble: options.ensemble });
+  const set = await loadForecasterSet(options.forecaster, {
+    horizon,
+    stride,
+    ensemble: options.ensemble,
+    lagged: options.lagged,
+  });
   const heldOut = await loadHeldOut(options, set);
   const { names, series } = heldOut;
   const windows = { context, horizon, every, latentStride: set.latentStride };
   const sums = names.map(() => leadSums(horizon));
-  const uncertainty = collectUncertainty(horizon, set.members, set.calibration, set.periodic);
+  const uncertainty = collectUncertainty(horizon, set, set.calibration, set.periodic);
   const shown = [...new Set([1, Math.min(10, horizon), horizon])];
   const statistics = collectStatistics(horizon, shown, { threshold, periodic: set.periodic });
   const examples = new Map<number, Example>();
@@ -130,7 +137,14 @@ const score = async (
     sums[of]?.add(forecast, context);
     for (let l = 0; l < horizon; l++) {
       const { predicted, truth, last } = atLead(forecast, context, l);
-      uncertainty.add(of, l + 1, { predicted, spread: forecast.spread?.[l], truth, last, shape });
+      uncertainty.add(of, l + 1, {
+        predicted,
+        spread: forecast.spread?.[l],
+        own: forecast.own,
+        truth,
+        last,
+        shape,
+      });
       if (!detailed) continue;
       const before = l === 0 ? { predicted: last, truth: last } : atLead(forecast, context, l - 1);
       statistics.add(of, l + 1, { predicted, truth, before, shape });

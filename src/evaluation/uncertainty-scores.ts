@@ -1,10 +1,11 @@
 import { crpsOfIntervals } from '../metrics/crps.js';
 import { gradientMagnitude, INTERFACE_GRADIENT } from '../metrics/gradient.js';
 import type { FrameShape } from '../pipeline/frame.js';
+import type { ForecasterSet } from '../uncertainty/forecaster-set.js';
 import {
   bandAt,
   bandsUpTo,
-  factorsAt,
+  intervalsAt,
   LEVELS,
   localOf,
   type Calibration,
@@ -13,7 +14,9 @@ import {
 /** How well a forecast knew its own errors. Normalised values; lists have one entry for each lead unless they say other. */
 export interface UncertaintyReport {
   readonly members: number;
-  /** Root mean square of the ensemble's standard deviation; equals the RMSE where members err independently. */
+  /** Whether the spread is the distance from the forecast a frame earlier. */
+  readonly lagged: boolean;
+  /** Root mean square of the spread; that of members equals the RMSE where they err independently. */
   readonly spread?: readonly number[];
   /** Set for a calibrated forecaster. */
   readonly intervals?: {
@@ -80,12 +83,14 @@ export interface LeadForecast {
   /** The last frame that was given. */
   readonly last: Float32Array;
   readonly shape: FrameShape;
+  /** Of a lagged ensemble: its error about the last frame that was given. */
+  readonly own?: Float32Array | undefined;
 }
 
 /** Adds up windows lead by lead. */
 export const collectUncertainty = (
   horizon: number,
-  members: number,
+  { members, lagged }: Pick<ForecasterSet, 'members' | 'lagged'>,
   calibration: Calibration | undefined,
   periodic: boolean,
 ) => {
@@ -95,15 +100,15 @@ export const collectUncertainty = (
   const perSeries = bands.map(() => new Map<number, [covered: number, n: number]>());
 
   const addIntervals = (of: number, lead: number, forecast: LeadForecast, known: Calibration): void => {
-    const { predicted, spread, truth, last, shape } = forecast;
+    const { predicted, spread, truth, last, shape, own: aboutLast } = forecast;
     const sums = leads[lead - 1]!;
-    const local = localOf(predicted, spread, shape, periodic);
-    const factors = factorsAt(bandAt(known, lead), local);
+    const local = localOf(predicted, spread, shape, periodic, aboutLast);
+    const { scale: scales, factors } = intervalsAt(bandAt(known, lead), local);
     const edges = gradientMagnitude(truth, shape, periodic);
     const halves = new Float64Array(TENTHS);
     let covered = 0;
     truth.forEach((value, i) => {
-      const [own, scale] = [factors[i]!, local.scale[i]!];
+      const [own, scale] = [factors[i]!, scales[i]!];
       const error = Math.abs(value - predicted[i]!);
       const onInterface = edges[i]! > INTERFACE_GRADIENT ? 1 : 0;
       for (let k = own.length - 1; k >= 0 && error <= own[k]! * scale; k--) {
@@ -133,7 +138,7 @@ export const collectUncertainty = (
       if (calibration !== undefined) addIntervals(of, lead, forecast, calibration);
     },
     report: (): UncertaintyReport | undefined => {
-      if (members === 1 && calibration === undefined) return undefined;
+      if (members === 1 && !lagged && calibration === undefined) return undefined;
       const coverage = (from: number, to: number) => {
         const some = leads.slice(from - 1, to);
         const share = (count: (sums: Sums) => number, of: (sums: Sums) => number): number =>
@@ -161,7 +166,8 @@ export const collectUncertainty = (
         leads.map((sums) => (sums.interfaces === 0 ? 0 : pick(sums) / sums.interfaces));
       return {
         members,
-        ...(members > 1 && { spread: perPixel(({ spread2 }) => spread2).map(Math.sqrt) }),
+        lagged,
+        ...((members > 1 || lagged) && { spread: perPixel(({ spread2 }) => spread2).map(Math.sqrt) }),
         ...(calibration !== undefined && {
           intervals: {
             levels: [...LEVELS],

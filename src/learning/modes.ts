@@ -5,9 +5,12 @@ import { noForecaster } from './champion/no-forecaster.js';
 
 /** The forecaster that a run begins with. */
 export const firstForecaster = async (config: AttachConfig): Promise<ForecasterSet> => {
-  const { forecaster, interval, ensemble } = config;
+  const { forecaster, interval, ensemble, lagged } = config;
   if (forecaster !== undefined) return loadForecasterSet(forecaster, config);
-  const asked = interval !== undefined ? 'interval' : ensemble !== undefined ? 'ensemble' : undefined;
+  const [asked] =
+    Object.entries({ interval, ensemble, lagged }).find(
+      ([, value]) => value !== undefined && value !== false,
+    ) ?? [];
   if (asked !== undefined)
     throw new UsageError(`--${asked} belongs to a forecaster, and none was given`, {
       hint: 'name one with --forecaster',
@@ -31,10 +34,11 @@ export type LiveConfig = AttachConfig & Modes;
  */
 export const modesOf = (
   { learn, madeBy, interval }: AttachConfig,
-  { members }: Pick<ForecasterSet, 'members'>,
+  { members, lagged }: Pick<ForecasterSet, 'members' | 'lagged'>,
 ): Modes => {
-  if (members === 1 && interval === undefined) return { learn: learn ?? 'adapt', madeBy: madeBy ?? 'best' };
-  const what = interval === undefined ? 'an ensemble' : '--interval';
+  if (members === 1 && !lagged && interval === undefined)
+    return { learn: learn ?? 'adapt', madeBy: madeBy ?? 'best' };
+  const what = interval !== undefined ? '--interval' : lagged ? '--lagged' : 'an ensemble';
   if (learn !== undefined && learn !== 'off')
     throw new UsageError(`--learn ${learn} does not go with ${what}`, {
       hint: 'what is learned while attached has no members and is not calibrated: --learn off',

@@ -32,7 +32,7 @@ export type ForecastOnceOptions = Pick<
   AttachConfig,
   'forecaster' | 'out' | 'horizon' | 'context' | 'stride' | 'device' | 'threads' | 'range' | 'sinks'
 > &
-  Partial<Pick<AttachConfig, 'ensemble' | 'interval' | 'frameInterval' | 'tile'>> &
+  Partial<Pick<AttachConfig, 'ensemble' | 'lagged' | 'interval' | 'frameInterval' | 'tile'>> &
   PreparationOptions &
   FilesOptions & {
     /** A folder of frames, the last frame to use, or a file of several frames. */

@@ -49,7 +49,7 @@ export interface ForecastTime extends PhysicalTime {
 export interface Uncertainty {
   /** Members of the ensemble that the frames are the average of. */
   readonly members: number;
-  /** Standard deviation over the members; absent for a single one. */
+  /** Standard deviation over the members, or with `--lagged` the distance from the forecast made one frame earlier; absent for a single one. */
   readonly spread?: Float32Array;
   /** The true value of a pixel is between `lower` and `upper` as often as `level` says; see docs/evaluation.md. */
   readonly interval?: {

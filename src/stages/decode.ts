@@ -63,6 +63,7 @@ const uncertaintyOf = (
   { members, interval }: DecodeOptions,
   predicted: readonly Float32Array[],
   spread: readonly Float32Array[] | undefined,
+  own: Float32Array | undefined,
   shape: FrameShape,
   normalisation: Normalisation,
 ): Uncertainty | undefined => {
@@ -70,7 +71,7 @@ const uncertaintyOf = (
   const halves =
     interval &&
     predicted.map((frame, l) => {
-      const local = localOf(frame, spread?.[l], shape, interval.periodic);
+      const local = localOf(frame, spread?.[l], shape, interval.periodic, own);
       return halfWidths(interval.calibration, interval.level, l + 1, local);
     });
   const end = (sign: 1 | -1, widths: readonly Float32Array[]): Float32Array =>
@@ -124,10 +125,14 @@ export const decode = (options: DecodeOptions): OperatorFunction<readonly Predic
       Array.from({ length: horizon }, (_, l) =>
         crop(values.subarray(l * fitted, (l + 1) * fitted), shape, latentStride),
       );
-    const rolled = rolledOut(rollOut.frames, data, rollOut.k);
+    const rolled = rolledOut(rollOut.frames, data, rollOut.k, horizon);
     const predicted = byLead(rolled.frames);
     const spread = rolled.spread && byLead(rolled.spread);
-    const uncertainty = gapped(uncertaintyOf(options, predicted, spread, shape, normalisation), frame.data);
+    const own = rolled.own && crop(rolled.own, shape, latentStride);
+    const uncertainty = gapped(
+      uncertaintyOf(options, predicted, spread, own, shape, normalisation),
+      frame.data,
+    );
     return {
       id: forecastId(frame, horizon, stride),
       series,

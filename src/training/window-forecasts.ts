@@ -25,8 +25,10 @@ export interface WindowForecast extends Window {
   readonly frames: readonly Float32Array[];
   /** What is there: the frames that are given, and those that came. */
   readonly observed: readonly Float32Array[];
-  /** Standard deviation over the members of an ensemble. */
+  /** Standard deviation over the members of an ensemble; of a lagged one the distance from the forecast a frame earlier. */
   readonly spread?: readonly Float32Array[];
+  /** Of a lagged ensemble: how far off the forecast a frame earlier was about the last given frame. */
+  readonly own?: Float32Array;
 }
 
 /** The windows of a series: `every` frames apart in each stretch that is long enough. */
@@ -88,9 +90,13 @@ const forecastBatch = async (
       crop(values.subarray(l * size, (l + 1) * size), own, latentStride),
     );
   return batch.map((window, k) => {
-    const { frames, spread } = rolledOut(rolled, data, k);
+    const { frames, spread, own: aboutLast } = rolledOut(rolled, data, k, horizon);
     const observed = all[k] as Float32Array[];
-    return { ...window, observed, frames: byLead(frames), ...(spread && { spread: byLead(spread) }) };
+    return {
+      ...{ ...window, observed, frames: byLead(frames) },
+      ...(spread && { spread: byLead(spread) }),
+      ...(aboutLast && { own: crop(aboutLast, own, latentStride) }),
+    };
   });
 };
 

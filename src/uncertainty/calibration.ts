@@ -14,6 +14,18 @@ const coverageSchema = z.strictObject({
   interface: z.array(share).optional().describe('of the pixels on interfaces'),
 });
 
+/**
+ * What the errors of a series follow: log scale = constant + spread log(spread at the pixel) + whole log(spread over the whole
+ * frame) + own log(own error). Each a root mean square of normalised values.
+ */
+const lawSchema = z.strictObject({
+  constant: z.number(),
+  spread: z.number(),
+  whole: z.number(),
+  own: z.number(),
+});
+export type Law = z.output<typeof lawSchema>;
+
 /** Leads `from` .. `to`, the intervals of which have one calibration. */
 const bandSchema = z.strictObject({
   from: count,
@@ -21,6 +33,7 @@ const bandSchema = z.strictObject({
   /** How the forecast looks around a pixel: no interface, near one, on one. */
   classes: z.array(
     z.strictObject({
+      law: lawSchema.optional().describe('of a lagged ensemble: how its scale is made'),
       /** Scales between the bins, ascending. */
       edges: z.array(z.number()),
       /** For each bin and level: half the interval's width as a multiple of the scale. */
@@ -38,6 +51,10 @@ export const calibrationSchema = z.strictObject({
   format: z.literal([1, FORMAT]).describe('version of this file'),
   forecaster: z.string().describe('hash of the forecaster that it belongs to'),
   members: count.describe('members of the ensemble'),
+  lagged: z
+    .boolean()
+    .optional()
+    .describe('whether the spread is the distance from the forecast a frame earlier'),
   context: count,
   horizon: count,
   stride: count,
@@ -72,30 +89,48 @@ export const CLASSES = CLASS_EDGES.length + 1;
  */
 const FLOOR = 1e-7;
 
+/** How a series of a lagged ensemble fares, root mean squares over the frame. */
+export interface Whole {
+  /** The spread at this lead. */
+  readonly spread: number;
+  /** How wrong the forecast made a frame earlier was about the newest frame. */
+  readonly own: number;
+}
+
 /** What the width of an interval depends on, for each value of a frame. */
 export interface Local {
   /** 0 .. CLASSES - 1, the last on interfaces of the forecast. */
   readonly classes: Uint8Array;
   /** Normalised values; an error is expected to grow with it. */
   readonly scale: Float32Array;
+  /** Of a lagged ensemble. */
+  readonly whole?: Whole;
 }
+
+const rms = (values: Float32Array): number =>
+  Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
 
 /**
  * Looks at a forecast around each of its values: the gradient says whether an interface is there; the spread of the
  * ensemble, and for a single forecast the gradient again, says how large errors may be. Both are root mean squares over
- * 3 x 3 pixels. Normalised frames [H, W, C].
+ * 3 x 3 pixels. Normalised frames [H, W, C]. `own` is the error about the newest frame, of a lagged ensemble.
  */
 export const localOf = (
   frame: Float32Array,
   spread: Float32Array | undefined,
   shape: FrameShape,
   periodic: boolean,
+  own?: Float32Array,
 ): Local => {
   const gradient = localRms(gradientMagnitude(frame, shape, periodic), shape, periodic);
   const scale = (spread === undefined ? gradient : localRms(spread, shape, periodic)).map(
     (value) => value + FLOOR,
   );
-  return { classes: Uint8Array.from(gradient, (value) => binOf(CLASS_EDGES, value)), scale };
+  return {
+    classes: Uint8Array.from(gradient, (value) => binOf(CLASS_EDGES, value)),
+    scale,
+    ...(own && { whole: { spread: rms(scale), own: rms(own) + FLOOR } }),
+  };
 };
 
 /** How many of the ascending edges a value has passed. */
@@ -112,12 +147,31 @@ export const bandAt = ({ bands, horizon }: Calibration, lead: number): Band => {
   return band;
 };
 
-/** For each value of a frame, half the widths of the intervals at all levels, as multiples of its scale. */
-export const factorsAt = ({ classes }: Band, local: Local): readonly (readonly number[])[] =>
-  Array.from(local.scale, (scale, i) => {
-    const { edges, factors } = classes[local.classes[i]!]!;
-    return factors[binOf(edges, scale)]!;
-  });
+/** The logarithms that a law is a sum of. */
+export const regressorsOf = (scale: number, whole: Whole): readonly [number, number, number, number] => [
+  1,
+  Math.log(scale),
+  Math.log(whole.spread),
+  Math.log(whole.own),
+];
+
+/** The scale that a law makes of the spread at a pixel. */
+export const scaleBy = (law: Law | undefined, scale: number, whole: Whole | undefined): number => {
+  if (law === undefined || whole === undefined) return scale;
+  const [one, spread, ofFrame, own] = regressorsOf(scale, whole);
+  return Math.exp(law.constant * one + law.spread * spread + law.whole * ofFrame + law.own * own);
+};
+
+/** For each value of a frame, its scale, and half the widths of the intervals at all levels as multiples of it. */
+export const intervalsAt = (
+  { classes }: Band,
+  local: Local,
+): { readonly scale: Float32Array; readonly factors: readonly (readonly number[])[] } => {
+  const at = (i: number): Band['classes'][number] => classes[local.classes[i]!]!;
+  const scale = local.scale.map((value, i) => scaleBy(at(i).law, value, local.whole));
+  const factors = Array.from(scale, (value, i) => at(i).factors[binOf(at(i).edges, value)]!);
+  return { scale, factors };
+};
 
 /** Half the width of the central interval at a level, for each value of a frame at a lead; normalised values. */
 export const halfWidths = (
@@ -127,6 +181,6 @@ export const halfWidths = (
   local: Local,
 ): Float32Array => {
   const at = calibration.levels.indexOf(level);
-  const factors = factorsAt(bandAt(calibration, lead), local);
-  return local.scale.map((scale, i) => scale * factors[i]![at]!);
+  const { scale, factors } = intervalsAt(bandAt(calibration, lead), local);
+  return scale.map((value, i) => value * factors[i]![at]!);
 };

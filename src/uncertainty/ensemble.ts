@@ -144,14 +144,32 @@ const addMember = (
   }
 };
 
-/** Where the k-th series' frames lie in what a roll-out gave, and its spread if it is an ensemble's. Views. */
+/** What a roll-out gave for one series: views of its frames, leads 1 .. horizon one behind the other. */
+export interface RolledOut {
+  readonly frames: Float32Array;
+  /** An ensemble's spread at each lead. */
+  readonly spread?: Float32Array;
+  /** Where it is lagged: how wrong it was about the newest frame, [H, W, C]. */
+  readonly own?: Float32Array;
+}
+
+/** Finds the k-th series in what a roll-out gave. */
 export const rolledOut = (
   rolled: Pick<Handle, 'shape'>,
   data: Float32Array,
   k: number,
-): { readonly frames: Float32Array; readonly spread?: Float32Array } => {
+  horizon: number,
+): RolledOut => {
   const ensemble = rolled.shape.length === 6;
-  const block = rolled.shape.slice(ensemble ? 2 : 1).reduce((a, b) => a * b, 1);
-  const part = (n: number): Float32Array => data.subarray(n * block, (n + 1) * block);
-  return ensemble ? { frames: part(2 * k), spread: part(2 * k + 1) } : { frames: part(k) };
+  const [leads = horizon, ...frame] = rolled.shape.slice(ensemble ? 2 : 1);
+  const size = frame.reduce((a, b) => a * b, 1);
+  const leadZero = (leads - horizon) * size;
+  const part = (n: number): Float32Array => data.subarray(n * leads * size, (n + 1) * leads * size);
+  if (!ensemble) return { frames: part(k) };
+  const [frames, spread] = [part(2 * k), part(2 * k + 1)];
+  return {
+    frames: frames.subarray(leadZero),
+    spread: spread.subarray(leadZero),
+    ...(leadZero > 0 && { own: spread.subarray(0, leadZero) }),
+  };
 };

@@ -1,9 +1,18 @@
-import { binOf, CLASSES, LEVELS, type Band, type Local } from './calibration.js';
+import {
+  binOf,
+  CLASSES,
+  LEVELS,
+  regressorsOf,
+  scaleBy,
+  type Band,
+  type Law,
+  type Local,
+  type Whole,
+} from './calibration.js';
 
 /** Calibration values of one lead band, one entry for each pixel that was drawn. */
 export interface Samples {
-  /** Error over scale. */
-  readonly ratio: Float32Array;
+  readonly error: Float32Array;
   readonly scale: Float32Array;
   /** Class of the forecast around it. */
   readonly classes: Uint8Array;
@@ -11,6 +20,13 @@ export interface Samples {
   readonly interface: Uint8Array;
   /** Which series. */
   readonly series: Uint16Array;
+  /** Of a lagged ensemble, how the series fares. */
+  readonly whole: readonly (Whole | undefined)[];
+}
+
+/** Samples with their errors as multiples of the scales that laws make of theirs. */
+interface Scaled extends Samples {
+  readonly ratio: Float32Array;
 }
 
 /** Values that a class is divided into bins for, and that an interface is calibrated for. */
@@ -20,30 +36,33 @@ const BINS = 6;
 
 /** Draws values of frames until there are `most`, the same share of every frame. */
 export const createSampler = (most: number, random: () => number) => {
-  const ratio = new Float32Array(most);
+  const error = new Float32Array(most);
   const scale = new Float32Array(most);
   const classes = new Uint8Array(most);
   const edge = new Uint8Array(most);
   const series = new Uint16Array(most);
+  const whole: (Whole | undefined)[] = [];
   let n = 0;
   return {
     /** `errors` and `edges` belong to the values of the frame that `local` is of. */
     add: (of: number, share: number, errors: Float32Array, edges: Uint8Array, local: Local): void => {
       for (let i = 0; i < errors.length && n < most; i++) {
         if (share < 1 && random() >= share) continue;
-        ratio[n] = errors[i]! / local.scale[i]!;
+        error[n] = errors[i]!;
         scale[n] = local.scale[i]!;
         classes[n] = local.classes[i]!;
         edge[n] = edges[i]!;
+        whole[n] = local.whole;
         series[n++] = of;
       }
     },
     samples: (): Samples => ({
-      ratio: ratio.subarray(0, n),
+      error: error.subarray(0, n),
       scale: scale.subarray(0, n),
       classes: classes.subarray(0, n),
       interface: edge.subarray(0, n),
       series: series.subarray(0, n),
+      whole,
     }),
   };
 };
@@ -103,11 +122,11 @@ const levelsFor = (level: number, bins: readonly Bin[]): { top: number; others: 
   return { top: high, others: othersFor(high) };
 };
 
-const sortedOf = (samples: Samples, keep: (i: number) => boolean): Float32Array =>
+const sortedOf = (samples: Scaled, keep: (i: number) => boolean): Float32Array =>
   samples.ratio.filter((_, i) => keep(i)).sort();
 
 /** The bins of one class: edges of scale that hold equally many values each. */
-const edgesOf = (samples: Samples, of: number): number[] => {
+const edgesOf = (samples: Scaled, of: number): number[] => {
   const scales = samples.scale.filter((_, i) => samples.classes[i] === of).sort();
   const bins = Math.min(BINS, Math.floor(scales.length / ENOUGH));
   const edges = Array.from(
@@ -117,8 +136,60 @@ const edgesOf = (samples: Samples, of: number): number[] => {
   return [...new Set(edges)];
 };
 
+/** x of A x = b, for a symmetric positive definite A, by elimination; both are overwritten. */
+const solve = (a: Float64Array[], b: Float64Array): Float64Array => {
+  const n = b.length;
+  for (let p = 0; p < n; p++)
+    for (let r = p + 1; r < n; r++) {
+      const share = a[r]![p]! / a[p]![p]!;
+      for (let c = p; c < n; c++) a[r]![c]! -= share * a[p]![c]!;
+      b[r]! -= share * b[p]!;
+    }
+  for (let r = n - 1; r >= 0; r--) {
+    for (let c = r + 1; c < n; c++) b[r]! -= a[r]![c]! * b[c]!;
+    b[r]! /= a[r]![r]!;
+  }
+  return b;
+};
+
+/** Added to errors, of which a law has the logarithm: single precision tells no smaller ones. */
+const SMALLEST_ERROR = 1e-7;
+/** Pull of a law's exponents to zero, for series that are too few or too alike to tell them. */
+const RIDGE = 1e-3;
+
+/** The law of a class, by least squares of the errors' logarithms; undefined for what is not lagged. */
+const lawOf = ({ error, scale, classes, whole }: Samples, of: number): Law | undefined => {
+  const enough = classes.filter((one) => one === of).length >= ENOUGH;
+  const products = Array.from({ length: 4 }, () => new Float64Array(4));
+  const right = new Float64Array(4);
+  let n = 0;
+  error.forEach((value, i) => {
+    const known = whole[i];
+    if (known === undefined || (enough && classes[i] !== of)) return;
+    const x = regressorsOf(scale[i]!, known);
+    n++;
+    x.forEach((a, r) => {
+      right[r]! += a * Math.log(value + SMALLEST_ERROR);
+      x.forEach((b, c) => (products[r]![c]! += a * b));
+    });
+  });
+  if (n === 0) return undefined;
+  for (let r = 1; r < 4; r++) products[r]![r]! += RIDGE * n;
+  const [constant = 0, spread = 0, ofFrame = 0, own = 0] = Array.from(solve(products, right), (value) =>
+    Number(value.toPrecision(6)),
+  );
+  return { constant, spread, whole: ofFrame, own };
+};
+
+const scaled = (samples: Samples, laws: readonly (Law | undefined)[]): Scaled => {
+  const scale = samples.scale.map((value, i) => scaleBy(laws[samples.classes[i]!], value, samples.whole[i]));
+  return { ...samples, scale, ratio: samples.error.map((value, i) => value / scale[i]!) };
+};
+
 /** Fits the classes of a band to samples. A class that has too few takes the values of all. */
-export const fitClasses = (samples: Samples): Band['classes'] => {
+export const fitClasses = (raw: Samples): Band['classes'] => {
+  const laws = Array.from({ length: CLASSES }, (_, of) => lawOf(raw, of));
+  const samples = scaled(raw, laws);
   const edges = Array.from({ length: CLASSES }, (_, of) => edgesOf(samples, of));
   const place = Array.from(samples.classes, (of, i) => binOf(edges[of]!, samples.scale[i]!));
   const every = sortedOf(samples, () => true);
@@ -145,23 +216,31 @@ export const fitClasses = (samples: Samples): Band['classes'] => {
       }),
     );
   }
-  return edges.map((own, of) => ({ edges: own, factors: factors[of]! }));
+  return edges.map((own, of) => {
+    const law = laws[of];
+    return { ...(law && { law }), edges: own, factors: factors[of]! };
+  });
 };
 
 /** Samples of some of the series. */
 const of = (samples: Samples, keep: (series: number) => boolean): Samples => {
-  const kept = (_: number, i: number): boolean => keep(samples.series[i]!);
+  const kept = (_: unknown, i: number): boolean => keep(samples.series[i]!);
   return {
-    ratio: samples.ratio.filter(kept),
+    error: samples.error.filter(kept),
     scale: samples.scale.filter(kept),
     classes: samples.classes.filter(kept),
     interface: samples.interface.filter(kept),
     series: samples.series.filter(kept),
+    whole: samples.whole.filter(kept),
   };
 };
 
 /** Coverage at all levels, of all samples and of those on interfaces. */
-const covered = (classes: Band['classes'], samples: Samples) => {
+const covered = (classes: Band['classes'], raw: Samples) => {
+  const samples = scaled(
+    raw,
+    classes.map(({ law }) => law),
+  );
   const counts = { all: LEVELS.map(() => 0), interface: LEVELS.map(() => 0) };
   let interfaces = 0;
   samples.ratio.forEach((ratio, i) => {
@@ -184,7 +263,7 @@ const covered = (classes: Band['classes'], samples: Samples) => {
 export const crossCoverage = (samples: Samples): Band['expected'] => {
   const [a, b] = [0, 1].map((half) => {
     const rest = of(samples, (series) => series % 2 !== half);
-    if (rest.ratio.length === 0) throw new RangeError('coverage of others needs two series');
+    if (rest.error.length === 0) throw new RangeError('coverage of others needs two series');
     return covered(
       fitClasses(rest),
       of(samples, (series) => series % 2 === half),

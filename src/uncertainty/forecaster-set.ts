@@ -15,6 +15,7 @@ import { requireAsked, type ParameterValues } from '../pipeline/parameters.js';
 import { explain } from '../pipeline/config/options.js';
 import { calibrationSchema, FORMAT, LEVELS, type Calibration } from './calibration.js';
 import { createEnsembleRunner } from './ensemble.js';
+import { lagged } from './lagged.js';
 
 const ENSEMBLE = 'ensemble.json';
 const CALIBRATION = 'calibration.json';
@@ -57,6 +58,8 @@ const readJson = async <S extends z.ZodType>(
 export interface UncertaintyOptions {
   /** Members; default: as many as it is calibrated for when there are to be intervals, else one for each forecaster. */
   readonly ensemble?: number | undefined;
+  /** Whether the spread is the distance from the forecast a frame earlier; default: as it is calibrated, when there are to be intervals. */
+  readonly lagged?: boolean | undefined;
   /** Level of the intervals; none without. */
   readonly interval?: number | undefined;
   readonly horizon: number;
@@ -72,7 +75,9 @@ export interface ForecasterSet {
   readonly folder: string;
   /** Members of the ensemble. */
   readonly members: number;
-  /** Set when there is one for this number of members, this stride and at least this horizon. */
+  /** Whether the spread is the distance from the forecast a frame earlier (lagged.ts), not the deviation of members. */
+  readonly lagged: boolean;
+  /** Set when there is one for this number of members, lagged or not, this stride and at least this horizon. */
   readonly calibration: Calibration | undefined;
   readonly channels: number;
   /** True when all of them were trained on periodic frames. */
@@ -121,10 +126,12 @@ const loadAll = async (where: string) => {
 const unfit = (
   calibration: Calibration,
   hash: string,
-  { horizon, stride }: UncertaintyOptions,
+  { horizon, stride, lagged: wanted }: UncertaintyOptions,
 ): string | undefined => {
   if (calibration.format !== FORMAT) return 'its calibration was made by an earlier mesocast';
   if (calibration.forecaster !== hash) return 'its calibration belongs to other weights, or another ensemble';
+  if ((calibration.lagged ?? false) !== wanted)
+    return `it is calibrated ${wanted === true ? 'without' : 'for'} the lagged spread`;
   if (calibration.stride !== stride) return `it is calibrated for a stride of ${calibration.stride}`;
   if (calibration.horizon < horizon) return `it is calibrated for ${calibration.horizon} leads`;
   return undefined;
@@ -148,6 +155,7 @@ export const loadForecasterSet = async (
     forecasters.length,
     options.ensemble ?? (interval === undefined ? 1 : (found?.members ?? 1)),
   );
+  const isLagged = options.lagged ?? (interval !== undefined && (found?.lagged ?? false));
   const [first] = forecasters as [Forecaster];
   const alone = members === 1 && forecasters.length === 1;
   const ranges = new Set(forecasters.map(({ settings }) => settings.range?.join()));
@@ -155,10 +163,11 @@ export const loadForecasterSet = async (
   const hash = alone
     ? first.id.hash
     : createHash('sha256').update(JSON.stringify({ members, hashes })).digest('hex');
-  const problem = found === undefined ? 'it is not calibrated' : unfit(found, hash, options);
+  const problem =
+    found === undefined ? 'it is not calibrated' : unfit(found, hash, { ...options, lagged: isLagged });
   if (interval !== undefined && problem !== undefined)
     throw new ForecasterError(`forecaster ${where} has no intervals: ${problem}`, {
-      hint: `mesocast calibrate ${where} FOLDERS${options.ensemble === undefined ? '' : ` --ensemble ${members}`}`,
+      hint: `mesocast calibrate ${where} FOLDERS${options.ensemble === undefined ? '' : ` --ensemble ${members}`}${isLagged ? ' --lagged' : ''}`,
     });
   const periodic = forecasters.every(({ network }) => network.shape.boundary === 'periodic');
   const latentStride = forecasters
@@ -169,6 +178,7 @@ export const loadForecasterSet = async (
     forecasters,
     folder,
     members,
+    lagged: isLagged,
     calibration: problem === undefined ? found : undefined,
     channels: first.network.shape.channels,
     periodic,
@@ -176,7 +186,8 @@ export const loadForecasterSet = async (
     ownRanges: first.settings.channelRanges === 'each' ? first.settings.channels : undefined,
     latentStride,
     run: (engine, tile) => {
-      const runner = createEnsembleRunner(forecasters, engine, members);
+      const ensemble = createEnsembleRunner(forecasters, engine, members);
+      const runner = isLagged ? lagged(ensemble) : ensemble;
       if (tile === undefined) return runner;
       return tiled(runner, { tile: tile - (tile % latentStride), halo: HALO, periodic, latentStride });
     },

@@ -41,6 +41,12 @@ const mistakes: readonly (readonly [line: string, code: number, says: RegExp])[]
   ['attach frames --config no.yaml', 2, /no\.yaml: there is no such file/],
   ['attach frames --set jsonl.rotate', 2, /not of the form/],
   ['attach frames --interval 0.9', 2, /--interval belongs to a forecaster/],
+  ['attach frames --lagged', 2, /--lagged belongs to a forecaster/],
+  [
+    'attach frames --forecaster dendrite --lagged --learn adapt',
+    2,
+    /--learn adapt does not go with --lagged/,
+  ],
   [
     'attach frames --forecaster dendrite --interval 0.9 --learn adapt',
     2,

@@ -98,6 +98,42 @@ test('a forecaster has intervals once it is calibrated, and they are reported an
   await saveTiny(at('tiny'), 1, 1);
 });
 
+test('intervals of a lagged ensemble follow how each series fares', async () => {
+  await saveTiny(at('lagged'), 1, 1);
+  const ofIt = { forecaster: at('lagged'), ensemble: undefined };
+  const alone = await evaluate(options({ ...ofIt, data: [at('kept')] }));
+  expect(alone.uncertainty).toBeUndefined();
+  const { path, calibration } = await calibrate(options({ ...ofIt, lagged: true, data: [at('kept')] }));
+  expect(calibration).toMatchObject({ members: 1, lagged: true });
+  for (const { law } of calibration.bands.flatMap(({ classes }) => classes)) expect(law).toBeDefined();
+
+  const { rmse, uncertainty } = await evaluate(options({ ...ofIt, lagged: true, data: [at('kept')] }));
+  expect(rmse).toEqual(alone.rmse); // the newer member alone is the forecast
+  expect(Math.abs((uncertainty?.intervals?.bands[0]?.all[8] ?? 0) - 0.9)).toBeLessThan(0.03);
+  const made = await forecast(0.9, ofIt);
+  const { members, spread, interval } = made.uncertainty ?? {};
+  expect(members).toBe(1);
+  expect(Math.max(...spread!)).toBeGreaterThan(0);
+  made.frames.forEach((value, i) => expect(interval!.upper[i]! - value).toBeGreaterThan(0));
+
+  // The same from files that say less of the series: intervals depend on its own errors.
+  const text = await readFile(path, 'utf8');
+  const more = JSON.parse(text) as typeof calibration;
+  for (const { law } of more.bands.flatMap(({ classes }) => classes)) law!.constant += Math.log(2);
+  for (const { edges } of more.bands.flatMap(({ classes }) => classes))
+    edges.forEach((edge, k) => (edges[k] = 2 * edge));
+  await writeFile(path, JSON.stringify(more));
+  const wider = (await forecast(0.9, ofIt)).uncertainty!.interval!;
+  made.frames.forEach((value, i) =>
+    expect((wider.upper[i]! - value) / (interval!.upper[i]! - value)).toBeCloseTo(2, 2),
+  );
+
+  await expect(forecast(0.9, { ...ofIt, lagged: false })).rejects.toThrow(
+    'it is calibrated for the lagged spread',
+  );
+  await expect(forecast(0.9, { lagged: true, forecaster: at('tiny') })).rejects.toThrow('has no intervals');
+});
+
 test('a report is one page with plots and pictures, and the numbers beside it', async () => {
   const folder = at('report');
   const detail = await evaluateInDetail(options());

@@ -6,6 +6,7 @@ import { createRunner, type Runner, type StateHandles } from '../../src/forecast
 import { layTiles, tiled } from '../../src/forecaster/tiles.js';
 import { createPlugin } from '../../src/pipeline/plugins/registry.js';
 import { createEnsembleRunner } from '../../src/uncertainty/ensemble.js';
+import { lagged } from '../../src/uncertainty/lagged.js';
 import { tinyForecaster } from '../support/tiny.js';
 
 describe('tiles along an axis', () => {
@@ -87,11 +88,15 @@ const simulated = async (name: string, side: number, count: number): Promise<Flo
   return Array.from({ length: count }, () => simulation.next().map((value) => (value - low) / (high - low)));
 };
 
-test.each([1, 2])(
-  'forecasts in tiles are those of the whole frame where a halo holds all that they see; members: %s',
-  async (members) => {
+test.each([
+  ['alone', 1, (runner: Runner) => runner],
+  ['two members', 2, (runner: Runner) => runner],
+  ['lagged', 1, lagged],
+])(
+  'forecasts in tiles are those of the whole frame where a halo holds all that they see: %s',
+  async (_, members, told) => {
     const forecaster = await tinyForecaster();
-    const whole = createEnsembleRunner([forecaster], engine, members);
+    const whole = told(createEnsembleRunner([forecaster], engine, members));
     const inTiles = tiled(whole, { tile: 96, halo: 40, periodic: false, latentStride: 4 });
     const frames = await simulated('plane_wave', 128, 2);
     const live = engine.liveHandles;

@@ -1,6 +1,14 @@
 import { expect, test } from '@jest/globals';
 import { normalNumbers, uniformNumbers } from '../../src/pipeline/random.js';
-import { bandsUpTo, binOf, CLASSES, LEVELS, localOf, type Band } from '../../src/uncertainty/calibration.js';
+import {
+  bandsUpTo,
+  binOf,
+  CLASSES,
+  LEVELS,
+  localOf,
+  scaleBy,
+  type Band,
+} from '../../src/uncertainty/calibration.js';
 import { createSampler, crossCoverage, fitClasses, type Samples } from '../../src/uncertainty/fit.js';
 
 /**
@@ -29,13 +37,14 @@ const simulated = (seed: number, series: number): Samples => {
 
 const coverage = (classes: Band['classes'], samples: Samples, level: number) => {
   const at = LEVELS.findIndex((one) => one === level);
-  const inside = Array.from(samples.ratio, (ratio, i) => {
-    const { edges, factors } = classes[samples.classes[i]!]!;
-    return ratio <= factors[binOf(edges, samples.scale[i]!)]![at]! ? 1 : 0;
+  const inside = Array.from(samples.error, (error, i): number => {
+    const { law, edges, factors } = classes[samples.classes[i]!]!;
+    const scale = scaleBy(law, samples.scale[i]!, samples.whole[i]);
+    return error <= factors[binOf(edges, scale)]![at]! * scale ? 1 : 0;
   });
   const share = (keep: (i: number) => boolean): number => {
     const kept = inside.filter((_, i) => keep(i));
-    return kept.reduce((sum: number, value) => sum + value, 0) / kept.length;
+    return kept.reduce((sum, value) => sum + value, 0) / kept.length;
   };
   return { all: share(() => true), interface: share((i) => samples.interface[i] === 1) };
 };
@@ -84,10 +93,51 @@ test('the coverage to expect is that of series that were left out', () => {
   // Series of which half err ten times as much as the others: what one half gives does not cover the other.
   const uneven = {
     ...samples,
-    ratio: samples.ratio.map((ratio, i) => ratio * (samples.series[i]! % 2 ? 10 : 1)),
+    error: samples.error.map((error, i) => error * (samples.series[i]! % 2 ? 10 : 1)),
   };
   expect(crossCoverage(uneven).all[LEVELS.indexOf(0.9)]).toBeLessThan(0.75);
   expect(() => crossCoverage(simulated(6, 1))).toThrow('two series');
+});
+
+/** Series of a lagged ensemble: errors are `ofFrame` of the spread over the frame, `own` of the error about the newest frame, and noise. */
+const laggedSamples = (seed: number, series: number, ofFrame: number, own: number): Samples => {
+  const uniform = uniformNumbers(seed);
+  const normal = normalNumbers(uniform);
+  const n = 400;
+  const sampler = createSampler(series * n, uniform);
+  const classes = new Uint8Array(n).fill(CLASSES - 1);
+  for (let one = 0; one < series; one++) {
+    const whole = { spread: 1e-3 * Math.exp(1.5 * normal()), own: 1e-4 * Math.exp(normal()) };
+    const scale = Float32Array.from({ length: n }, () => whole.spread * (0.5 + uniform()));
+    const size = whole.spread ** ofFrame * whole.own ** own;
+    const errors = Float32Array.from({ length: n }, () => Math.abs(normal()) * size);
+    sampler.add(one, 1, errors, new Uint8Array(n), { classes, scale, whole });
+  }
+  return sampler.samples();
+};
+
+test('of a lagged ensemble, intervals follow how the series fares: each one is covered', () => {
+  const fittedTo = fitClasses(laggedSamples(7, 40, 0.6, 0.4));
+  const { law } = fittedTo[CLASSES - 1]!;
+  expect(law!.spread + law!.whole).toBeCloseTo(0.6, 1);
+  expect(law!.own).toBeCloseTo(0.4, 1);
+  const ofOthers = laggedSamples(8, 40, 0.6, 0.4);
+  for (let one = 0; one < 40; one++) {
+    const inside = (_: unknown, i: number): boolean => ofOthers.series[i] === one;
+    const { all } = coverage(
+      fittedTo,
+      {
+        ...{ error: ofOthers.error.filter(inside), scale: ofOthers.scale.filter(inside) },
+        ...{ classes: ofOthers.classes.filter(inside), interface: ofOthers.interface.filter(inside) },
+        ...{ series: ofOthers.series.filter(inside), whole: ofOthers.whole.filter(inside) },
+      },
+      0.9,
+    );
+    expect(Math.abs(all - 0.9)).toBeLessThan(0.08);
+  }
+  // Series that all fare alike tell nothing of a law, and still are covered.
+  const alike = { ...ofOthers, whole: ofOthers.whole.map(() => ({ spread: 1e-3, own: 1e-4 })) };
+  expect(Math.abs(coverage(fitClasses(alike), alike, 0.9).all - 0.9)).toBeLessThan(0.02);
 });
 
 test('an interface is told from the forecast, and the scale from the spread where there is one', () => {
@@ -100,6 +150,11 @@ test('an interface is told from the forecast, and the scale from the spread wher
   expect([...around.classes.subarray(0, 12)]).toEqual([2, 2, 0, 0, 2, 2, 2, 2, 0, 0, 2, 2]);
   const spread = localOf(step, new Float32Array(144).fill(0.25), [12, 12, 1], false);
   expect(spread.scale[0]).toBeCloseTo(0.25, 6);
+  expect(spread.whole).toBeUndefined();
+  const twoValues = Float32Array.from({ length: 144 }, (_, i) => (i % 2 ? 0.3 : 0.4));
+  const { whole } = localOf(step, new Float32Array(144).fill(0.25), [12, 12, 1], false, twoValues);
+  expect(whole!.spread).toBeCloseTo(0.25, 6);
+  expect(whole!.own).toBeCloseTo(Math.sqrt((0.09 + 0.16) / 2), 6);
 });
 
 test('bands of leads meet', () => {

@@ -5,6 +5,7 @@ import type { Runner, StateHandles } from '../../src/forecaster/programs.js';
 import type { FrameShape } from '../../src/pipeline/frame.js';
 import { sizeOf } from '../../src/pipeline/frame.js';
 import { createEnsembleRunner, rolledOut } from '../../src/uncertainty/ensemble.js';
+import { lagged } from '../../src/uncertainty/lagged.js';
 import { motionOf, symmetriesOf } from '../../src/uncertainty/symmetries.js';
 import { movingField, tinyForecaster } from '../support/tiny.js';
 
@@ -14,20 +15,24 @@ const frames = (seed: number): Float32Array[] =>
   Array.from({ length: CONTEXT }, (_, t) => movingField(t, square, 1, seed));
 
 /** What a runner forecasts from each of several series of frames. */
-const forecast = async (runner: Runner, series: readonly (readonly Float32Array[])[]) => {
+const forecast = async (
+  runner: Runner,
+  series: readonly (readonly Float32Array[])[],
+  { context = CONTEXT, horizon = HORIZON } = {},
+) => {
   let states: (StateHandles | undefined)[] = series.map(() => undefined);
   const inputs = (t: number) =>
     series.map((own, k) => ({ frame: own[t]!, previous: own[Math.max(0, t - 1)]!, state: states[k] }));
-  for (let t = 0; t < CONTEXT; t++) {
+  for (let t = 0; t < context; t++) {
     const next = await runner.observe(square, inputs(t));
     states.forEach((state) => state?.forEach((handle) => handle.release()));
     states = next;
   }
-  const rolled = await runner.rollOut(square, inputs(CONTEXT - 1), HORIZON);
+  const rolled = await runner.rollOut(square, inputs(context - 1), horizon);
   states.forEach((state) => state?.forEach((handle) => handle.release()));
   const data = (await runner.engine.read(rolled)).data as Float32Array;
   rolled.release();
-  return series.map((_, k) => rolledOut(rolled, data, k));
+  return series.map((_, k) => rolledOut(rolled, data, k, horizon));
 };
 const withEngine = async (work: (engine: Awaited<ReturnType<typeof openEngine>>) => Promise<void>) => {
   const engine = await openEngine('cpu', 1);
@@ -114,6 +119,39 @@ test('an ensemble is the average and the spread of its members, for each series 
     });
   });
 });
+
+test.each([1, 2])(
+  'a lagged ensemble tells how far the forecast a frame earlier is from its own; members: %s',
+  async (members) => {
+    // It sees velocities: the earlier forecast needs the two frames before it.
+    const encoder = { name: 'conv', options: { width: 8, latent: 8, velocityScale: 4 } };
+    const forecaster = await tinyForecaster(4, 10, { encoder });
+    const series = [frames(0), frames(1), frames(2)];
+    await withEngine(async (engine) => {
+      const plain = createEnsembleRunner([forecaster], engine, members);
+      const now = await forecast(plain, series);
+      const before = await forecast(plain, series, { context: CONTEXT - 1, horizon: HORIZON + 1 });
+      const told = await forecast(lagged(plain), series);
+      const size = sizeOf(square);
+      told.forEach(({ frames: ahead, spread, own }, k) => {
+        const [expected, earlier] = [now[k]!.frames, before[k]!.frames];
+        expectClose(ahead, expected, 6);
+        expectClose(
+          spread!,
+          expected.map((value, i) => Math.abs(value - earlier[size + i]!)),
+        );
+        expectClose(
+          own!,
+          series[k]![CONTEXT - 1]!.map((value, i) => Math.abs(value - earlier[i]!)),
+        );
+        expect(Math.max(...spread!)).toBeGreaterThan(0.01);
+      });
+      // After one frame there is nothing earlier.
+      const [first] = await forecast(lagged(plain), series, { context: 1 });
+      expect([...first!.frames, ...first!.spread!].every(Number.isFinite)).toBe(true);
+    });
+  },
+);
 
 test('with all symmetries the average no longer prefers a direction', async () => {
   const forecaster = await tinyForecaster(3);

@@ -162,11 +162,13 @@ const uncertaintyText = ({ report, uncertainty }: PageParts): string => {
   const known = report.uncertainty;
   if (known === undefined)
     return '<p>These forecasts carry no uncertainty. <code>--ensemble 4</code> gives them the spread of an ensemble; after <code>mesocast calibrate</code> they carry intervals, and this page measures how many of the true values lie inside.</p>';
-  const made = `<p>Each forecast is the average of ${known.members === 1 ? 'one member' : `${known.members} members`}${known.members === 1 ? ', so it has no spread' : ': the forecaster seen through symmetries of the plane, or several forecasters'}.</p>`;
+  const made = `<p>Each forecast is the average of ${known.members === 1 ? 'one member' : `${known.members} members`}${known.members === 1 ? (known.lagged ? '' : ', so it has no spread') : ': the forecaster seen through symmetries of the plane, or several forecasters'}.</p>`;
   const spread =
     known.spread === undefined
       ? ''
-      : '<p><b>Spread</b>: the standard deviation over the members beside the error. Where it lies below the error, the members err together, and the spread alone would promise too much: the intervals make up for that.</p>';
+      : known.lagged
+        ? '<p><b>Spread</b>: how far the forecast made one frame earlier is from this one, beside the error.</p>'
+        : '<p><b>Spread</b>: the standard deviation over the members beside the error. Where it lies below the error, the members err together, and the spread alone would promise too much: the intervals make up for that.</p>';
   if (known.intervals === undefined)
     return `${made}${spread}${charts(uncertainty)}<p>It is not calibrated for this ensemble, so there are no intervals: see <code>mesocast calibrate</code>.</p>`;
   const { levels, bands } = known.intervals;

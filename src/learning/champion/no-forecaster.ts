@@ -10,6 +10,7 @@ export const noForecaster = (): ForecasterSet => ({
   forecasters: [],
   folder: '',
   members: 1,
+  lagged: false,
   calibration: undefined,
   channels: 1,
   periodic: false,

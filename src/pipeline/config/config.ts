@@ -110,6 +110,12 @@ export const attachSchema = z.strictObject({
     .describe(
       'with a forecaster: forecasts are the average of so many members, each the forecaster seen through a symmetry (flips, turns; shifts where periodic, without them at most eight, or four of frames that are not square), and carry their spread; default: 1, with --interval what the forecaster is calibrated for',
     ),
+  lagged: z
+    .boolean()
+    .optional()
+    .describe(
+      'with a forecaster: the spread that forecasts carry is their distance from the forecast made one frame earlier, not the deviation of the members; default: with --interval as the forecaster is calibrated, else no',
+    ),
   interval: z
     .number()
     .optional()
