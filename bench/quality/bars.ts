@@ -71,20 +71,23 @@ const rollOutBars = (system: System, rollOut: Figures): Bar[] => {
 };
 
 const coverageBars = (coverage: readonly Coverage[]): Bar[] =>
-  coverage.flatMap(({ from, to, all, interface: onInterface }) =>
+  coverage.flatMap(({ from, to, all, interface: onInterface, standardError: error }) =>
     (
       [
-        ['all pixels', all],
-        ['interface pixels', onInterface],
+        ['all pixels', all, error?.all],
+        ['interface pixels', onInterface, error?.interface],
       ] as const
-    ).flatMap(([pixels, share]) =>
+    ).flatMap(([pixels, share, within]) =>
       share === undefined
         ? []
         : [
             {
               what: `90 % intervals, leads ${from} to ${to}, ${pixels}`,
               wanted: '87 to 93 %',
-              measured: percent(100 * share),
+              measured:
+                within === undefined
+                  ? percent(100 * share)
+                  : `${f(100 * share, 1)} ± ${f(100 * within, 1)} %`,
               reached: Math.abs(share - COVERAGE.level) <= COVERAGE.within,
             },
           ],

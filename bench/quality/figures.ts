@@ -74,6 +74,8 @@ export interface Coverage {
   readonly to: number;
   readonly all: number;
   readonly interface: number | undefined;
+  /** From how the series differ. */
+  readonly standardError?: { readonly all: number; readonly interface?: number } | undefined;
 }
 
 export const coverageOf = ({ uncertainty }: ReportData): Coverage[] => {
@@ -84,5 +86,6 @@ export const coverageOf = ({ uncertainty }: ReportData): Coverage[] => {
     to: band.to,
     all: band.all[ninety] ?? 0,
     interface: band.interface?.[ninety],
+    standardError: band.standard_error,
   }));
 };

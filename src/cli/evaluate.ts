@@ -66,12 +66,17 @@ const shownLeads = (horizon: number): number[] =>
     .sort((a, b) => a - b);
 
 const coverageLines = ({ uncertainty }: Evaluation): string[] =>
-  (uncertainty?.intervals?.bands ?? []).map(({ from, to, all, interface: onInterface }) => {
-    const ninety = uncertainty?.intervals?.levels.indexOf(0.9) ?? -1;
-    const percent = (shares: readonly number[] | undefined): string =>
-      shares === undefined ? 'none' : `${(100 * (shares[ninety] ?? 0)).toFixed(1)} %`;
-    return `90 % intervals, leads ${from} to ${to}: ${percent(all)} of all pixels, on interfaces ${percent(onInterface)}`;
-  });
+  (uncertainty?.intervals?.bands ?? []).map(
+    ({ from, to, all, interface: onInterface, standard_error: error }) => {
+      const ninety = uncertainty?.intervals?.levels.indexOf(0.9) ?? -1;
+      const percent = (shares: readonly number[] | undefined, within: number | undefined): string => {
+        if (shares === undefined) return 'none';
+        const about = within === undefined ? '' : ` ± ${(100 * within).toFixed(1)}`;
+        return `${(100 * (shares[ninety] ?? 0)).toFixed(1)}${about} %`;
+      };
+      return `90 % intervals, leads ${from} to ${to}: ${percent(all, error?.all)} of all pixels, on interfaces ${percent(onInterface, error?.interface)}`;
+    },
+  );
 
 /** The forecaster and the folders. */
 export const declareHeldOut = (yargs: Argv): Argv =>

@@ -43,9 +43,21 @@ export interface BandCoverage {
   readonly all: readonly number[];
   /** Of the pixels on interfaces of the truth; absent where there are none. */
   readonly interface?: readonly number[];
+  /** Of the 90 % intervals: what other series of the same kind would make of it, from how these differ. Absent for one series. */
+  readonly standard_error?: { readonly all: number; readonly interface?: number };
   /** Least and greatest coverage of the 90 % intervals in one series. */
   readonly series_range: readonly [least: number, greatest: number];
 }
+
+/** Values of a series that its 90 % intervals covered, and all; the same on interfaces of the truth. */
+type Counts = readonly [covered: number, n: number, coveredInterface: number, interfaces: number];
+
+/** Of the share covered / n over all series: that of a ratio of two sums over clusters (W. G. Cochran, Sampling Techniques, 1977). */
+const standardError = (counts: readonly (readonly [covered: number, n: number])[]): number => {
+  const [covered, n] = [0, 1].map((k) => counts.reduce((sum, one) => sum + one[k]!, 0)) as [number, number];
+  const squares = counts.reduce((sum, one) => sum + (one[0] - (covered / n) * one[1]) ** 2, 0);
+  return Math.sqrt((squares * counts.length) / (counts.length - 1)) / n;
+};
 
 const NINETY = LEVELS.indexOf(0.9);
 /** The levels 0.1 .. 0.9. */
@@ -96,8 +108,8 @@ export const collectUncertainty = (
 ) => {
   const leads = Array.from({ length: horizon }, sumsOf);
   const bands = bandsUpTo(horizon, 'coarse');
-  /** Of each band, for each series: values that its 90 % intervals covered, and all. */
-  const perSeries = bands.map(() => new Map<number, [covered: number, n: number]>());
+  /** Of each band, for each series. */
+  const perSeries = bands.map(() => new Map<number, Counts>());
 
   const addIntervals = (of: number, lead: number, forecast: LeadForecast, known: Calibration): void => {
     const { predicted, spread, truth, last, shape, own: aboutLast } = forecast;
@@ -106,7 +118,7 @@ export const collectUncertainty = (
     const { scale: scales, factors } = intervalsAt(bandAt(known, lead), local);
     const edges = gradientMagnitude(truth, shape, periodic);
     const halves = new Float64Array(TENTHS);
-    let covered = 0;
+    let [covered, coveredInterface, interfaces] = [0, 0, 0];
     truth.forEach((value, i) => {
       const [own, scale] = [factors[i]!, scales[i]!];
       const error = Math.abs(value - predicted[i]!);
@@ -114,10 +126,11 @@ export const collectUncertainty = (
       for (let k = own.length - 1; k >= 0 && error <= own[k]! * scale; k--) {
         sums.covered[k]!++;
         sums.coveredInterface[k]! += onInterface;
-        if (k === NINETY) covered++;
+        if (k === NINETY) [covered, coveredInterface] = [covered + 1, coveredInterface + onInterface];
       }
       for (let k = 0; k < TENTHS; k++) halves[k] = own[k]! * scale;
       sums.interfaces += onInterface;
+      interfaces += onInterface;
       sums.width += 2 * own[NINETY]! * scale;
       sums.interfaceWidth += onInterface * 2 * own[NINETY]! * scale;
       sums.crps += crpsOfIntervals(predicted[i]!, halves, value);
@@ -125,8 +138,8 @@ export const collectUncertainty = (
       sums.persistence += Math.abs(value - last[i]!);
     });
     const entries = perSeries[bands.findIndex(({ to }) => lead <= to)]!;
-    const before = entries.get(of) ?? [0, 0];
-    entries.set(of, [before[0] + covered, before[1] + truth.length]);
+    const [c, n, ci, ni] = entries.get(of) ?? [0, 0, 0, 0];
+    entries.set(of, [c + covered, n + truth.length, ci + coveredInterface, ni + interfaces]);
   };
 
   return {
@@ -172,11 +185,20 @@ export const collectUncertainty = (
           intervals: {
             levels: [...LEVELS],
             bands: bands.map(({ from, to }, k) => {
-              const shares = [...perSeries[k]!.values()].map(([covered, n]) => covered / n);
+              const counts = [...perSeries[k]!.values()];
+              const shares = counts.map(([covered, n]) => covered / n);
+              const onInterfaces = counts.map(([, , covered, n]) => [covered, n] as const);
+              const some = onInterfaces.some(([, n]) => n > 0);
               return {
                 from,
                 to,
                 ...coverage(from, to),
+                ...(counts.length > 1 && {
+                  standard_error: {
+                    all: standardError(counts.map(([covered, n]) => [covered, n])),
+                    ...(some && { interface: standardError(onInterfaces) }),
+                  },
+                }),
                 series_range: [Math.min(...shares), Math.max(...shares)] as const,
               };
             }),

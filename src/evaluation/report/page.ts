@@ -173,14 +173,18 @@ const uncertaintyText = ({ report, uncertainty }: PageParts): string => {
     return `${made}${spread}${charts(uncertainty)}<p>It is not calibrated for this ensemble, so there are no intervals: see <code>mesocast calibrate</code>.</p>`;
   const { levels, bands } = known.intervals;
   const ninety = levels.indexOf(0.9);
+  const about = (share: number | undefined, error: number | undefined): string =>
+    error === undefined || share === undefined
+      ? percent(share)
+      : `${percent(share)} ± ${(100 * error).toFixed(1)}`;
   const rows = bands.map((band) => [
     `${band.from} to ${band.to}`,
-    percent(band.all[ninety]),
-    percent(band.interface?.[ninety]),
+    about(band.all[ninety], band.standard_error?.all),
+    about(band.interface?.[ninety], band.standard_error?.interface),
     `${percent(band.series_range[0])} to ${percent(band.series_range[1])}`,
   ]);
   return `${made}${spread}
-<p><b>Intervals</b> were calibrated on the series that <code>mesocast calibrate</code> was given; what follows is a test of them only if those were others. Of the true values, this share lies inside the 90 % intervals here; a series of its own may differ, as the last column says:</p>
+<p><b>Intervals</b> were calibrated on the series that <code>mesocast calibrate</code> was given; what follows is a test of them only if those were others. Of the true values, this share lies inside the 90 % intervals here; a series of its own may differ, as the last column says, and so would other series together, by the standard error behind ±:</p>
 ${table(['leads', 'all pixels', 'interface pixels', 'single series'], rows)}
 <p><b>Calibration</b>: how many percentage points more of the true values lie inside the intervals than their level says; on the grey line the intervals keep what they promise, below it they are too narrow. Interface pixels are those where the truth changes by more than 0.1 a pixel. <b>Width</b>: how much the intervals leave open. <b>CRPS</b>: the error of the whole distribution, in normalised values, lower is better; a forecast without intervals would have its mean absolute error. Intervals are for single pixels: how many pixels of one frame lie outside together is not promised.</p>
 ${charts(uncertainty)}`;
