@@ -48,12 +48,14 @@ export const lagged = (runner: Runner): Runner => {
   ): Promise<Handle> => {
     const parts = batch.map(({ state }) => partsOf(state as StateHandles));
     const inputs = batch.map((input, k) => ({ ...input, state: parts[k]!.now }));
-    const earlier = batch.map(async (input, k): Promise<SeriesInput> => {
-      const previous = (await engine.read(parts[k]!.twoBefore)).data as Float32Array;
-      return { ...input, frame: input.previous, previous, state: parts[k]!.earlier };
-    });
+    const earlier = await Promise.all(
+      batch.map(async (input, k): Promise<SeriesInput> => {
+        const previous = (await engine.read(parts[k]!.twoBefore)).data as Float32Array;
+        return { ...input, frame: input.previous, previous, state: parts[k]!.earlier };
+      }),
+    );
     const ahead = await forecasts(shape, inputs, horizon);
-    const before = await forecasts(shape, await Promise.all(earlier), horizon + 1);
+    const before = await forecasts(shape, earlier, horizon + 1);
     const block = (1 + horizon) * sizeOf(shape);
     const data = new Float32Array(batch.length * 2 * block);
     batch.forEach(({ frame }, k) => {
