@@ -1,3 +1,4 @@
+import { coverageText } from '../../src/evaluation/coverage-text.js';
 import { STATISTICS } from '../../src/evaluation/statistics.js';
 import type { System } from '../systems.js';
 import { errorOf, fractionPoints, ssimShare, type Coverage, type Figures } from './figures.js';
@@ -84,10 +85,7 @@ const coverageBars = (coverage: readonly Coverage[]): Bar[] =>
             {
               what: `90 % intervals, leads ${from} to ${to}, ${pixels}`,
               wanted: '87 to 93 %',
-              measured:
-                within === undefined
-                  ? percent(100 * share)
-                  : `${f(100 * share, 1)} ± ${f(100 * within, 1)} %`,
+              measured: coverageText(share, within),
               reached: Math.abs(share - COVERAGE.level) <= COVERAGE.within,
             },
           ],

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { attachSchema } from '../pipeline/config/config.js';
 import { filesShape } from '../pipeline/config/root-options.js';
 import { optionsOf, type OptionInfo } from '../pipeline/config/options.js';
+import { coverageText } from '../evaluation/coverage-text.js';
 import type { Evaluation } from '../evaluation/evaluate.js';
 import type { Args, Command } from './command.js';
 import { declareOptions, given, parseFlags, texts } from './command.js';
@@ -69,12 +70,7 @@ const coverageLines = ({ uncertainty }: Evaluation): string[] =>
   (uncertainty?.intervals?.bands ?? []).map(
     ({ from, to, all, interface: onInterface, standard_error: error }) => {
       const ninety = uncertainty?.intervals?.levels.indexOf(0.9) ?? -1;
-      const percent = (shares: readonly number[] | undefined, within: number | undefined): string => {
-        if (shares === undefined) return 'none';
-        const about = within === undefined ? '' : ` ± ${(100 * within).toFixed(1)}`;
-        return `${(100 * (shares[ninety] ?? 0)).toFixed(1)}${about} %`;
-      };
-      return `90 % intervals, leads ${from} to ${to}: ${percent(all, error?.all)} of all pixels, on interfaces ${percent(onInterface, error?.interface)}`;
+      return `90 % intervals, leads ${from} to ${to}: ${coverageText(all[ninety], error?.all)} of all pixels, on interfaces ${coverageText(onInterface?.[ninety], error?.interface)}`;
     },
   );
 

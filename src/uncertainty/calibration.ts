@@ -155,9 +155,11 @@ export const regressorsOf = (scale: number, whole: Whole): readonly [number, num
   Math.log(whole.own),
 ];
 
-/** The scale that a law makes of the spread at a pixel. */
+/** The scale that a law makes of the spread at a pixel. @throws RangeError for a law without what it is of */
 export const scaleBy = (law: Law | undefined, scale: number, whole: Whole | undefined): number => {
-  if (law === undefined || whole === undefined) return scale;
+  if (law === undefined) return scale;
+  if (whole === undefined)
+    throw new RangeError('these intervals are of a lagged ensemble, the forecast is not');
   const [one, spread, ofFrame, own] = regressorsOf(scale, whole);
   return Math.exp(law.constant * one + law.spread * spread + law.whole * ofFrame + law.own * own);
 };

@@ -12,6 +12,7 @@ import {
 
 /** Calibration values of one lead band, one entry for each pixel that was drawn. */
 export interface Samples {
+  /** Normalised values, as `scale`. */
   readonly error: Float32Array;
   readonly scale: Float32Array;
   /** Class of the forecast around it. */

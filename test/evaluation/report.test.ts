@@ -116,7 +116,7 @@ test('intervals of a lagged ensemble follow how each series fares', async () => 
   expect(Math.max(...spread!)).toBeGreaterThan(0);
   made.frames.forEach((value, i) => expect(interval!.upper[i]! - value).toBeGreaterThan(0));
 
-  // The same from files that say less of the series: intervals depend on its own errors.
+  // What is forecast takes its scales from the law.
   const text = await readFile(path, 'utf8');
   const more = JSON.parse(text) as typeof calibration;
   for (const { law } of more.bands.flatMap(({ classes }) => classes)) law!.constant += Math.log(2);

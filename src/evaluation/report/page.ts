@@ -1,3 +1,4 @@
+import { coverageText } from '../coverage-text.js';
 import type { ReportData } from '../evaluate.js';
 import { STATISTICS } from '../statistics.js';
 import { escaped, svgOf, type Chart } from './chart.js';
@@ -162,7 +163,11 @@ const uncertaintyText = ({ report, uncertainty }: PageParts): string => {
   const known = report.uncertainty;
   if (known === undefined)
     return '<p>These forecasts carry no uncertainty. <code>--ensemble 4</code> gives them the spread of an ensemble; after <code>mesocast calibrate</code> they carry intervals, and this page measures how many of the true values lie inside.</p>';
-  const made = `<p>Each forecast is the average of ${known.members === 1 ? 'one member' : `${known.members} members`}${known.members === 1 ? (known.lagged ? '' : ', so it has no spread') : ': the forecaster seen through symmetries of the plane, or several forecasters'}.</p>`;
+  const members =
+    known.members === 1
+      ? `one forecaster's own${known.spread === undefined ? ', so it has no spread' : ''}`
+      : `the average of ${known.members} members: the forecaster seen through symmetries of the plane, or several forecasters`;
+  const made = `<p>Each forecast is ${members}.</p>`;
   const spread =
     known.spread === undefined
       ? ''
@@ -173,14 +178,10 @@ const uncertaintyText = ({ report, uncertainty }: PageParts): string => {
     return `${made}${spread}${charts(uncertainty)}<p>It is not calibrated for this ensemble, so there are no intervals: see <code>mesocast calibrate</code>.</p>`;
   const { levels, bands } = known.intervals;
   const ninety = levels.indexOf(0.9);
-  const about = (share: number | undefined, error: number | undefined): string =>
-    error === undefined || share === undefined
-      ? percent(share)
-      : `${percent(share)} ± ${(100 * error).toFixed(1)}`;
   const rows = bands.map((band) => [
     `${band.from} to ${band.to}`,
-    about(band.all[ninety], band.standard_error?.all),
-    about(band.interface?.[ninety], band.standard_error?.interface),
+    coverageText(band.all[ninety], band.standard_error?.all),
+    coverageText(band.interface?.[ninety], band.standard_error?.interface),
     `${percent(band.series_range[0])} to ${percent(band.series_range[1])}`,
   ]);
   return `${made}${spread}
