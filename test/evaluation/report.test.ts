@@ -225,6 +225,26 @@ test('the name of an axis keeps clear of long numbers, bands stay inside, legend
   expect(clipped).toContain('opacity="0.18"');
 });
 
+test('a legend that is too long for a row goes on above the plot, which stays as it was', () => {
+  const names = ['from nothing', 'from the nearest forecaster that ships', 'the better of the trivial two'];
+  const drawn = (count: number): string => {
+    const lines = names.slice(0, count).map((name) => ({ name, colour: '#000', values: [0, 1] }));
+    return svgOf({ id: 'a', title: 'title', x: 'x', y: 'y', xs: [1, 2], lines });
+  };
+  const rows = (svg: string) =>
+    names.flatMap((name) => {
+      const [, x, y] = new RegExp(`<text x="([\\d.]+)" y="(-?\\d+)"[^>]*>${name}<`).exec(svg) ?? [];
+      return x === undefined ? [] : [{ right: Number(x) + 6.9 * name.length, y: Number(y) }];
+    });
+  expect(rows(drawn(1)).map(({ y }) => y)).toEqual([46]);
+  const long = drawn(3);
+  expect(rows(long).map(({ y }) => y)).toEqual([28, 28, 46]);
+  for (const { right } of rows(long)) expect(right).toBeLessThan(520);
+  expect(long).toContain('viewBox="0 -18 520 338"');
+  const plotOf = (svg: string): string => svg.slice(svg.indexOf('<clipPath')).replace(/<path.*\n/g, '');
+  expect(plotOf(long)).toBe(plotOf(drawn(1)));
+});
+
 test('plots of calibration show by how many points intervals miss their level', async () => {
   const { report } = await evaluateInDetail(options());
   const uncertainty = report.uncertainty!;

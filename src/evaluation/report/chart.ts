@@ -39,6 +39,8 @@ const [WIDTH, HEIGHT] = [520, 320];
 const FRAME = { right: 14, top: 58, bottom: 44 };
 /** Left of the y axis: at least so much, and room for the name of the axis and the longest of its numbers. */
 const [LEAST_LEFT, AXIS_NAME, DIGIT] = [62, 30, 7.4];
+/** Of the legend: a row, a letter, and what an entry takes besides its letters. */
+const [ROW, LETTER, ENTRY] = [18, 6.9, 34];
 const FONT = 'font-family="DejaVu Sans, Helvetica, Arial, sans-serif"';
 
 /** For text and attributes of markup. */
@@ -128,19 +130,28 @@ export const svgOf = (chart: Chart): string => {
     ({ values, colour, dashed }) =>
       `<path d="${curve(values)}" fill="none" stroke="${colour}" stroke-width="2"${dashed === true ? ' stroke-dasharray="6 4"' : ''}/>`,
   );
-  let place = start;
-  const legend = chart.lines.map(({ name, colour, dashed }) => {
+  let [place, row] = [start, 0];
+  const entries = chart.lines.map(({ name, colour, dashed }) => {
+    const width = ENTRY + LETTER * name.length;
+    if (place > start && place + width > WIDTH) [place, row] = [start, row + 1];
     const from = place;
-    place += 34 + 6.9 * name.length;
+    place += width;
+    return { name, colour, dashed, from, row };
+  });
+  // The first rows go above the chart, which grows upwards.
+  const above = ROW * row;
+  const legend = entries.map(({ name, colour, dashed, from, row: own }) => {
+    const middle = 42 - above + ROW * own;
     return (
-      `<line x1="${short(from)}" x2="${short(from + 18)}" y1="42" y2="42" stroke="${colour}" stroke-width="2"${dashed === true ? ' stroke-dasharray="6 4"' : ''}/>` +
-      text(name, [from + 23, 46])
+      `<line x1="${short(from)}" x2="${short(from + 18)}" y1="${middle}" y2="${middle}" stroke="${colour}" stroke-width="2"${dashed === true ? ' stroke-dasharray="6 4"' : ''}/>` +
+      text(name, [from + 23, middle + 4])
     );
   });
+  const height = HEIGHT + above;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" role="img" aria-label="${escaped(chart.title)}" ${FONT} fill="#222">`,
-    `<rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>`,
-    `<text x="${start}" y="22" font-size="15" font-weight="bold">${escaped(chart.title)}</text>`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 ${-above} ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-label="${escaped(chart.title)}" ${FONT} fill="#222">`,
+    `<rect y="${-above}" width="${WIDTH}" height="${height}" fill="#fff"/>`,
+    `<text x="${start}" y="${22 - above}" font-size="15" font-weight="bold">${escaped(chart.title)}</text>`,
     ...legend,
     ...grid,
     `<clipPath id="clip-${chart.id}"><rect x="${start}" y="${FRAME.top - 2}" width="${right - start}" height="${bottom - FRAME.top + 4}"/></clipPath>`,
