@@ -214,18 +214,28 @@ test('windows are several, and of frames that were not learned from', () => {
   expect(windowsOver([], 3)).toBeUndefined();
 });
 
-test('a few windows reach as many leads as there are frames for, over the newest ones', () => {
+test('a few windows reach as many leads as there are frames for, others half as many over the newest ones, and so on', () => {
   const all = filled(40).all();
-  const far = farWindows(all, 10, 50);
-  expect(far).toMatchObject({ context: 10, leads: 26, every: 2 });
-  expect(values(far!.series[0]!.frames)).toEqual(values(all[0]!.frames));
-  const near = farWindows(all, 10, 8);
+  const far = farWindows(all, 10, { horizon: 50, reached: 6 });
   // Where there is room, windows begin half their leads apart.
-  expect(near).toMatchObject({ leads: 8, every: 4 });
-  expect(values(near!.series[0]!.frames)).toEqual(Array.from({ length: 26 }, (_, k) => 14 + k));
-  expect(farWindows(filled(14).all(), 10, 50)).toBeUndefined();
+  expect(far.map(({ leads, every }) => [leads, every])).toEqual([
+    [26, 2],
+    [13, 6],
+  ]);
+  expect(values(far[0]!.series[0]!.frames)).toEqual(values(all[0]!.frames));
+  expect(values(far[1]!.series[0]!.frames)).toEqual(Array.from({ length: 35 }, (_, k) => 5 + k));
+  expect(far[1]!.context).toBe(10);
+  expect(farWindows(all, 10, { horizon: 8, reached: 4 }).map(({ leads }) => leads)).toEqual([8]);
+  expect(farWindows(all, 10, { horizon: 8, reached: 8 })).toEqual([]);
+  expect(farWindows(filled(14).all(), 10, { horizon: 50, reached: 0 })).toEqual([]);
   // Of series of unequal length, those that are long enough.
-  expect(farWindows([...filled(20).all(), ...all], 10, 50)?.series).toHaveLength(1);
+  const unequal = farWindows([...filled(20).all(), ...all], 10, { horizon: 50, reached: 2 });
+  expect(unequal.map(({ leads, series }) => [leads, series.length])).toEqual([
+    [26, 1],
+    [13, 1],
+    [6, 1],
+    [3, 2],
+  ]);
 });
 
 test('learned frames flatter: beyond the frames kept apart, errors count as so many times larger as on these', () => {
@@ -238,7 +248,7 @@ test('learned frames flatter: beyond the frames kept apart, errors count as so m
       })),
     );
   const heldOut = at(0.6, [1, 2]);
-  const far = discounted(at(0.2, [1, 2, 3, 4]), heldOut);
+  const far = discounted([at(0.2, [1, 2, 3, 4])], heldOut);
   expect(far.map(({ lead }) => lead)).toEqual([3, 4, 3, 4, 3, 4]);
   for (const { lead, forecasterRmse, persistenceRmse } of far) {
     expect(forecasterRmse).toBeCloseTo(0.6 * 0.1 * lead);
@@ -247,5 +257,15 @@ test('learned frames flatter: beyond the frames kept apart, errors count as so m
   // They are windows of their own.
   expect(new Set([...heldOut, ...far].map(({ window }) => window)).size).toBe(6);
   // What does better on frames kept apart is not taken to do better elsewhere.
-  expect(discounted(at(0.9, [1, 2, 3]), heldOut)[0]?.forecasterRmse).toBeCloseTo(0.9 * 0.1 * 3);
+  expect(discounted([at(0.9, [1, 2, 3])], heldOut)[0]?.forecasterRmse).toBeCloseTo(0.9 * 0.1 * 3);
+  // A lead is that of the shortest windows that reach it; each of these flatter in their own way.
+  const nested = discounted([at(0.2, [1, 2, 3, 4, 5, 6, 7, 8]), at(0.3, [1, 2, 3, 4])], heldOut);
+  expect(nested.map(({ lead }) => lead)).toEqual([
+    ...[5, 6, 7, 8],
+    ...[5, 6, 7, 8],
+    ...[5, 6, 7, 8],
+    ...[3, 4, 3, 4, 3, 4],
+  ]);
+  for (const { lead, forecasterRmse } of nested) expect(forecasterRmse).toBeCloseTo(0.6 * 0.1 * lead);
+  expect(new Set([...heldOut, ...nested].map(({ window }) => window)).size).toBe(9);
 });

@@ -18,6 +18,8 @@ const [WINDOW, LEAST] = [10, 5];
 const DAMPING = 0.7;
 /** A bound to begin with, and how narrow and wide it may become, as multiples of that mean. */
 const [FIRST, NARROWEST, WIDEST] = [1.5, 0.2, 50];
+/** Leads from here on know late of what goes wrong. */
+const LATE = 6;
 /** Who makes the lead that a bound is for, and with which damping if it is the trend. */
 export interface Maker {
   readonly madeBy: Contestant;
@@ -31,12 +33,14 @@ const errorOf = (score: Verified, { madeBy, damping }: Maker): number => {
 };
 
 /**
- * How far bounds of a lead reach, as multiples of its usual error: no less far than those of half the lead, which knows of what
- * goes wrong before the lead does, and as far as these while none of its own have met their truth.
+ * How far bounds of a lead reach, as multiples of its usual error: as far as those of half the lead while none of its own have
+ * met their truth, and at late leads no less far than these later on, for they know sooner of what goes wrong.
  */
 const reachOf = (verified: ByLead, lead: number): number => {
   const own = verified(lead).at(-1)?.reach;
-  return lead === 1 ? (own ?? FIRST) : Math.max(own ?? 0, reachOf(verified, lead >> 1));
+  if (lead === 1) return own ?? FIRST;
+  if (own !== undefined && lead < LATE) return own;
+  return Math.max(own ?? 0, reachOf(verified, lead >> 1));
 };
 
 /**

@@ -44,28 +44,32 @@ export const windowsOver = (
   };
 };
 
-/** Windows over the newest frames of the longest series that reach as many leads as there are frames for. */
+/**
+ * Windows that reach as many leads as the longest series has frames for, then such that reach half as many, a quarter and so
+ * on, down to `reached`, all over the newest frames: each lead is looked at where the run was last, so many frames ago.
+ */
 export const farWindows = (
   all: readonly Recording[],
   context: number,
-  horizon: number,
-): Windows | undefined => {
+  { horizon, reached }: { readonly horizon: number; readonly reached: number },
+): Windows[] => {
   const longest = Math.max(...all.map(({ frames }) => frames.length));
-  const leads = Math.min(horizon, longest - context - FAR_EVERY * (FAR_WINDOWS - 1));
-  if (leads < 1) return undefined;
-  // Windows that begin close to each other are one window, told three times.
-  const room = Math.floor((longest - context - leads) / (FAR_WINDOWS - 1));
-  const every = Math.max(FAR_EVERY, Math.min(leads >> 1, room));
-  const needed = context + leads + every * (FAR_WINDOWS - 1);
-  return {
-    series: all
-      .filter(({ frames }) => frames.length >= needed)
-      .slice(-MOST_WINDOWS / FAR_WINDOWS)
-      .map((recording) => ({ ...recording, frames: recording.frames.slice(-needed) })),
-    context,
-    leads,
-    every,
-  };
+  const far: Windows[] = [];
+  let leads = Math.min(horizon, longest - context - FAR_EVERY * (FAR_WINDOWS - 1));
+  for (; leads > reached; leads >>= 1) {
+    // Windows that begin close to each other are one window, told three times.
+    const room = Math.floor((longest - context - leads) / (FAR_WINDOWS - 1));
+    const every = Math.max(FAR_EVERY, Math.min(leads >> 1, room));
+    const needed = context + leads + every * (FAR_WINDOWS - 1);
+    far.push({
+      series: all
+        .filter(({ frames }) => frames.length >= needed)
+        .slice(-MOST_WINDOWS / FAR_WINDOWS)
+        .map((recording) => ({ ...recording, frames: recording.frames.slice(-needed) })),
+      ...{ context, leads, every },
+    });
+  }
+  return far;
 };
 
 /** What a forecaster makes of the windows, and persistence and linear extrapolation beside it. */
@@ -107,26 +111,34 @@ export const relativeError = (scores: readonly HeldOutScore[]): number => {
   return trivial === 0 ? 1 : meanError(scores, ({ forecasterRmse }) => forecasterRmse) / trivial;
 };
 
+/** The furthest lead. */
+export const reachOf = (scores: readonly HeldOutScore[]): number =>
+  Math.max(...scores.map(({ lead }) => lead));
+
 /**
- * Scores at leads beyond those of the frames kept apart, from windows over frames that were learned from. Learned frames
- * flatter a forecaster: its errors there count as so many times larger as they are, over those of the better trivial one,
- * on the frames kept apart at the leads that both reach.
+ * Scores at leads beyond those of the frames kept apart, from windows over frames that were learned from: each lead from the
+ * shortest windows that reach it. Learned frames flatter a forecaster: its errors in windows count as so many times larger
+ * as they are, over those of the better trivial one, on the frames kept apart at the leads that both reach.
  */
 export const discounted = (
-  far: readonly HeldOutScore[],
+  far: readonly (readonly HeldOutScore[])[],
   heldOut: readonly HeldOutScore[],
-): readonly HeldOutScore[] => {
-  const reached = Math.max(...heldOut.map(({ lead }) => lead));
-  const flattered = relativeError(far.filter(({ lead }) => lead <= reached));
-  const times = flattered > 0 ? Math.max(1, relativeError(heldOut) / flattered) : 1;
-  const windows = Math.max(...heldOut.map(({ window }) => window));
-  return far
-    .filter(({ lead }) => lead > reached)
-    .map((score) => ({
-      ...score,
-      window: windows + score.window,
-      forecasterRmse: times * score.forecasterRmse,
-    }));
+): HeldOutScore[] => {
+  const reached = reachOf(heldOut);
+  let windows = Math.max(...heldOut.map(({ window }) => window));
+  return far.flatMap((scores) => {
+    const flattered = relativeError(scores.filter(({ lead }) => lead <= reached));
+    const times = flattered > 0 ? Math.max(1, relativeError(heldOut) / flattered) : 1;
+    const others = windows;
+    windows += Math.max(...scores.map(({ window }) => window));
+    return scores
+      .filter(({ lead }) => lead > Math.max(reached, reachOf(scores) >> 1))
+      .map((score) => ({
+        ...score,
+        window: others + score.window,
+        forecasterRmse: times * score.forecasterRmse,
+      }));
+  });
 };
 
 /** The error at each lead and window that a challenger has to beat: the champion's, or that of the damped trend. */

@@ -11,6 +11,7 @@ import {
   discounted,
   farWindows,
   isBetter,
+  reachOf,
   relativeError,
   scoreWindows,
   trendRival,
@@ -120,10 +121,16 @@ export const createLearner = async ({
     contestants: readonly { readonly forecaster: Forecaster; readonly near: readonly HeldOutScore[] }[],
   ): Promise<(readonly HeldOutScore[])[]> => {
     const contexts = contestants.map(({ forecaster }) => forecaster.settings.context);
-    const far = farWindows(replay.live(), Math.min(CONTEXT, Math.max(...contexts)), setup.horizon);
+    const far = farWindows(replay.live(), Math.min(CONTEXT, Math.max(...contexts)), {
+      horizon: setup.horizon,
+      reached: Math.max(...contestants.map(({ near }) => reachOf(near))),
+    });
     const beyond: (readonly HeldOutScore[])[] = [];
-    for (const { forecaster, near } of contestants)
-      beyond.push(far === undefined ? [] : discounted(await score(forecaster, far), near));
+    for (const { forecaster, near } of contestants) {
+      const scores: HeldOutScore[][] = [];
+      for (const windows of far) scores.push(await score(forecaster, windows));
+      beyond.push(discounted(scores, near));
+    }
     return beyond;
   };
   const challenge = (
@@ -144,7 +151,7 @@ export const createLearner = async ({
       ...(tried !== undefined && { tried }),
       evidence: {
         windows: new Set(near.map(({ window }) => window)).size,
-        leads: Math.max(...near.map(({ lead }) => lead)),
+        leads: reachOf(near),
         rmse: mean(near, 'forecasterRmse'),
         ...(champions && { champion: mean(champions, 'forecasterRmse') }),
         persistence: mean(near, 'persistenceRmse'),
@@ -158,7 +165,7 @@ export const createLearner = async ({
   const triedAt = (near: readonly HeldOutScore[]): number => {
     firstAt ??= replay.lengths();
     const grown = [...replay.lengths()].map(([series, length]) => length - (firstAt?.get(series) ?? 0));
-    return Math.max(triedBefore + Math.max(...grown), ...near.map(({ lead }) => lead));
+    return Math.max(triedBefore + Math.max(...grown), reachOf(near));
   };
 
   /** Tries the forecasters that might fit on all frames so far; none of them has learned from these. */
