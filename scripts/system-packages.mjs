@@ -1,6 +1,6 @@
 // What some tests want from Debian: a software Vulkan driver for the webgpu device (Mesa's llvmpipe, 25 or later: Dawn
 // refuses older ones, and the Vulkan loader), servers for the sinks mqtt and nats, Python modules that write HDF5 and
-// TIFF, and LAMMPS. Only where MESOCAST_SYSTEM_PACKAGES=1 allows it; never fatal: those tests skip instead.
+// TIFF, LAMMPS and OpenFOAM. Only where MESOCAST_SYSTEM_PACKAGES=1 allows it; never fatal: those tests skip instead.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,8 +28,8 @@ const GROUPS = [
     backportsBefore: 0,
   },
   {
-    purpose: 'a live LAMMPS run',
-    packages: ['lammps'],
+    purpose: 'live LAMMPS and OpenFOAM runs',
+    packages: ['lammps', 'openfoam'],
     isEnough: () => true,
     backportsBefore: 0,
   },

@@ -68,6 +68,10 @@ test('the patterns of docs/ingest.md mean what it says', async () => {
       { kind: 'frame', series: '', index: 1 },
       { kind: 'frame', series: '', index: 2 },
     ],
+    [
+      { kind: 'frame', series: '', index: 50 },
+      { kind: 'frame', series: '', index: 100 },
+    ],
     [{ kind: 'frame', series: 'run3', index: 12 }],
   ]);
 });

@@ -55,3 +55,25 @@ const lammps = programThat('lmp', '-help');
     expect(lines.at(-1)).toMatchObject({ shape: [16, 16, 1], time: { value: 1000, perLead: 100 } });
   },
 );
+
+const openfoam = programThat('sh', '-c', 'command -v interFoam');
+(openfoam === undefined ? test.skip : test)(
+  'a live OpenFOAM case is followed from folder to folder (skipped where there is no interFoam)',
+  async () => {
+    const { code, summary, lines } = await attachedTo(
+      home,
+      FRAMES,
+      (folder) => ['sh', 'examples/attach/openfoam_coarsening.sh', folder, `${FRAMES}`, '16'],
+      {
+        codecs: { [resolve('examples/attach/openfoam-field.mjs')]: {} },
+        pattern: String.raw`(?<index>[1-9]\d*)/alpha\.water`,
+      },
+    );
+    expect(code).toBe(0);
+    expect(summary.frames).toMatchObject({ 'warm-up': 3, forecast: FRAMES - 3, rejected: 0, lost: 0 });
+    expect(lines.map(({ series, index }) => `${series} ${index}`)).toEqual(
+      Array.from({ length: FRAMES - 3 }, (_, k) => `frames ${k + 4}`),
+    );
+    expect(lines.at(-1)).toMatchObject({ shape: [16, 16, 1], time: { value: FRAMES, perLead: 1 } });
+  },
+);

@@ -65,8 +65,9 @@ export const frameNames = (options: FrameNameOptions): ((path: string) => Named)
   };
 };
 
+/** A decimal point does not count: times of equally many decimals are in order without it. */
 const numberOf = (digits: string | undefined): number | undefined => {
-  if (digits === undefined || !/^\d+$/.test(digits)) return undefined;
-  const number = Number(digits);
+  if (digits === undefined || !/^\d+(\.\d+)?$/.test(digits)) return undefined;
+  const number = Number(digits.replace('.', ''));
   return Number.isSafeInteger(number) ? number : undefined;
 };
