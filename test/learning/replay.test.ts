@@ -219,22 +219,22 @@ test('a few windows reach as many leads as there are frames for, others half as 
   const far = farWindows(all, 10, { horizon: 50, reached: 6 });
   // Where there is room, windows begin half their leads apart.
   expect(far.map(({ leads, every }) => [leads, every])).toEqual([
-    [26, 2],
     [13, 6],
+    [26, 2],
   ]);
-  expect(values(far[0]!.series[0]!.frames)).toEqual(values(all[0]!.frames));
-  expect(values(far[1]!.series[0]!.frames)).toEqual(Array.from({ length: 35 }, (_, k) => 5 + k));
-  expect(far[1]!.context).toBe(10);
+  expect(values(far[1]!.series[0]!.frames)).toEqual(values(all[0]!.frames));
+  expect(values(far[0]!.series[0]!.frames)).toEqual(Array.from({ length: 35 }, (_, k) => 5 + k));
+  expect(far[0]!.context).toBe(10);
   expect(farWindows(all, 10, { horizon: 8, reached: 4 }).map(({ leads }) => leads)).toEqual([8]);
   expect(farWindows(all, 10, { horizon: 8, reached: 8 })).toEqual([]);
   expect(farWindows(filled(14).all(), 10, { horizon: 50, reached: 0 })).toEqual([]);
   // Of series of unequal length, those that are long enough.
   const unequal = farWindows([...filled(20).all(), ...all], 10, { horizon: 50, reached: 2 });
   expect(unequal.map(({ leads, series }) => [leads, series.length])).toEqual([
-    [26, 1],
-    [13, 1],
-    [6, 1],
     [3, 2],
+    [6, 1],
+    [13, 1],
+    [26, 1],
   ]);
 });
 
@@ -258,14 +258,23 @@ test('learned frames flatter: beyond the frames kept apart, errors count as so m
   expect(new Set([...heldOut, ...far].map(({ window }) => window)).size).toBe(6);
   // What does better on frames kept apart is not taken to do better elsewhere.
   expect(discounted([at(0.9, [1, 2, 3])], heldOut)[0]?.forecasterRmse).toBeCloseTo(0.9 * 0.1 * 3);
-  // A lead is that of the shortest windows that reach it; each of these flatter in their own way.
-  const nested = discounted([at(0.2, [1, 2, 3, 4, 5, 6, 7, 8]), at(0.3, [1, 2, 3, 4])], heldOut);
-  expect(nested.map(({ lead }) => lead)).toEqual([
-    ...[5, 6, 7, 8],
-    ...[5, 6, 7, 8],
-    ...[5, 6, 7, 8],
-    ...[3, 4, 3, 4, 3, 4],
-  ]);
+  // What the trend of now would have erred where the run was otherwise does not count for a forecaster.
+  const trended = (share: number, linear: number, leads: readonly number[]): HeldOutScore[] =>
+    at(share, leads).map((score) => {
+      const errors = { persistence: 0.5 * score.lead, linear: linear * score.lead };
+      return {
+        ...score,
+        ...{ persistenceRmse: errors.persistence, linearRmse: errors.linear },
+        ...betweenFrom(score.lead, errors),
+      };
+    });
+  const [now, long] = [trended(0.6, 0.05, [1, 2]), trended(0.2, 0.8, [1, 2, 3, 4])];
+  for (const { lead, forecasterRmse } of discounted([long], now))
+    expect(forecasterRmse / (0.8 * lead)).toBeCloseTo(0.06 / 0.05);
+  // A lead is that of the shortest windows that reach it; what is flattered is seen at the last leads of those before.
+  const later = [...at(0.2, [1, 2]), ...at(0.4, [3, 4, 5, 6])];
+  const nested = discounted([at(0.3, [1, 2, 3, 4]), later], heldOut);
+  expect(nested.map(({ lead }) => lead)).toEqual([3, 4, 3, 4, 3, 4, ...[5, 6, 5, 6, 5, 6]]);
   for (const { lead, forecasterRmse } of nested) expect(forecasterRmse).toBeCloseTo(0.6 * 0.1 * lead);
   expect(new Set([...heldOut, ...nested].map(({ window }) => window)).size).toBe(9);
 });

@@ -4,7 +4,7 @@ import { rmse } from '../../metrics/rmse.js';
 import { atLead } from '../../training/score-series.js';
 import { inMemory } from '../../training/series.js';
 import { forecastWindows } from '../../training/window-forecasts.js';
-import { gainOver, likelyAbove, meanOf } from '../judging/noise.js';
+import { FLOOR, gainOver, likelyAbove, meanOf } from '../judging/noise.js';
 import { fittedDamping, trendError } from '../judging/trend.js';
 import type { HeldOutScore } from './messages.js';
 import type { Recording } from './replay.js';
@@ -45,8 +45,8 @@ export const windowsOver = (
 };
 
 /**
- * Windows that reach as many leads as the longest series has frames for, then such that reach half as many, a quarter and so
- * on, down to `reached`, all over the newest frames: each lead is looked at where the run was last, so many frames ago.
+ * Windows that reach as many leads as the longest series has frames for, before them such that reach half as many, a quarter
+ * and so on, down to `reached`, all over the newest frames: each lead is looked at where the run was last, so many frames ago.
  */
 export const farWindows = (
   all: readonly Recording[],
@@ -61,7 +61,7 @@ export const farWindows = (
     const room = Math.floor((longest - context - leads) / (FAR_WINDOWS - 1));
     const every = Math.max(FAR_EVERY, Math.min(leads >> 1, room));
     const needed = context + leads + every * (FAR_WINDOWS - 1);
-    far.push({
+    far.unshift({
       series: all
         .filter(({ frames }) => frames.length >= needed)
         .slice(-MOST_WINDOWS / FAR_WINDOWS)
@@ -116,28 +116,36 @@ export const reachOf = (scores: readonly HeldOutScore[]): number =>
   Math.max(...scores.map(({ lead }) => lead));
 
 /**
- * Scores at leads beyond those of the frames kept apart, from windows over frames that were learned from: each lead from the
- * shortest windows that reach it. Learned frames flatter a forecaster: its errors in windows count as so many times larger
- * as they are, over those of the better trivial one, on the frames kept apart at the leads that both reach.
+ * Scores at leads beyond those of the frames kept apart, from windows over frames that were learned from, the shortest first:
+ * each lead from the shortest that reach it. Learned frames flatter a forecaster, and longer windows begin where the run was
+ * long ago: errors in them count as so many times larger as they are, over those of the trend of now, at the last leads of the
+ * windows before, which those of the first are of the frames kept apart.
  */
 export const discounted = (
   far: readonly (readonly HeldOutScore[])[],
   heldOut: readonly HeldOutScore[],
 ): HeldOutScore[] => {
-  const reached = reachOf(heldOut);
-  let windows = Math.max(...heldOut.map(({ window }) => window));
+  const damping = fittedDamping(heldOut);
+  const overTrend = (scores: readonly HeldOutScore[]): number =>
+    meanError(scores, ({ forecasterRmse }) => forecasterRmse) /
+    Math.max(
+      FLOOR,
+      meanError(scores, (score) => trendError(score, damping)),
+    );
+  let before = heldOut;
   return far.flatMap((scores) => {
-    const flattered = relativeError(scores.filter(({ lead }) => lead <= reached));
-    const times = flattered > 0 ? Math.max(1, relativeError(heldOut) / flattered) : 1;
-    const others = windows;
-    windows += Math.max(...scores.map(({ window }) => window));
-    return scores
-      .filter(({ lead }) => lead > Math.max(reached, reachOf(scores) >> 1))
+    const leads = new Set(before.map(({ lead }) => lead));
+    const flattered = overTrend(scores.filter(({ lead }) => leads.has(lead)));
+    const times = flattered > 0 ? Math.max(1, overTrend(before) / flattered) : 1;
+    const [reached, windows] = [reachOf(before), Math.max(...before.map(({ window }) => window))];
+    before = scores
+      .filter(({ lead }) => lead > reached)
       .map((score) => ({
         ...score,
-        window: others + score.window,
+        window: windows + score.window,
         forecasterRmse: times * score.forecasterRmse,
       }));
+    return before;
   });
 };
 
