@@ -15,8 +15,9 @@ export const openfoamField = defineCodec({
     // These files have no endings: what is before the name is the folder of a time.
     extensions: [`/${field.toLowerCase()}`, `/${field.toLowerCase()}.gz`],
     validate: async (bytes) => {
+      const all = await bytes.read(0, bytes.size);
       try {
-        textOf(await bytes.read(0, bytes.size));
+        textOf(all);
         return undefined;
       } catch (error) {
         return error.message;

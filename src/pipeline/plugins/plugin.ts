@@ -38,7 +38,7 @@ export interface StackCodec {
 
 /** Reads and writes one file format. */
 export interface Codec {
-  /** Lower-case file name endings with the dot. */
+  /** Lower-case file name endings with the dot, or a slash and the whole name of files that have none. */
   readonly extensions: readonly string[];
   /** Cheap check of the structure: is the file whole? Never decodes pixels, never throws for bad bytes. */
   validate(bytes: ByteSource): Promise<Incomplete>;
