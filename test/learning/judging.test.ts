@@ -135,6 +135,11 @@ test('a gain that falls from lead to lead is not taken to last where nothing is 
     ...Array<string>(12).fill('forecaster'),
     ...Array<string>(HORIZON - 12).fill('trend'),
   ]);
+  // With those that it was vouched for it is, however far it was tried.
+  expect(makers((lead) => 0.01 * lead, 1)).toEqual([
+    ...Array<string>(6).fill('forecaster'),
+    ...Array<string>(HORIZON - 6).fill('trend'),
+  ]);
   // From a quarter to seven tenths: it reaches persistence's soon.
   const late = makers((lead) => 0.02 * lead * 0.25 * lead ** 0.6);
   expect(late.slice(0, 6)).toEqual(Array(6).fill('forecaster'));

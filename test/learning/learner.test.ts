@@ -75,7 +75,7 @@ test('it waits for frames, learns, and offers what is better on frames that it h
   fill(replay, 0, 15);
   expect(await learner.turn()).toBe(false);
   fill(replay, 15, 40);
-  await turns(learner, 400, () => said.length > 0);
+  await turns(learner, 800, () => said.length > 0);
   const [challenger] = said;
   if (challenger?.type !== 'challenger') throw new Error(`it said ${JSON.stringify(challenger)}`);
   const { evidence, scores } = challenger;
@@ -86,14 +86,14 @@ test('it waits for frames, learns, and offers what is better on frames that it h
   expect(evidence.leads).toBeLessThan(10);
   expect(scores.filter(({ lead }) => lead > evidence.leads)).toHaveLength(3 * (10 - evidence.leads));
   // It was not judged before it had been rolled out far, and was tried as far as the frames kept apart go.
-  expect((await curve(folder))[0]?.steps).toBe(200);
+  expect((await curve(folder))[0]?.steps).toBe(400);
   expect(challenger.tried).toBe(evidence.leads);
   const { settings } = await loadForecaster(challenger.folder);
   expect(settings).toMatchObject({ name: 'learned', boundary: 'periodic', channels: 1 });
 
   // Twelve frames on, forecasts of the first version were verified up to twelve leads.
   fill(replay, 40, 52);
-  await turns(learner, 400, () => said.length > 1);
+  await turns(learner, 800, () => said.length > 1);
   expect(said[1]).toMatchObject({ type: 'challenger', tried: 12 });
 
   // Another process goes on from there, not from nothing.
@@ -103,15 +103,15 @@ test('it waits for frames, learns, and offers what is better on frames that it h
   // Also when by now the frames would ask for another network.
   for (let t = 40; t < 200; t++)
     again.replay.add('a', t, [16, 16, 1], { low: 0, high: 1 }, frame(40 + 0.01 * (t - 40)));
-  await turns(again.learner, 1 + 20, () => false);
-  expect((await curve(folder)).at(-1)?.steps).toBe(steps + 20);
+  await turns(again.learner, 1 + 40, () => false);
+  expect((await curve(folder)).at(-1)?.steps).toBe(steps + 40);
 });
 
 test('it rests when nothing gets better, until the run changes', async () => {
   const { learner, replay } = await open(join(home, 'rests'));
   for (let t = 0; t < 30; t++) replay.add('a', t, [16, 16, 1], { low: 0, high: 1 }, frame(0));
   const judgements = 1 + 24; // the first one is the best
-  const most = 200 + 20 * (judgements - 1) + judgements;
+  const most = 400 + 40 * (judgements - 1) + judgements;
   let worked = 0;
   while (worked <= most && (await learner.turn())) worked++;
   expect(worked).toBe(most);
@@ -123,7 +123,7 @@ test('it rests when nothing gets better, until the run changes', async () => {
   expect(await learner.turn()).toBe(false);
   for (let t = 30; t < 38; t++) replay.add('a', t, [16, 16, 1], { low: 0, high: 1 }, frame(0));
   expect(await learner.turn()).toBe(true);
-});
+}, 120_000);
 
 test('what goes astray begins anew, twice, and is then given up', async () => {
   const { learner, replay, said } = await open(join(home, 'astray'));

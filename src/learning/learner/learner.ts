@@ -26,8 +26,8 @@ import { canLearn, openStudy, optionsFor, type Study } from './study.js';
 const ENOUGH = 16;
 /** Context that comparisons give: that of the forecasters that ship, which have a memory. */
 const CONTEXT = 10;
-/** Least steps from one judgement to the next, and the share of the time that judging may take. */
-const [STEPS_BETWEEN, JUDGING_SHARE] = [20, 0.2];
+/** Least clips from one judgement to the next, and the share of the time that judging may take. */
+const [CLIPS_BETWEEN, JUDGING_SHARE] = [40, 0.2];
 /** Judgements without a better one, after which learning rests until there are more frames or the run changes. */
 const PATIENCE = 24;
 /** By how much the error has to fall to count as better, and by how much frames have to have grown to learn again. */
@@ -319,7 +319,8 @@ export const createLearner = async ({
       if (!study.canStep()) return false;
       const due = judging <= JUDGING_SHARE * (judging + stepping);
       const started = now();
-      if (study.steps >= study.judgedFrom && study.steps - judgedAt >= STEPS_BETWEEN && due) {
+      const clips = study.batch * (study.steps - judgedAt);
+      if (study.steps >= study.judgedFrom && clips >= CLIPS_BETWEEN && due) {
         judgedAt = study.steps;
         await judge(study);
         judging += now() - started;

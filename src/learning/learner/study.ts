@@ -22,22 +22,25 @@ import { isConserved, isPeriodic, velocityScale } from './what-frames-show.js';
 
 /** Frames that a network stands on at the least: two, for the velocity, and one more to compare inside the context. */
 const CONTEXT = 3;
-/** Leads that steps roll out to, from which step on. */
+/** Clips of a step. From nothing more and rougher steps learn more in the same time; weights that are good already lose by them. */
+const [BATCH, ADAPTING_BATCH] = [1, 2];
+/** Leads that steps roll out to, from which clip on. */
 const LEADS = [
   { from: 0, leads: 2 },
-  { from: 80, leads: 5 },
-  { from: 200, leads: 10 },
+  { from: 160, leads: 5 },
+  { from: 400, leads: 10 },
 ] as const;
 /** Every other step learns from this share of the frames, the newer ones: what a run does changes as it goes on. */
 const NEWER = 0.5;
-/** The learning rate rises over the first steps, then falls as the square root of the steps. */
-const [RATE, WARM_UP, SLOWER_FROM] = [2e-3, 30, 200];
+/** The learning rate rises over the first clips, then falls as the square root of their number. */
+const [RATE, WARM_UP, SLOWER_FROM] = [2e-3, 60, 400];
 /** Going on from weights that are good already. */
 const ADAPT_SHARE = 0.3;
 
-export const rateAtStep = (step: number, adapting: boolean): number => {
-  const rise = Math.min(1, (step + 1) / WARM_UP);
-  return (RATE * (adapting ? ADAPT_SHARE : 1) * rise) / Math.sqrt(1 + step / SLOWER_FROM);
+/** The learning rate of a step that `clips` came before. */
+const rateAfter = (clips: number, { batch, adapting }: { batch: number; adapting: boolean }): number => {
+  const rise = Math.min(1, (clips + batch) / WARM_UP);
+  return (RATE * (adapting ? ADAPT_SHARE : 1) * rise) / Math.sqrt(1 + clips / SLOWER_FROM);
 };
 
 /** A network from nothing, for frames like these: what can be measured of them is not left to chance. */
@@ -54,7 +57,7 @@ export const optionsFor = ({ frames, shape }: Recording, seed: number): TrainOpt
     decoder: 'patch',
     decoderOptions: { base: 'damped', conserve: isConserved(frames, shape) },
     context: CONTEXT,
-    batch: 2,
+    batch: BATCH,
     seed,
   });
 };
@@ -72,6 +75,8 @@ export interface Study {
   /** It is not gone on with, nor what was saved of it. */
   discard(): Promise<void>;
   readonly steps: number;
+  /** Clips of a step. */
+  readonly batch: number;
   /** Steps before which judging it makes no sense: what has not been rolled out far yet goes astray there. */
   readonly judgedFrom: number;
   /** Its weights have seen nothing but these runs. */
@@ -111,7 +116,10 @@ const begun = async (
 export const openStudy = async ({ engine, replay, folder, from, fresh }: StudyOptions): Promise<Study> => {
   const known = await begun(folder, from?.id.hash ?? null);
   const checkpoint = known?.checkpoint;
-  const options = known?.options ?? (from === undefined ? fresh : withBase(fresh, from.settings));
+  const adapting = from !== undefined;
+  const options =
+    known?.options ?? (adapting ? { ...withBase(fresh, from.settings), batch: ADAPTING_BATCH } : fresh);
+  const { batch } = options;
   const settings = (training: Record<string, unknown>): Settings => settingsOf(options, training);
   const network = await buildNetwork(settings({}));
   const identity: Identity = [identityOf(options), from?.id.hash ?? null];
@@ -131,12 +139,12 @@ export const openStudy = async ({ engine, replay, folder, from, fresh }: StudyOp
   return {
     canStep: () => usable(LEADS[0].leads).length > 0,
     step: async () => {
-      const wanted = LEADS.findLast((entry) => steps >= entry.from)?.leads ?? 1;
+      const wanted = LEADS.findLast((entry) => batch * steps >= entry.from)?.leads ?? 1;
       const leads =
         LEADS.findLast((entry) => entry.leads <= wanted && usable(entry.leads).length > 0)?.leads ?? 1;
       const share = steps % 2 === 1 && usable(leads, NEWER).length > 0 ? NEWER : undefined;
       const clip = await sampleClip(usable(leads, share), options, steps, leads);
-      const loss = await work.step(clip, steps, rateAtStep(steps, from !== undefined));
+      const loss = await work.step(clip, steps, rateAfter(batch * steps, { batch, adapting }));
       steps++;
       return loss;
     },
@@ -157,8 +165,9 @@ export const openStudy = async ({ engine, replay, folder, from, fresh }: StudyOp
     get steps() {
       return steps;
     },
-    fromNothing: from === undefined,
-    judgedFrom: from === undefined ? LEADS[LEADS.length - 1]!.from : 0,
+    batch,
+    fromNothing: !adapting,
+    judgedFrom: adapting ? 0 : Math.ceil(LEADS[LEADS.length - 1]!.from / batch),
   };
 };
 
