@@ -9,7 +9,10 @@ import { fittedDamping, trendError } from './trend.js';
 const WINDOW = 20;
 /** Fewer say nothing: neighbouring ones are alike. */
 const LEAST = 3;
-/** A network that began from nothing makes leads that nothing vouches for up to so many times the furthest one that it was tried at. */
+/**
+ * Where nothing vouches for it, a network that began from nothing makes leads up to so many times the furthest one that it
+ * was tried at.
+ */
 const FURTHER = 3;
 
 /** A mean over some leads for each of the last forecasts, oldest first. */
@@ -95,9 +98,9 @@ export interface Makers {
  * verified forecasts; errors of the trend are those of the damping that would have been best lately. The forecaster is
  * judged by forecasts of its own, beside what vouches for it; where it has none of its own yet by the latter alone; where
  * there are none either by the forecasts of those before it; beyond these by how it does at the leads below, and not much
- * beyond what it was tried at or vouched for if it began from nothing. By what vouches for it alone it has to be better than the trend by
- * more than noise; once it has enough forecasts of its own, or its predecessors had, it is left only when it was worse by more than
- * noise.
+ * beyond what it was tried at or vouched for if it began from nothing. By what vouches for it alone it has to be better
+ * than the trend by more than noise; once it has enough forecasts of its own, or its predecessors had, it is left only when
+ * it was worse by more than noise.
  */
 export const chooseMakers = (
   verified: ByLead,

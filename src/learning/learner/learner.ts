@@ -314,14 +314,13 @@ export const createLearner = async ({
       if (resting !== undefined) [resting, best, since] = [undefined, Infinity, 0];
       if (study === undefined) {
         study = await begin();
-        judgedAt = study.steps;
+        judgedAt = study.clips;
       }
       if (!study.canStep()) return false;
       const due = judging <= JUDGING_SHARE * (judging + stepping);
       const started = now();
-      const clips = study.batch * (study.steps - judgedAt);
-      if (study.steps >= study.judgedFrom && clips >= CLIPS_BETWEEN && due) {
-        judgedAt = study.steps;
+      if (study.clips >= study.judgedFrom && study.clips - judgedAt >= CLIPS_BETWEEN && due) {
+        judgedAt = study.clips;
         await judge(study);
         judging += now() - started;
         return true;

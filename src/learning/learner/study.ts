@@ -22,7 +22,10 @@ import { isConserved, isPeriodic, velocityScale } from './what-frames-show.js';
 
 /** Frames that a network stands on at the least: two, for the velocity, and one more to compare inside the context. */
 const CONTEXT = 3;
-/** Clips of a step. From nothing more and rougher steps learn more in the same time; weights that are good already lose by them. */
+/**
+ * Clips of a step. From nothing more and rougher steps learn more in the same time; weights that are good already lose
+ * by them.
+ */
 const [BATCH, ADAPTING_BATCH] = [1, 2];
 /** Leads that steps roll out to, from which clip on. */
 const LEADS = [
@@ -57,7 +60,6 @@ export const optionsFor = ({ frames, shape }: Recording, seed: number): TrainOpt
     decoder: 'patch',
     decoderOptions: { base: 'damped', conserve: isConserved(frames, shape) },
     context: CONTEXT,
-    batch: BATCH,
     seed,
   });
 };
@@ -75,9 +77,9 @@ export interface Study {
   /** It is not gone on with, nor what was saved of it. */
   discard(): Promise<void>;
   readonly steps: number;
-  /** Clips of a step. */
-  readonly batch: number;
-  /** Steps before which judging it makes no sense: what has not been rolled out far yet goes astray there. */
+  /** That those steps have learned from. */
+  readonly clips: number;
+  /** Clips before which judging it makes no sense: what has not been rolled out far yet goes astray there. */
   readonly judgedFrom: number;
   /** Its weights have seen nothing but these runs. */
   readonly fromNothing: boolean;
@@ -117,8 +119,8 @@ export const openStudy = async ({ engine, replay, folder, from, fresh }: StudyOp
   const known = await begun(folder, from?.id.hash ?? null);
   const checkpoint = known?.checkpoint;
   const adapting = from !== undefined;
-  const options =
-    known?.options ?? (adapting ? { ...withBase(fresh, from.settings), batch: ADAPTING_BATCH } : fresh);
+  const begins = adapting ? withBase(fresh, from.settings) : fresh;
+  const options = known?.options ?? { ...begins, batch: adapting ? ADAPTING_BATCH : BATCH };
   const { batch } = options;
   const settings = (training: Record<string, unknown>): Settings => settingsOf(options, training);
   const network = await buildNetwork(settings({}));
@@ -165,9 +167,11 @@ export const openStudy = async ({ engine, replay, folder, from, fresh }: StudyOp
     get steps() {
       return steps;
     },
-    batch,
+    get clips() {
+      return batch * steps;
+    },
     fromNothing: !adapting,
-    judgedFrom: adapting ? 0 : Math.ceil(LEADS[LEADS.length - 1]!.from / batch),
+    judgedFrom: adapting ? 0 : LEADS[LEADS.length - 1]!.from,
   };
 };
 
