@@ -42,6 +42,12 @@ export interface Ready {
   readonly position: number;
 }
 
+/** A frame with its share of the pool: `release` is to be called once, at the frame's outcome. */
+export interface Admitted {
+  readonly frame: Frame;
+  readonly release: () => void;
+}
+
 /** What stages report to, and what they are told. Made by the runner, one per run. */
 export interface RunContext {
   readonly signal: AbortSignal;

@@ -2,12 +2,12 @@ import type { OperatorFunction } from 'rxjs';
 import { Observable } from 'rxjs';
 import type { Credits } from '../pipeline/intake/credits.js';
 import { FrameError, MesocastError, codeOf, messageOf } from '../pipeline/errors.js';
-import type { Entry, Field, Frame } from '../pipeline/frame.js';
+import type { Entry, Field } from '../pipeline/frame.js';
 import { describeShape, sameShape, sizeOf } from '../pipeline/frame.js';
 import type { Ledger } from '../pipeline/ledger/ledger.js';
 import type { Codec } from '../pipeline/plugins/plugin.js';
 import { readFrame } from '../pipeline/intake/read-frame.js';
-import type { Ready, RunContext } from '../pipeline/run.js';
+import type { Admitted, Ready, RunContext } from '../pipeline/run.js';
 import type { RunParameters } from '../pipeline/intake/run-parameters.js';
 import type { FrameTimes } from '../pipeline/intake/frame-times.js';
 
@@ -25,12 +25,6 @@ export interface ReadContext extends RunContext {
   readonly parametersOf?: RunParameters;
   /** The codec for a file name; undefined when none reads it. */
   codecFor(path: string): Codec | undefined;
-}
-
-/** A frame with its share of the pool: `release` is to be called once, at the frame's outcome. */
-export interface Admitted {
-  readonly frame: Frame;
-  readonly release: () => void;
 }
 
 const BYTES_PER_VALUE = 4;
