@@ -24,11 +24,14 @@ export const shippedForecasters = async (): Promise<string[]> => {
 const isFolder = async (path: string): Promise<boolean> =>
   (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
 
+/** The folder of one that ships, whatever the working directory has of that name. */
+export const shippedFolder = (name: string): string => join(SHIPPED, name);
+
 /** The folder of a forecaster given by path, or by the name of one that ships. */
 export const locateForecaster = async (where: string): Promise<string> => {
   if (await isFolder(where)) return resolve(where);
   const shipped = await shippedForecasters();
-  if (shipped.includes(where)) return join(SHIPPED, where);
+  if (shipped.includes(where)) return shippedFolder(where);
   throw new ForecasterError(`there is no forecaster "${where}"`, {
     hint: `give a folder that \`mesocast train\` made, or one of those that ship: ${shipped.join(', ')}`,
   });
@@ -95,12 +98,17 @@ export const loadForecaster = async (where: string): Promise<Forecaster> => {
   }
 };
 
-/** Writes the folder; each file appears whole or not at all. */
+/**
+ * Writes the folder; each file appears whole or not at all.
+ * @param options.durable wait until the disk has it, so that a power cut cannot take it back
+ */
 export const saveForecaster = async (
   folder: string,
   { settings, weights }: Pick<Forecaster, 'settings' | 'weights'>,
+  options: { readonly durable?: boolean } = {},
 ): Promise<void> => {
+  const text = Buffer.from(`${JSON.stringify(settings, undefined, 2)}\n`);
   await mkdir(folder, { recursive: true });
-  await writeAtomically(join(folder, WEIGHTS), writeSafetensors(weights));
-  await writeAtomically(join(folder, SETTINGS), Buffer.from(`${JSON.stringify(settings, undefined, 2)}\n`));
+  await writeAtomically(join(folder, WEIGHTS), writeSafetensors(weights), options);
+  await writeAtomically(join(folder, SETTINGS), text, options);
 };

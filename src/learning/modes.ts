@@ -1,7 +1,25 @@
+import { loadForecaster, shippedFolder, shippedForecasters } from '../forecaster/folder.js';
 import type { AttachConfig } from '../pipeline/config/config.js';
 import { UsageError } from '../pipeline/errors.js';
+import type { GivenRange } from '../pipeline/intake/normalisation.js';
 import { loadForecasterSet, type ForecasterSet } from '../uncertainty/forecaster-set.js';
 import { noForecaster } from './champion/no-forecaster.js';
+
+const widthOf = ([low, high]: GivenRange): number => high - low;
+
+/**
+ * The ranges that frames may fit when no forecaster is named: of those that will be tried, the narrowest first, since what
+ * fits it fits a wider one too.
+ */
+const rangesToTry = async (learn: AttachConfig['learn']): Promise<readonly GivenRange[]> => {
+  // Who learns from nothing tries none that was trained.
+  const names = learn === 'scratch' ? [] : await shippedForecasters();
+  // What cannot be loaded is told when it is tried.
+  const loaded = await Promise.allSettled(names.map((name) => loadForecaster(shippedFolder(name))));
+  const known = loaded.flatMap((one) => (one.status === 'fulfilled' ? [one.value.settings.range] : []));
+  const all: GivenRange[] = [...known.filter((range) => range !== undefined), [0, 1]];
+  return all.sort((a, b) => widthOf(a) - widthOf(b));
+};
 
 /** The forecaster that a run begins with. */
 export const firstForecaster = async (config: AttachConfig): Promise<ForecasterSet> => {
@@ -15,7 +33,7 @@ export const firstForecaster = async (config: AttachConfig): Promise<ForecasterS
     throw new UsageError(`--${asked} belongs to a forecaster, and none was given`, {
       hint: 'name one with --forecaster',
     });
-  return noForecaster();
+  return noForecaster(await rangesToTry(config.learn));
 };
 
 /** Who makes forecasts, as the user said or by default. */

@@ -82,8 +82,8 @@ export interface ForecasterSet {
   readonly channels: number;
   /** True when all of them were trained on periodic frames. */
   readonly periodic: boolean;
-  /** Values that were 0 and 1 when all of them were trained, if that was declared. */
-  readonly range: GivenRange | undefined;
+  /** Values that were 0 and 1 when all of them were trained, if that was declared; frames are tried on them in this order. */
+  readonly usual: readonly GivenRange[];
   /** Channels, where each is normalised by a range of its own. */
   readonly ownRanges: number | undefined;
   /** Frame pixels per latent pixel: frames are enlarged to multiples of it. */
@@ -182,7 +182,7 @@ export const loadForecasterSet = async (
     calibration: problem === undefined ? found : undefined,
     channels: first.network.shape.channels,
     periodic,
-    range: ranges.size === 1 ? first.settings.range : undefined,
+    usual: ranges.size === 1 && first.settings.range !== undefined ? [first.settings.range] : [],
     ownRanges: first.settings.channelRanges === 'each' ? first.settings.channels : undefined,
     latentStride,
     run: (engine, tile) => {
@@ -196,7 +196,7 @@ export const loadForecasterSet = async (
 
 /** How its frames are normalised. @throws UsageError for a declared range that does not fit its channels */
 export const rangesFor = (
-  { channels, range: usual, ownRanges }: ForecasterSet,
+  { channels, usual, ownRanges }: ForecasterSet,
   range: GivenRange | undefined,
 ): KnownRanges => {
   requireRange(range, channels, ownRanges);

@@ -46,12 +46,16 @@ test('a normalisation maps the range of the first frames to 0..1 and back', () =
 });
 
 test('the forecaster’s own range is taken where the frames fit it, a given one always', () => {
-  const usual = [0, 1] as const;
+  const usual = [[0, 1]] as const;
   expect(fixNormalisation(of(0.2, 0.9), { usual })).toEqual({ low: 0, high: 1 });
   expect(fixNormalisation(of(-0.01, 1.04), { usual })).toEqual({ low: 0, high: 1 });
   expect(fixNormalisation(of(-1, 1), { usual })).toEqual({ low: -1, high: 1 });
   expect(fixNormalisation(of(0.5, 0.75), { usual })).toEqual({ low: 0.5, high: 0.75 });
   expect(fixNormalisation(of(-1, 1), { usual, range: [0, 4] })).toEqual({ low: 0, high: 4 });
+  // Of several the first that fits.
+  const several = [[0.5, 1], ...usual] as const;
+  expect(fixNormalisation(of(0.51, 1), { usual: several })).toEqual({ low: 0.5, high: 1 });
+  expect(fixNormalisation(of(0.2, 1), { usual: several })).toEqual({ low: 0, high: 1 });
 });
 
 test('colour becomes grey and grey becomes colour; other channels are refused in words', () => {

@@ -90,7 +90,7 @@ test('each channel has its own range: measured, declared, or what the forecaster
     { low: 0, high: 500 },
   ]);
   // The first channel fits what the forecaster is used to, the second does not.
-  expect(fixNormalisation(frames, { usual: [0, 1.5, 0, 1], ownRanges: 2 }).channels).toEqual([
+  expect(fixNormalisation(frames, { usual: [[0, 1.5, 0, 1]], ownRanges: 2 }).channels).toEqual([
     { low: 0, high: 1.5 },
     { low: 300, high: 400 },
   ]);
@@ -98,7 +98,7 @@ test('each channel has its own range: measured, declared, or what the forecaster
 
 test('what a forecaster is used to may be a share of the full scale of integer images', () => {
   const of = (sampleType: SampleType, ...values: number[]) =>
-    fixNormalisation([{ data: Float32Array.from(values), sampleType }], { usual: [0.5, 1] });
+    fixNormalisation([{ data: Float32Array.from(values), sampleType }], { usual: [[0.5, 1]] });
   expect(of('uint16', 33_000, 60_000)).toEqual({ low: 65535 / 2, high: 65535 });
   expect(of('uint8', 130, 250)).toEqual({ low: 127.5, high: 255 });
   expect(of('float32', 33_000, 60_000)).toEqual({ low: 33_000, high: 60_000 }); // a float has no full scale

@@ -1,11 +1,13 @@
 import type { Runner } from '../../forecaster/programs.js';
 import { NO_FORECASTER } from '../../pipeline/forecast.js';
+import type { GivenRange } from '../../pipeline/intake/normalisation.js';
 import type { ForecasterSet } from '../../uncertainty/forecaster-set.js';
 
 /**
  * Stands in until there is a forecaster: its forecasts are persistence, in whose place the trend is put. It takes grey frames of any size.
+ * @param usual what those that are to be tried were trained with
  */
-export const noForecaster = (): ForecasterSet => ({
+export const noForecaster = (usual: readonly GivenRange[] = []): ForecasterSet => ({
   id: NO_FORECASTER,
   forecasters: [],
   folder: '',
@@ -14,7 +16,7 @@ export const noForecaster = (): ForecasterSet => ({
   calibration: undefined,
   channels: 1,
   periodic: false,
-  range: [0, 1],
+  usual,
   ownRanges: undefined,
   latentStride: 1,
   run: (engine): Runner => ({

@@ -136,7 +136,7 @@ export const attachSchema = z.strictObject({
   range: rangeSchema
     .optional()
     .describe(
-      'values that normalise to 0 and 1, or such a pair for each channel, one after the other; default: those the forecaster was trained with where the first context frames fit them (in integer images also as shares of the full scale), else the least and greatest of these frames',
+      'values that normalise to 0 and 1, or such a pair for each channel, one after the other; default: those the forecaster, or the first of those that are to be tried, was trained with where the first context frames fit them (in integer images also as shares of the full scale), else the least and greatest of these frames',
     ),
   parameters: z
     .record(z.string(), z.number())

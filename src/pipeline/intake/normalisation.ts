@@ -10,10 +10,10 @@ export interface KnownRanges {
   /** What the user says: taken as it is. */
   readonly range?: GivenRange | undefined;
   /**
-   * What the forecaster was trained with: taken where the frames fit it. Of integer images it may also be a share of the full
-   * scale: a composition of 0 to 1 is 0 to 65535 in images of 16 bits.
+   * What the forecaster, or those that are to be tried, were trained with: the first that the frames fit is taken. Of integer
+   * images it may also be a share of the full scale: a composition of 0 to 1 is 0 to 65535 in images of 16 bits.
    */
-  readonly usual?: GivenRange | undefined;
+  readonly usual?: readonly GivenRange[] | undefined;
   /** Channels, where each has a range of its own; without it they share one. */
   readonly ownRanges?: number | undefined;
 }
@@ -80,19 +80,19 @@ export const declared = (range: GivenRange): Normalisation =>
     ? pairOf(range, 0)
     : ofChannels(Array.from({ length: range.length / 2 }, (_, k) => pairOf(range, k)));
 
-/** What becomes 0..1: the user's range; else the forecaster's, if these frames fit it; else the range of these frames. */
+/** What becomes 0..1: the user's range; else the first of the usual ones that these frames fit; else the range of these frames. */
 export const fixNormalisation = (
   frames: readonly Pick<Field, 'data' | 'sampleType'>[],
-  { range, usual, ownRanges = 1 }: KnownRanges = {},
+  { range, usual = [], ownRanges = 1 }: KnownRanges = {},
 ): Normalisation => {
   if (range !== undefined) return declared(range);
   const data = frames.map((frame) => frame.data);
   const full = frames[0] && FULL_SCALE[frames[0].sampleType];
   const channels = Array.from({ length: ownRanges }, (_, k) => {
-    if (usual === undefined) return fitting(measured(data, k, ownRanges), []);
-    const { low, high } = pairOf(usual, k);
-    const ofFull = full === undefined ? [] : [{ low: low * full, high: high * full }];
-    return fitting(measured(data, k, ownRanges), [{ low, high }, ...ofFull]);
+    const known = usual.map((one) => pairOf(one, k));
+    const ofFull =
+      full === undefined ? [] : known.map(({ low, high }) => ({ low: low * full, high: high * full }));
+    return fitting(measured(data, k, ownRanges), [...known, ...ofFull]);
   });
   return ownRanges === 1 ? (channels[0] as ValueRange) : ofChannels(channels);
 };
