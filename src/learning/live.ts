@@ -1,9 +1,9 @@
 import { rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Engine } from '../engine/index.js';
-import { locateForecaster, shippedForecasters } from '../forecaster/folder.js';
+import { shippedFolder, shippedForecasters } from '../forecaster/folder.js';
 import type { Runner } from '../forecaster/programs.js';
-import { messageOf } from '../pipeline/errors.js';
+import { ForecasterError, messageOf } from '../pipeline/errors.js';
 import { NO_FORECASTER } from '../pipeline/forecast.js';
 import type { Frame } from '../pipeline/frame.js';
 import type { Ledger } from '../pipeline/ledger/ledger.js';
@@ -13,7 +13,7 @@ import { appendChange, learningFolder, readChanges, type Change } from './champi
 import { noForecaster } from './champion/no-forecaster.js';
 import { openReigns } from './champion/reigns.js';
 import { forgetOldVersions } from './champion/versions.js';
-import { takeRollback } from './champion/rollback.js';
+import { askedRollback, forgetRollback } from './champion/rollback.js';
 import type { Judge } from './judging/judge.js';
 import type { FrameFile, FromLearner, HeldOutScore } from './learner/messages.js';
 import { startLearner, type LearnerProcess } from './learner/process.js';
@@ -85,16 +85,22 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   const champions = new Map<string, Promise<Champion>>();
 
   const bring = (set: ForecasterSet): Champion => ({ set, runner: set.run(engine, config.tile) });
-  const load = async (hash: string): Promise<Champion> => {
-    if (hash === first.id.hash) return bring(first);
-    if (hash === NO_FORECASTER.hash) return bring(noForecaster());
+  /** @throws ForecasterError when it is not known, cannot be read, or takes other frames than this run has */
+  const read = async (hash: string): Promise<ForecasterSet> => {
+    if (hash === first.id.hash) return first;
+    if (hash === NO_FORECASTER.hash) return noForecaster();
     const folder = changes.get(hash)?.folder;
-    if (folder === undefined) {
-      notice(`nothing is known of the forecaster ${hash}: forecasts are those of ${first.id.name} again`);
-      return bring(first);
-    }
+    if (folder === undefined) throw new ForecasterError(`nothing is known of the forecaster ${hash}`);
+    const set = await loadForecasterSet(folder, { horizon: config.horizon, stride: config.stride });
+    if (set.channels !== first.channels)
+      throw new ForecasterError(
+        `the forecaster in ${folder} takes ${set.channels} channels, this run has ${first.channels}`,
+      );
+    return set;
+  };
+  const load = async (hash: string): Promise<Champion> => {
     try {
-      return bring(await loadForecasterSet(folder, { horizon: config.horizon, stride: config.stride }));
+      return bring(await read(hash));
     } catch (error) {
       notice(`${messageOf(error)}: forecasts are those of ${first.id.name} again`);
       return bring(first);
@@ -145,21 +151,30 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
       judge.vouch(hash, undefined);
     }
   };
-  // The same beginning as last time goes on with what was learned since; another begins anew.
-  const before = ledger.note('forecaster');
-  if (before !== first.id.hash || mode === undefined) {
+  const beginWithFirst = async (why: string): Promise<void> => {
+    await enter(changeTo(first.id.hash, why));
+    await reigns.begin(first.id.hash);
+  };
+  /** Why what was learned before is not gone on with: the same beginning as last time goes on, another begins anew. */
+  const whyAnew = (): string | undefined => {
+    const before = ledger.note('forecaster');
     if (before !== undefined && before !== first.id.hash)
-      notice(
-        `the forecaster is not the one that this state began with: forecasts from now on are those of ${first.id.name}`,
-      );
-    else if (reigns.champion !== first.id.hash)
-      notice(
-        `nothing is learned in this run: forecasts are not those of ${nameOf(reigns.champion)} from the run before but of ${first.id.name}`,
-      );
-    if (reigns.champion !== first.id.hash) await reigns.begin(first.id.hash);
-    ledger.putNote('forecaster', first.id.hash);
+      return 'the forecaster is not the one that this state began with';
+    const strideBefore = (ledger.note('stride') as number | undefined) ?? config.stride;
+    if (strideBefore !== config.stride)
+      return `what this state knows was learned with a stride of ${strideBefore}`;
+    if (mode === undefined && reigns.champion !== first.id.hash) return 'nothing is learned in this run';
+    return undefined;
+  };
+  const anew = whyAnew();
+  if (anew !== undefined) {
+    notice(`${anew}: forecasts from now on are those of ${first.id.name}`);
+    ledger.putNote('start', undefined);
+    if (reigns.champion !== first.id.hash) await beginWithFirst(anew);
   } else if (reigns.champion !== first.id.hash)
     notice(`forecasts are those of ${nameOf(reigns.champion)} from the run before`);
+  ledger.putNote('forecaster', first.id.hash);
+  ledger.putNote('stride', config.stride);
 
   /** The learner's scores count for a forecaster until it has verified forecasts of its own. */
   const vouch = ({ hash, scores, tried }: Vouched): void =>
@@ -199,7 +214,9 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
     const news: Vouched = { hash, scores, ...(tried !== undefined && { tried }) };
     vouch(news);
     ledger.putNote(vouchedKey(hash), news);
-    const version = folder.startsWith(learningFolder(state)) ? `${name} ${basename(folder)}` : name;
+    const isLearned = folder.startsWith(learningFolder(state));
+    const version = isLearned ? `${name} ${basename(folder)}` : name;
+    if (!isLearned && startOf() === NO_FORECASTER.hash) ledger.putNote('start', hash);
     await begin({ at: now().toISOString(), name: version, hash, folder, why, evidence });
     const times = (rmse: number): string => (evidence.rmse / rmse).toFixed(2);
     notice(
@@ -219,14 +236,29 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
 
   const isRolledBack = (): boolean => changes.get(reigns.champion)?.why === ROLLED_BACK;
   const lookForRollback = async (): Promise<void> => {
-    const hash = await takeRollback(state);
-    if (hash === undefined || hash === reigns.champion) return;
-    for (const change of await readChanges(state)) remember(change);
-    const change = changeTo(hash, ROLLED_BACK);
-    await begin(change, true);
-    notice(`forecasts are those of ${change.name} from now on: ${change.why}`);
+    const hash = await askedRollback(state);
+    if (hash !== undefined && hash !== reigns.champion) {
+      for (const change of await readChanges(state)) remember(change);
+      try {
+        void keep(hash, Promise.resolve(bring(await read(hash))));
+        const change = changeTo(hash, ROLLED_BACK);
+        await begin(change, true);
+        notice(`forecasts are those of ${change.name} from now on: ${change.why}`);
+      } catch (error) {
+        if (!(error instanceof ForecasterError)) throw error;
+        notice(`${messageOf(error)}: it is not gone back to`);
+      }
+    }
+    if (hash !== undefined) await forgetRollback(state);
   };
   await lookForRollback();
+  // What cannot be read any more could not be beaten either: nothing would ever take its place.
+  try {
+    void keep(reigns.champion, Promise.resolve(bring(await read(reigns.champion))));
+  } catch (error) {
+    notice(`${messageOf(error)}: forecasts are those of ${first.id.name} again`);
+    await beginWithFirst('the one before cannot be read');
+  }
 
   /** Series whose frames the learner has been told of. */
   const told = new Set<string>();
@@ -244,7 +276,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   if (mode !== undefined) {
     const candidates =
       first.id.hash === NO_FORECASTER.hash && reigns.champion === NO_FORECASTER.hash
-        ? await Promise.all((await shippedForecasters()).map(locateForecaster))
+        ? (await shippedForecasters()).map(shippedFolder)
         : [];
     learner = start({
       setup: () => ({
@@ -272,10 +304,8 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   /** What learning set out from: the forecaster that was given, or the first one that was chosen. */
   function startOf(): string {
     if (first.id.hash !== NO_FORECASTER.hash) return first.id.hash;
-    const chosen = [...changes.values()].find(
-      ({ folder }) => folder?.startsWith(learningFolder(state)) === false,
-    );
-    return chosen?.hash ?? NO_FORECASTER.hash;
+    const chosen = ledger.note('start');
+    return typeof chosen === 'string' ? chosen : NO_FORECASTER.hash;
   }
   const timer = setInterval(() => next(lookForRollback), LOOK);
   timer.unref();

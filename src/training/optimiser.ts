@@ -7,6 +7,9 @@ import type { TrainOptions } from './options.js';
 import { decayAt, rateAt } from './schedule.js';
 import { debiases, slotName, SLOTS, trainSpecs, trainStep, type ClipShape } from './train-step.js';
 
+/** Programs that are kept: frames of a run that goes on for months may come in many sizes. */
+const MOST_PROGRAMS = 30;
+
 /** All slots on the device, and the programs of the current number of leads, one for each size of frames and roll-in. */
 export const optimiser = (engine: Engine, network: Network, options: TrainOptions) => {
   let slots: Record<string, Handle> = {};
@@ -40,6 +43,11 @@ export const optimiser = (engine: Engine, network: Network, options: TrainOption
     );
     const program = await engine.compile(trainStep(network, names, shape), trainSpecs(weights, shape));
     programs.set(key, program);
+    const [oldest] = programs;
+    if (programs.size > MOST_PROGRAMS && oldest !== undefined) {
+      programs.delete(oldest[0]);
+      await oldest[1].dispose();
+    }
     return program;
   };
   const read = async (): Promise<Record<string, Weight>> => {

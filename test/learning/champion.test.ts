@@ -11,7 +11,7 @@ import { requestRollback } from '../../src/learning/champion/rollback.js';
 import { forgetOldVersions, isKept, versionsFolder } from '../../src/learning/champion/versions.js';
 import { openEngine } from '../../src/engine/index.js';
 import { createJudge, type Judge } from '../../src/learning/judging/judge.js';
-import type { FromLearner } from '../../src/learning/learner/messages.js';
+import type { FromLearner, LearnerSetup } from '../../src/learning/learner/messages.js';
 import type { LearnerProcess } from '../../src/learning/learner/process.js';
 import { openLive } from '../../src/learning/live.js';
 import { firstForecaster } from '../../src/learning/modes.js';
@@ -89,6 +89,13 @@ test('frames that were under way at a crash stay with the forecaster that they h
   const again = openReigns(notes, 'one');
   await again.begin('two'); // before the two have come again
   expect([3, 4, 5].map((position) => again.of('a', position))).toEqual(['one', 'one', 'two']);
+
+  const later = ledger([3, 4]);
+  openReigns(later, 'one').of('a', 4);
+  const third = openReigns(later, 'one');
+  expect(third.of('a', 3)).toBe('one');
+  await third.begin('two'); // when only the first of them has
+  expect([4, 5].map((position) => third.of('a', position))).toEqual(['one', 'two']);
 });
 
 test('stages are made anew for each champion, when the ones before have ended', async () => {
@@ -212,6 +219,69 @@ test('what beat a forecaster that is no longer in use takes no place, and its we
     'tiny 0002',
     'tiny 0004',
   ]);
+  await ledger.close();
+  await engine.dispose();
+});
+
+test('what cannot be read any more, and what was learned with another stride, gives way to the first; a rollback to it is refused', async () => {
+  const state = at('unreadable');
+  await mkdir(state);
+  await saveTiny(at('first'), 1);
+  const [engine, ledger] = [await openEngine('cpu', 1), openLedger(state)];
+  const [asked, notices]: [LearnerSetup[], string[]] = [[], []];
+  const begin = async (stride: number, learned?: number) => {
+    const config = {
+      ...smallRun({ directory: state, forecaster: at('first'), out: at('unreadable-out') }),
+      ...{ learn: 'adapt' as const, madeBy: 'best' as const, stride },
+    };
+    const live = await openLive({
+      ...{ config, state, ledger, engine, first: await firstForecaster(config), now: () => new Date() },
+      judge: createJudge({
+        ...{ store: memoryVerified(), horizon: 5, stride, forecastEvery: 1, madeBy: 'best' },
+      }),
+      notice: (message) => notices.push(message),
+      start: ({ setup, hear }) => {
+        asked.push(setup());
+        if (learned !== undefined) {
+          const evidence = { windows: 9, leads: 5, rmse: 1, champion: 2, persistence: 3, linear: 4 };
+          hear({
+            ...{ type: 'challenger', folder: version(learned), over: at('first'), why: 'learned' },
+            ...{ evidence, scores: [] },
+          });
+        }
+        return { send: () => undefined, close: () => Promise.resolve() };
+      },
+    });
+    await live.close();
+  };
+  const version = (n: number): string => join(versionsFolder(learningFolder(state)), `000${n}`);
+  const why = async (): Promise<string | undefined> => (await readChanges(state)).at(-1)?.why;
+  const second = await saveTiny(version(2), 2);
+  await begin(1, 2);
+  await begin(1);
+  expect([asked.at(-1)?.champion, await why()]).toEqual([version(2), 'learned']);
+
+  await begin(3);
+  expect([asked.at(-1)?.champion, await why()]).toEqual([
+    at('first'),
+    'what this state knows was learned with a stride of 1',
+  ]);
+  await begin(1); // that of 3 had none
+  await requestRollback(state, second.id.hash);
+  await begin(1);
+  expect([asked.at(-1)?.champion, await why()]).toEqual([version(2), 'rolled back']);
+
+  await writeFile(join(version(2), 'weights.safetensors'), '');
+  await begin(1);
+  expect([asked.at(-1)?.champion, await why()]).toEqual([at('first'), 'the one before cannot be read']);
+  notices.length = 0;
+  await requestRollback(state, second.id.hash);
+  await begin(1);
+  expect([asked.at(-1)?.champion, await why()]).toEqual([at('first'), 'the one before cannot be read']);
+  expect(notices.at(-1)).toMatch(/weights.safetensors is damaged: .*: it is not gone back to$/);
+  notices.length = 0;
+  await begin(1);
+  expect(notices).toEqual([]);
   await ledger.close();
   await engine.dispose();
 });

@@ -268,20 +268,21 @@ test('a forecaster that errs more than the one before it raises no alarm, a chan
   expect(alarmsOf(scoresOf(45))[0]).toBe(45);
 });
 
-test('the alarm is raised once, also when only every fifth frame has a forecast', () => {
-  const own = createJudge({
-    store: memoryVerified(),
-    horizon: 5,
-    stride: 1,
-    forecastEvery: 5,
-    madeBy: 'best',
-  });
-  const errors = noisy(3, 0.05, (origin) => (origin >= 200 ? 20 : 0.5));
+test.each([
+  { every: 5, forecastEvery: 5, so: 'as was asked for' },
+  { every: 20, forecastEvery: 1, so: 'since the machine makes no more' },
+])('the alarm is raised once when every $every. frame has a forecast, $so', ({ every, forecastEvery }) => {
+  const own = createJudge({ store: memoryVerified(), horizon: 5, stride: 1, forecastEvery, madeBy: 'best' });
+  const errors = noisy(3, 0.05, (origin) => (origin >= 40 * every ? 20 : 0.5));
   const larger: Errors = (lead, origin) => {
     const { forecaster, persistence } = errors(lead, origin);
     return { forecaster, persistence: 20 * persistence, linear: 40 * persistence };
   };
-  expect(judgeRun(own, 240, 5, larger, { every: 5 }).alarms).toEqual([201]);
+  const { alarms, outlooks } = judgeRun(own, 48 * every, 5, larger, { every });
+  expect(alarms).toEqual([40 * every + 1]);
+  expect(outlooks[40 * every]?.leads.map(({ rmseBound }) => typeof rmseBound)).toEqual(
+    Array(5).fill('number'),
+  );
 });
 
 test('twenty runs that do not change raise no alarm; one that changes raises it at once', () => {

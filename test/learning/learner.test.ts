@@ -187,6 +187,25 @@ test('a forecaster that is told scalars of a run goes on learning from runs of w
   expect(await unknown.learner.turn()).toBe(false);
 });
 
+test('what was begun from nothing while none fitted gives way to what goes on from the one that fits later', async () => {
+  const before = await open(join(home, 'fits-later-before'));
+  fill(before.replay, 0, 60);
+  await turns(before.learner, 1500, () => before.said.length > 2);
+  const fits = before.said.flatMap((message) => ('folder' in message ? [message.folder] : [])).at(-1)!;
+
+  const folder = join(home, 'fits-later');
+  const { learner, replay, said } = await open(folder, { learn: 'adapt', candidates: [fits] });
+  const noise = (t: number) => frame(0).map((_, k) => Math.abs(Math.sin(1e4 * (k + 1) * (t + 1))));
+  for (let t = 0; t < 16; t++) replay.add('a', t, [16, 16, 1], { low: 0, high: 1 }, noise(t));
+  await turns(learner, 1 + 30, () => false); // tried once, and 30 steps from nothing
+  expect(said).toEqual([{ type: 'notice', message: expect.stringMatching(/^no forecaster /) }]);
+  fill(replay, 16, 64);
+  expect(await learner.turn()).toBe(true);
+  expect(said.at(-1)).toMatchObject({ type: 'challenger', folder: fits });
+  await turns(learner, 1 + 20, () => false);
+  expect((await curve(folder)).map(({ steps }) => steps)).toEqual([20]);
+});
+
 test('forecasters that do not fit are tried again when there are twice as many frames, until one was gone back from', async () => {
   const noisy = join(home, 'noisy');
   await saveTiny(noisy, 1, 50);

@@ -102,6 +102,15 @@ test('memory is bounded: the oldest frames go', () => {
   expect([replay.seen, [...replay.lengths().values()]]).toEqual([100, [100]]);
 });
 
+test('where memory is too small for all series that go on, some have enough to learn from and others nothing', () => {
+  const replay = createReplay({ bytes: 4 * 100, stride: 1 });
+  for (let t = 0; t < 60; t++)
+    for (const name of 'abcdefghij') replay.add(name, t, [1, 1, 1], normalisation, Float32Array.of(t));
+  const lengths = replay.all().map(({ frames }) => frames.length);
+  expect([replay.frames, replay.isFull]).toEqual([100, true]);
+  expect(lengths.filter((length) => length >= 32)).toHaveLength(3);
+});
+
 test('of several series, those that are over go first, and only those that go on are judged by', () => {
   const replay = createReplay({ bytes: 4 * 100, stride: 1 });
   const add = (series: string, from: number, to: number): void => {

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, open, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
-import { locateForecaster, shippedForecasters } from '../../forecaster/folder.js';
+import { shippedFolder, shippedForecasters } from '../../forecaster/folder.js';
 import { codeOf } from '../../pipeline/errors.js';
 
 /** One line of learning/log.jsonl: a forecaster that began to make the forecasts, and why. */
@@ -46,7 +46,7 @@ const found = async (state: string, change: Change): Promise<Change> => {
     return existsSync(here) || !existsSync(folder) ? { ...change, folder: here } : change;
   }
   const isMoved = !existsSync(folder) && (await shippedForecasters()).includes(name);
-  return isMoved ? { ...change, folder: await locateForecaster(name) } : change;
+  return isMoved ? { ...change, folder: shippedFolder(name) } : change;
 };
 
 /** Every change so far, oldest first; a line that a crash cut short is left out. */

@@ -32,17 +32,20 @@ export const openReigns = (
   const keyOf = (series: string): string => `reigns:${series}`;
   const reignsOf = (series: string): readonly Reign[] =>
     (ledger.note(keyOf(series)) as readonly Reign[] | undefined) ?? [];
-  /** Highest place that was asked for. */
-  const decided = new Map<string, number>();
+  /** Highest place that was decided on: that was asked for, or was under way when the process before ended. */
+  const decided = new Map(
+    ledger
+      .allSeries()
+      .map(({ series }) => [
+        series,
+        Math.max(-1, ...ledger.unfinished(series).flatMap(({ position }) => position ?? [])),
+      ]),
+  );
   const add = (series: string, from: number): void => {
     const earlier = reignsOf(series).filter((reign) => reign.from < from);
     const goesOn = earlier.at(-1)?.hash === champion;
     ledger.putNote(keyOf(series), goesOn ? earlier : [...earlier, { from, hash: champion }].slice(-KEPT));
   };
-  const lastDecided = (series: string): number =>
-    decided.get(series) ??
-    Math.max(-1, ...ledger.unfinished(series).flatMap(({ position }) => position ?? []));
-
   return {
     of: (series, position) => {
       decided.set(series, Math.max(position, decided.get(series) ?? -1));
@@ -55,7 +58,7 @@ export const openReigns = (
       champion = hash;
       ledger.putNote(CHAMPION, hash);
       for (const { series } of ledger.allSeries())
-        if (reignsOf(series).length > 0) add(series, lastDecided(series) + 1);
+        if (reignsOf(series).length > 0) add(series, (decided.get(series) ?? -1) + 1);
       await ledger.durable();
     },
     get champion() {

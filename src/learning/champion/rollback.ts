@@ -9,9 +9,9 @@ const fileOf = (state: string): string => join(learningFolder(state), 'rollback'
 export const requestRollback = (state: string, hash: string): Promise<void> =>
   writeAtomically(fileOf(state), Buffer.from(`${hash}\n`));
 
-/** The hash that was asked for, once. */
-export const takeRollback = async (state: string): Promise<string | undefined> => {
-  const text = await readFile(fileOf(state), 'utf8').catch(() => undefined);
-  if (text !== undefined) await rm(fileOf(state), { force: true });
-  return text?.trim();
-};
+/** The hash that was asked for. */
+export const askedRollback = async (state: string): Promise<string | undefined> =>
+  (await readFile(fileOf(state), 'utf8').catch(() => undefined))?.trim();
+
+/** It was done, or cannot be. */
+export const forgetRollback = (state: string): Promise<void> => rm(fileOf(state), { force: true });

@@ -1,5 +1,5 @@
 import type { Verified } from '../../pipeline/ledger/verified-store.js';
-import { FLOOR, meanOf } from './noise.js';
+import { FLOOR, meanOf, median } from './noise.js';
 import type { ByLead } from './standings.js';
 import { fittedDamping, trendError } from './trend.js';
 
@@ -18,12 +18,6 @@ export interface Alarm {
   /** The error over what was usual. */
   readonly times: number;
 }
-
-const median = (values: readonly number[]): number => {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-};
 
 /**
  * Errors of whoever made the newest forecast, so that a change of the forecaster is not taken for one of the run: of the

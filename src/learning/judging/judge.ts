@@ -3,7 +3,7 @@ import { alarmOf, isWatched, type Alarm } from './alarm.js';
 import { chooseMakers, type Vouched } from './choice.js';
 import { boundOf, reachAfter } from './error-bounds.js';
 import type { VerifiedStore } from '../../pipeline/ledger/verified-store.js';
-import { openStandings, type Standings } from './standings.js';
+import { openStandings, spacingOf, type ByLead, type Standings } from './standings.js';
 import { recentSkill, trustedLeads } from './trusted-leads.js';
 
 /** A lead of a forecast that a frame was the truth of. */
@@ -50,7 +50,7 @@ export interface JudgeOptions {
   readonly horizon: number;
   /** Frames per lead. */
   readonly stride: number;
-  /** Frames from one forecast to the next. */
+  /** Frames from one forecast to the next, at the least. */
   readonly forecastEvery: number;
   /** `best`: at each lead the forecaster or the trend, whichever has been better; `forecaster`: always the forecaster. */
   readonly madeBy: 'best' | 'forecaster';
@@ -58,7 +58,7 @@ export interface JudgeOptions {
 
 export const createJudge = ({ store, horizon, stride, forecastEvery, madeBy }: JudgeOptions): Judge => {
   /** Leads from one forecast to the next. */
-  const spacing = forecastEvery / stride;
+  const leadsApart = (verified: ByLead): number => spacingOf(verified, forecastEvery) / stride;
   const all = new Map<string, Standings>();
   /** The last one used comes last; what is forgotten here the store still has. */
   const standingsOf = (series: string): Standings => {
@@ -83,7 +83,7 @@ export const createJudge = ({ store, horizon, stride, forecastEvery, madeBy }: J
           : chooseMakers(verified, hash, horizon, vouched.get(hash));
       return {
         damping,
-        trustedLeads: trustedLeads(verified, horizon, spacing),
+        trustedLeads: trustedLeads(verified, horizon, leadsApart(verified)),
         leads: makers.map((maker, k): LeadOutlook => {
           const skill = recentSkill(verified, k + 1);
           const rmseBound = boundOf(verified, k + 1, { madeBy: maker, damping });
@@ -102,7 +102,7 @@ export const createJudge = ({ store, horizon, stride, forecastEvery, madeBy }: J
       standings.add(
         position,
         completed.map(({ origin, forecaster, score: { skill: _, ssim: _ssim, ...score } }) => {
-          const reach = reachAfter(before, score, spacing);
+          const reach = reachAfter(before, score, leadsApart(before));
           return { ...score, origin, forecaster: forecaster.hash, ...(reach !== undefined && { reach }) };
         }),
       );

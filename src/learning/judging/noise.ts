@@ -25,6 +25,12 @@ export const FLOOR = 1e-4;
 export const meanOf = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / values.length;
 
+export const median = (values: readonly number[]): number => {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+};
+
 /** By how much `other` is more than `own`, as a share of both, -1 to 1: errors that all grow leave it as it is. */
 export const gainOver = (other: number, own: number): number =>
   own + other > 0 ? (other - own) / (own + other) : 0;

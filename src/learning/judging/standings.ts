@@ -1,10 +1,26 @@
 import type { Verified, VerifiedStore } from '../../pipeline/ledger/verified-store.js';
+import { median } from './noise.js';
 
 /** Forecasts whose scores are kept: what is looked back on, and frames that may come again after a crash. */
 const KEPT = 200;
 
 /** Verified scores by lead, oldest first. */
 export type ByLead = (lead: number) => readonly Verified[];
+
+/** Forecasts whose distances say how far apart they are. */
+const RECENT = 20;
+
+/**
+ * Frames from one forecast to the next, lately: `forecastEvery`, or more where only the newest frames have forecasts and they
+ * come as the machine can (policy `latest`).
+ */
+export const spacingOf = (verified: ByLead, forecastEvery: number): number => {
+  const origins = verified(1)
+    .slice(-RECENT)
+    .map(({ origin }) => origin);
+  const apart = origins.slice(1).map((origin, k) => origin - origins[k]!);
+  return apart.length === 0 ? forecastEvery : Math.max(forecastEvery, median(apart));
+};
 
 /**
  * The verified scores of one series. What is asked as of a frame is a function of the frames up to it alone, so that a
@@ -18,7 +34,7 @@ export interface Standings {
 }
 
 /**
- * @param forecastEvery frames from one forecast to the next
+ * @param forecastEvery frames from one forecast to the next, at the least
  * @param stride frames per lead
  */
 export const openStandings = (
@@ -41,19 +57,20 @@ export const openStandings = (
     rows.set(position, scores);
     keep(position, scores);
   }
+  const asOf = (position: number): ByLead => {
+    const asked = new Map<number, readonly Verified[]>();
+    return (lead) => {
+      const known = asked.get(lead);
+      if (known !== undefined) return known;
+      const all = byLead.get(lead) ?? [];
+      const until = all.findLastIndex((entry) => entry.position <= position) + 1;
+      const found = all.slice(0, until).map(({ score }) => score);
+      asked.set(lead, found);
+      return found;
+    };
+  };
   return {
-    asOf: (position) => {
-      const asked = new Map<number, readonly Verified[]>();
-      return (lead) => {
-        const known = asked.get(lead);
-        if (known !== undefined) return known;
-        const all = byLead.get(lead) ?? [];
-        const until = all.findLastIndex((entry) => entry.position <= position) + 1;
-        const found = all.slice(0, until).map(({ score }) => score);
-        asked.set(lead, found);
-        return found;
-      };
-    },
+    asOf,
     add: (position, scores) => {
       const before = rows.get(position) ?? [];
       const news = scores.filter(
@@ -63,7 +80,7 @@ export const openStandings = (
       rows.set(position, [...before, ...news]);
       store.put({ series, position, stride, scores: [...before, ...news] });
       keep(position, news);
-      const oldest = position - KEPT * forecastEvery;
+      const oldest = position - KEPT * spacingOf(asOf(position), forecastEvery);
       for (const old of rows.keys()) if (old < oldest) rows.delete(old);
       for (const known of byLead.values()) while ((known[0]?.position ?? oldest) < oldest) known.shift();
       store.forget(series, oldest);

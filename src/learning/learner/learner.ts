@@ -91,8 +91,8 @@ export const createLearner = async ({
   /** What learning goes on from when it adapts. */
   let start = await load(setup.start);
   let candidates = [...setup.candidates];
-  /** Length of a series from which they are tried. */
-  let tryFrom = ENOUGH;
+  /** Frames from which they are tried. */
+  let tryFrom = 0;
   let study: Study | undefined;
   let [judgedAt, judging, stepping] = [0, 0, 0];
   let [best, since] = [Infinity, 0];
@@ -100,6 +100,8 @@ export const createLearner = async ({
   let astray = 0;
   /** The forecaster in use was gone back to: it is to stay for a while. */
   let isRolledBack = setup.rolledBack;
+  /** Too few frames fit into memory, and this was said. */
+  let isTooLarge = false;
   /** It rests until so many frames have come. */
   let resting: number | undefined;
   const rest = (): number => replay.fresh + (MORE_FRAMES - 1) * replay.seen;
@@ -168,11 +170,18 @@ export const createLearner = async ({
     return Math.max(triedBefore + Math.max(...grown), reachOf(near));
   };
 
+  /** What has been learned is not gone on with. */
+  const discard = async (): Promise<void> => {
+    await study?.discard();
+    [study, best, since] = [undefined, Infinity, 0];
+    [firstAt, triedBefore] = [undefined, 0];
+  };
+
   /** Tries the forecasters that might fit on all frames so far; none of them has learned from these. */
   const choose = async (): Promise<void> => {
     const all = replay.all();
     const longest = longestOf(all);
-    tryFrom = 2 * longest; // until one fits
+    tryFrom = 2 * replay.seen; // until one fits
     // Windows have half as many leads as there are frames: no more than forecasts have.
     const parts = all
       .filter(({ frames }) => frames.length >= longest / 2 && frames.length > CONTEXT + 2)
@@ -203,6 +212,8 @@ export const createLearner = async ({
     const trend = trendRival(near);
     if (isBetter(near, trend)) {
       const [beyond = []] = await scoreBeyond([{ forecaster, near }]);
+      // What was begun from nothing while none fitted gives way to what goes on from it.
+      if (start === undefined && setup.learn === 'adapt' && canLearn(forecaster)) await discard();
       start ??= forecaster;
       challenge(
         folder,
@@ -226,18 +237,26 @@ export const createLearner = async ({
       engine,
       replay,
       folder: setup.folder,
+      stride: setup.stride,
       from,
       fresh: optionsFor(series, setup.seed + astray),
     });
   };
 
-  const goneAstray = async (learned: Study): Promise<void> => {
-    await learned.discard();
-    [study, best, since] = [undefined, Infinity, 0];
-    [firstAt, triedBefore] = [undefined, 0];
+  const goneAstray = async (): Promise<void> => {
+    await discard();
     const isGivenUp = ++astray >= MOST_ASTRAY;
     const then = isGivenUp ? 'it is given up until mesocast is started again' : 'it begins anew';
     tell({ type: 'notice', message: `learning went astray: ${then}` });
+  };
+
+  const tellTooLarge = (): void => {
+    if (isTooLarge) return;
+    isTooLarge = true;
+    tell({
+      type: 'notice',
+      message: `nothing is learned: of no series do ${ENOUGH * setup.stride} frames fit into the ${Math.round(setup.bytes / 2 ** 20)} MB that learning keeps; --region or --downsample makes frames smaller`,
+    });
   };
 
   const nextVersion = async (): Promise<string> => {
@@ -260,7 +279,7 @@ export const createLearner = async ({
     const forecaster = await learned.forecaster({ steps: learned.steps, frames: replay.frames });
     const near = await score(forecaster, windows);
     const error = relativeError(near);
-    if (!Number.isFinite(error)) return goneAstray(learned);
+    if (!Number.isFinite(error)) return goneAstray();
     await learned.save();
     [best, since] = error < best * (1 - LEAST_FALL) ? [error, 0] : [best, since + 1];
     if (championIn !== undefined) champion ??= await load(championIn);
@@ -275,7 +294,7 @@ export const createLearner = async ({
       // Who does better at first, but worse far ahead, is no better forecaster.
       if (before.length === 0 || !isBetter(before, (_, k) => beyond[k]!.forecasterRmse)) {
         const folder = await nextVersion();
-        await saveForecaster(folder, forecaster);
+        await saveForecaster(folder, forecaster, { durable: true });
         challenge(
           folder,
           forecaster,
@@ -303,9 +322,12 @@ export const createLearner = async ({
 
   return {
     turn: async () => {
-      if (longestOf(replay.all()) < ENOUGH) return false;
+      if (longestOf(replay.all()) < ENOUGH) {
+        if (replay.isFull) tellTooLarge();
+        return false;
+      }
       if (isRolledBack) [resting, isRolledBack] = [rest(), false];
-      if (candidates.length > 0 && champion === undefined && longestOf(replay.all()) >= tryFrom) {
+      if (candidates.length > 0 && champion === undefined && replay.seen >= tryFrom) {
         await choose();
         return true;
       }
@@ -327,7 +349,7 @@ export const createLearner = async ({
       }
       const loss = await study.step();
       stepping += now() - started;
-      if (!Number.isFinite(loss)) await goneAstray(study);
+      if (!Number.isFinite(loss)) await goneAstray();
       return true;
     },
     setChampion: async (folder, rolledBack = false) => {

@@ -1,5 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { messageOf } from '../../pipeline/errors.js';
 import type { FromLearner, LearnerSetup, ToLearner } from './messages.js';
 
 /** A learner that died is started again after so many milliseconds, twice as many each time, and not for ever. */
@@ -32,16 +33,35 @@ export const startLearner = ({ setup, hear, started, notice }: LearnerProcessOpt
   let timer: NodeJS.Timeout | undefined;
   let ended: Promise<void> = Promise.resolve();
 
-  const start = (): void => {
-    starts++;
-    const began = performance.now();
-    const process_ = fork(fileURLToPath(new URL('./child.js', import.meta.url)), {
+  const startLater = (how: string): void => {
+    if (starts >= MOST_STARTS) {
+      notice(`the learning process ended ${starts} times in a row (${how}): forecasting goes on without it`);
+      return;
+    }
+    const delay = FIRST_PAUSE * 2 ** (starts - 1);
+    notice(`the learning process ended (${how}); another one starts in ${delay / 1000} s`);
+    timer = setTimeout(start, delay);
+    timer.unref();
+  };
+  /** @throws what the system says when it has no memory or files left for another process */
+  const forkChild = (): ChildProcess =>
+    fork(fileURLToPath(new URL('./child.js', import.meta.url)), {
       execArgv: [],
       serialization: 'advanced',
       // Each judgement has weights of its own: keeping its programs on disk would fill it.
       env: { ...process.env, MESOCAST_CACHE: 'off' },
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
+  const start = (): void => {
+    starts++;
+    const began = performance.now();
+    let process_: ChildProcess;
+    try {
+      process_ = forkChild();
+    } catch (error) {
+      startLater(messageOf(error));
+      return;
+    }
     child = process_;
     ended = new Promise((resolve) => process_.once('close', () => resolve()));
     process_.on('message', (message) => {
@@ -52,19 +72,9 @@ export const startLearner = ({ setup, hear, started, notice }: LearnerProcessOpt
       child = undefined;
       if (closing) return;
       if (performance.now() - began > STEADY) starts = 1;
-      const how = signal ?? `exit code ${code ?? '?'}`;
-      if (starts >= MOST_STARTS) {
-        notice(
-          `the learning process ended ${starts} times in a row (${how}): forecasting goes on without it`,
-        );
-        return;
-      }
-      const delay = FIRST_PAUSE * 2 ** (starts - 1);
-      notice(`the learning process ended (${how}); another one starts in ${delay / 1000} s`);
-      timer = setTimeout(start, delay);
-      timer.unref();
+      startLater(signal ?? `exit code ${code ?? '?'}`);
     });
-    process_.send({ type: 'setup', setup: setup() } satisfies ToLearner);
+    if (process_.connected) process_.send({ type: 'setup', setup: setup() } satisfies ToLearner);
     started();
   };
   start();

@@ -8,6 +8,12 @@ const HELD_OUT = { share: 0.125, least: 6, most: 24 } as const;
 /** A series is going on if one of so many frames that came last was its own; of many series, of four times as many. */
 const LATELY = 32;
 
+/**
+ * Strides of frames that a series keeps, where memory is full, before another gets any: a little of each of many series would
+ * be too little of any to learn from.
+ */
+const ENOUGH_OF_ONE = 32;
+
 /** Normalised frames [H, W, C] of a series without gaps, a stride apart. */
 export interface Recording {
   readonly name: string;
@@ -58,6 +64,8 @@ export interface Replay {
   /** Of the series that are going on. */
   live(): Recording[];
   readonly frames: number;
+  /** There was no room for all that was added. */
+  readonly isFull: boolean;
   /** Frames that were ever added. */
   readonly seen: number;
   /** Those that have come since this process began. */
@@ -81,7 +89,7 @@ export const createReplay = ({
     from: number;
     frames: Float32Array[];
   }[] = [];
-  let held = 0;
+  let [held, isFull] = [0, false];
   let [count, seen] = [0, 0];
   const added = new Map<string, number>();
   /** Series of the frames that came last, the newest at the end. */
@@ -90,12 +98,18 @@ export const createReplay = ({
   /** First place of each series that nothing has learned from: it never goes back. */
   const frontiers = new Map<string, number>();
 
-  /** Of series that are over, the first ones first; then from the longest stretch. */
+  /** Of series that are over, the first ones first; then from the longest stretch, or if that is none too long the shortest. */
+  const victimNow = () => {
+    const over = stretches.find((stretch) => !isLive(stretch));
+    if (over !== undefined) return over;
+    const longest = stretches.reduce((a, b) => (b.frames.length > a.frames.length ? b : a));
+    if (longest.frames.length > ENOUGH_OF_ONE * stride) return longest;
+    return stretches.reduce((a, b) => (b.frames.length < a.frames.length ? b : a));
+  };
   const forgetOldest = (): void => {
     while (held > bytes && stretches.length > 0) {
-      const victim =
-        stretches.find((stretch) => !isLive(stretch)) ??
-        stretches.reduce((a, b) => (b.frames.length > a.frames.length ? b : a));
+      isFull = true;
+      const victim = victimNow();
       held -= victim.frames.shift()!.byteLength;
       victim.from++;
       count--;
@@ -136,7 +150,7 @@ export const createReplay = ({
       if (!isEarlier) {
         added.set(series, (added.get(series) ?? 0) + 1);
         lately.push(series);
-        if (lately.length > Math.max(LATELY, 4 * new Set(lately).size)) lately.shift();
+        while (lately.length > Math.max(LATELY, 4 * new Set(lately).size)) lately.shift();
       } else if (!isLive({ series })) lately.push(series); // its next frame is what it was told for
       forgetOldest();
     },
@@ -166,6 +180,9 @@ export const createReplay = ({
     live: () => stretches.filter(isLive).flatMap(asSeries),
     get frames() {
       return count;
+    },
+    get isFull() {
+      return isFull;
     },
     get seen() {
       return seen;

@@ -90,24 +90,27 @@ export interface StudyOptions {
   readonly replay: Replay;
   /** Where its checkpoint is. */
   readonly folder: string;
+  /** Frames per lead. */
+  readonly stride: number;
   /** What to go on from, or a network of these options from nothing. */
   readonly from: Forecaster | undefined;
   readonly fresh: TrainOptions;
 }
 
-/** What a checkpoint is of: the options of the network, and the forecaster that it began with. */
-type Identity = readonly [options: string, from: string | null];
+/** What a checkpoint is of: the options of the network, the forecaster that it began with, and the stride. */
+type Identity = readonly [options: string, from: string | null, stride: number];
 
 /** A checkpoint of the same beginning, with its options: they hold for good, whatever frames have come since. */
 const begun = async (
   folder: string,
   from: string | null,
+  stride: number,
 ): Promise<{ checkpoint: Checkpoint; options: TrainOptions } | undefined> => {
   try {
     const checkpoint = await loadCheckpoint(folder);
     if (checkpoint === undefined) return undefined;
-    const [options, before] = JSON.parse(checkpoint.settings) as Identity;
-    if (before !== from) return undefined;
+    const [options, before, of] = JSON.parse(checkpoint.settings) as Identity;
+    if (before !== from || of !== stride) return undefined;
     return { checkpoint, options: trainSchema.parse({ ...(JSON.parse(options) as object), out: '' }) };
   } catch {
     return undefined; // damaged, or of a version that had other options: it begins anew
@@ -115,8 +118,15 @@ const begun = async (
 };
 
 /** Begins a training, or goes on with the one in the folder if that has the same beginning. */
-export const openStudy = async ({ engine, replay, folder, from, fresh }: StudyOptions): Promise<Study> => {
-  const known = await begun(folder, from?.id.hash ?? null);
+export const openStudy = async ({
+  engine,
+  replay,
+  folder,
+  stride,
+  from,
+  fresh,
+}: StudyOptions): Promise<Study> => {
+  const known = await begun(folder, from?.id.hash ?? null, stride);
   const checkpoint = known?.checkpoint;
   const adapting = from !== undefined;
   const begins = adapting ? withBase(fresh, from.settings) : fresh;
@@ -124,17 +134,17 @@ export const openStudy = async ({ engine, replay, folder, from, fresh }: StudyOp
   const { batch } = options;
   const settings = (training: Record<string, unknown>): Settings => settingsOf(options, training);
   const network = await buildNetwork(settings({}));
-  const identity: Identity = [identityOf(options), from?.id.hash ?? null];
+  const identity: Identity = [identityOf(options), from?.id.hash ?? null, stride];
   const work = optimiser(engine, network, options);
   const weights = from?.weights ?? initialWeights(network, options.seed);
   await work.load(checkpoint?.tensors ?? initialSlots(weights));
   let steps = checkpoint?.iteration ?? 0;
 
-  const stride = network.encoder.stride;
+  const latentStride = network.encoder.stride;
   const usable = (leads: number, share?: number): Series[] =>
     replay
       .training(share === undefined ? undefined : { share, least: options.context + leads })
-      .map((recording) => fitted(inMemory(recording, recording.frames), stride))
+      .map((recording) => fitted(inMemory(recording, recording.frames), latentStride))
       .filter((one) => longestStretch(one) >= options.context + leads && one.shape[2] === options.channels)
       .filter(({ parameters = {} }) => options.parameters.every(({ name }) => name in parameters));
 
