@@ -86,7 +86,7 @@ const fieldOf = (text, head, column) => {
   const [x, y] = ['Coord1', 'Coord2'].map((name) => names.indexOf(name));
   if (at < 0 || x < 0 || y < 0)
     throw new CodecError(`its columns are ${names.join(', ')}`, {
-      hint: 'use compute chunk/atom bin/2d, and lammps_chunks.column to choose',
+      hint: 'use compute chunk/atom bin/2d, and --set lammps-chunks.column=NAME to choose',
     });
   const [first = '', ...lines] = text.trimEnd().split('\n');
   const rows = lines.map((line) => line.trim().split(/\s+/).map(Number));

@@ -65,7 +65,7 @@ const fieldOf = (text, field, width) => {
       width === undefined
         ? `its ${count} cells are no square`
         : `its ${count} cells are not rows of ${width}`,
-      { hint: '--set openfoam_field.width=N, the cells along x of a block of one layer' },
+      { hint: '--set openfoam-field.width=N, the cells along x of a block of one layer' },
     );
   const from = list.index + list[0].length;
   const data =

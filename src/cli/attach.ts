@@ -9,7 +9,7 @@ import type { Args, Command } from './command.js';
 import { declareOptions, given, parseSetting, text, texts } from './command.js';
 import { follow, followedLines } from './follow.js';
 import { declareParameters, parametersOf } from './parameter-options.js';
-import { declareCodec, isCodec, namedCodecs, withCodecOption } from './part-options.js';
+import { declareCodec, namedCodecs, withCodecOption } from './part-options.js';
 
 type Sinks = AttachConfig['sinks'];
 
@@ -35,10 +35,10 @@ export const setSinkOption = (sinks: Sinks, setting: string): Sinks => {
 
 /** `--set vti.field=phi`: an option of a codec. */
 const setOption = (config: AttachConfig, text: string): AttachConfig => {
-  const setting = parseSetting(text);
-  return isCodec(setting.part, config.codecs)
-    ? { ...config, codecs: withCodecOption(config.codecs, setting) }
-    : { ...config, sinks: setSinkOption(config.sinks, text) };
+  const codecs = withCodecOption(config.codecs, parseSetting(text));
+  return codecs === undefined
+    ? { ...config, sinks: setSinkOption(config.sinks, text) }
+    : { ...config, codecs };
 };
 
 /** The sinks and codecs of a run with `--leads`, `--format` and `--set` applied. */

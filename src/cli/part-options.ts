@@ -1,6 +1,6 @@
 import type { Argv } from 'yargs';
 import { UsageError } from '../pipeline/errors.js';
-import { builtInNames, type CodecOptions } from '../pipeline/plugins/registry.js';
+import { builtInNames, shortName, type CodecOptions } from '../pipeline/plugins/registry.js';
 import type { Args } from './command.js';
 import { parseSetting, texts } from './command.js';
 
@@ -28,14 +28,18 @@ export const namedCodecs = (args: Args, codecs: CodecOptions = {}): CodecOptions
   ...codecs,
 });
 
-/** A name that `--set NAME.OPTION=VALUE` means a codec by. */
-export const isCodec = (name: string, codecs: CodecOptions): boolean =>
-  builtInNames('codec').includes(name) || Object.hasOwn(codecs, name);
-
+/**
+ * With an option of the codec that `--set NAME.OPTION=VALUE` means: by the name that it was given by, or the short one;
+ * undefined where it means none.
+ */
 export const withCodecOption = (
   codecs: CodecOptions,
   { part, option, value }: ReturnType<typeof parseSetting>,
-): CodecOptions => ({ ...codecs, [part]: { ...codecs[part], [option]: value } });
+): CodecOptions | undefined => {
+  const names = [...builtInNames('codec'), ...Object.keys(codecs)];
+  const name = names.find((one) => one === part) ?? names.find((one) => shortName(one) === part);
+  return name === undefined ? undefined : { ...codecs, [name]: { ...codecs[name], [option]: value } };
+};
 
 /** `--set encoder.width=32` and the like, as a schema's encoderOptions, ...; and `codecs`. */
 export const partOptions = (
@@ -48,12 +52,16 @@ export const partOptions = (
     const setting = parseSetting(text);
     const { part, option, value } = setting;
     const key = `${part}Options`;
-    if (parts.includes(part)) options[key] = { ...options[key], [option]: value };
-    else if (isCodec(part, codecs)) codecs = withCodecOption(codecs, setting);
-    else
+    if (parts.includes(part)) {
+      options[key] = { ...options[key], [option]: value };
+      continue;
+    }
+    const set = withCodecOption(codecs, setting);
+    if (set === undefined)
       throw new UsageError(`--set ${text}: "${part}" has no options`, {
-        hint: `one of ${[...parts, ...builtInNames('codec')].join(', ')}`,
+        hint: `one of ${[...new Set([...parts, ...builtInNames('codec'), ...Object.keys(codecs).map(shortName)])].join(', ')}`,
       });
+    codecs = set;
   }
   return { codecs, options };
 };

@@ -40,6 +40,8 @@ export interface Manifest {
   readonly parameters?: Settings['parameters'];
   /** What the values of frames mean. */
   readonly range: string;
+  /** Low and high that it was trained with (of each channel, where each has its own), if that was declared. */
+  readonly trainedRange?: Settings['range'];
   /** Where decoded frames are held in a roll-out. */
   readonly limits: readonly [number, number];
   readonly call: readonly string[];
@@ -197,6 +199,7 @@ export const exportForecaster = (
     feedback: settings.feedback,
     layout: 'NCHW' as const,
     range: 'normalised: 0 and 1 are the low and the high end of a series',
+    ...(settings.range !== undefined && { trainedRange: settings.range }),
     limits: LIMITS,
   };
   const metadata = {

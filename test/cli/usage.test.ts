@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { attachConfig } from '../../src/cli/attach.js';
 import { attachSchema } from '../../src/pipeline/config/config.js';
 import { optionsOf } from '../../src/pipeline/config/options.js';
 import { mesocast } from '../support/cli.js';
@@ -105,6 +106,17 @@ test('--debug adds the stack trace, --json an object with the error', async () =
   expect(JSON.parse(stdout)).toEqual({
     error: { tag: 'usage', message: 'config file no.yaml: there is no such file' },
   });
+});
+
+test('an option of a codec or sink of one’s own is set by its short name, or the one it was given by', async () => {
+  const { codecs, sinks } = await attachConfig({
+    directory: ['frames'],
+    codec: ['./mine/my-codec.mjs'],
+    sink: ['./my-sink.mjs'],
+    set: ['my-codec.width=3', './mine/my-codec.mjs.column=v', 'vti.field=phi', 'my-sink.format=npy'],
+  });
+  expect(codecs).toEqual({ './mine/my-codec.mjs': { width: 3, column: 'v' }, vti: { field: 'phi' } });
+  expect(sinks).toEqual([expect.objectContaining({ options: { format: 'npy' } })]);
 });
 
 test.each(commands)('`mesocast %s --help` shows two examples or more', async (command) => {

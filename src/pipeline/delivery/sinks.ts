@@ -1,11 +1,11 @@
-import { basename, extname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { writeAtomically } from '../atomic.js';
 import type { AttachConfig } from '../config/config.js';
 import type { NamedSink } from './delivery.js';
 import { openedWhenPossible } from './delivery.js';
 import { UsageError } from '../errors.js';
-import { isPath, createPlugin } from '../plugins/registry.js';
+import { createPlugin, isPath, shortName } from '../plugins/registry.js';
 
 /** Short and fit for a folder: `as`, or what the name of a package or file ends in. Second ones of a name are numbered. */
 export const sinkNames = (sinks: AttachConfig['sinks']): string[] => {
@@ -13,7 +13,7 @@ export const sinkNames = (sinks: AttachConfig['sinks']): string[] => {
   return sinks.map(({ name, as }) => {
     if (as !== undefined && taken.has(as))
       throw new UsageError(`two sinks are called ${as}`, { hint: 'give one of them another `as`' });
-    const short = as ?? basename(name, isPath(name) ? extname(name) : '').replaceAll(/[^\w.-]/g, '_');
+    const short = as ?? shortName(name).replaceAll(/[^\w.-]/g, '_');
     let unique = short;
     for (let n = 2; taken.has(unique); n++) unique = `${short}-${n}`;
     taken.add(unique);

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join, resolve } from 'node:path';
+import { basename, extname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { didYouMean } from '../closest.js';
 import { PluginError, codeOf, messageOf } from '../errors.js';
@@ -72,6 +72,9 @@ const isOfKind = <K extends PluginKind>(plugin: Plugin, kind: K): plugin is Plug
 
 /** A plugin named by its file: ./, ../, / or file:. */
 export const isPath = (name: string): boolean => /^(\.{0,2}\/|file:|[a-zA-Z]:[\\/]|\.{1,2}\\)/.test(name);
+
+/** What a plugin is called for short: what the name of its package or file ends in, `my-codec` for ./my-codec.mjs. */
+export const shortName = (name: string): string => basename(name, isPath(name) ? extname(name) : '');
 
 const NETWORKS: ReadonlySet<PluginKind> = new Set(['encoder', 'predictor', 'decoder']);
 /**
