@@ -53,7 +53,7 @@ export const grayScott = defineSimulation({
     let isFirst = true;
     return {
       shape: [height, width, 1],
-      range: [0, 0.5], // what images map to their full scale
+      range: [0, 0.6], // what images map to their full scale
       parameters: { feed, kill }, // what a network may be told
       next: () => {
         for (let n = 0; n < stepsPerFrame && !isFirst; n++) step();
