@@ -15,16 +15,20 @@ export const declareParameters = (yargs: Argv): Argv =>
   });
 
 /** `NAME`, or `NAME=LOW:HIGH`: scalars that a network is to be told. @throws UsageError */
-export const toldParameters = (args: Args): { name: string; low?: number; high?: number }[] =>
-  texts(args, 'parameter').map((text) => {
-    const [name = '', range] = text.split('=');
-    const [low = NaN, high = NaN] = (range ?? '').split(':').map(Number);
-    if (name === '' || (range !== undefined && !(low < high)))
+export const toldParameters = (args: Args): { name: string; low?: number; high?: number }[] => {
+  const told = texts(args, 'parameter').map((text) => {
+    const [, name, ...ends] = /^([^=]+)(?:=([^:]+):([^:]+))?$/.exec(text) ?? [];
+    const [low, high] = ends.map((end) => (end === undefined ? undefined : Number(end)));
+    if (name === undefined || (low !== undefined && !(low < (high ?? NaN))))
       throw new UsageError(`--parameter ${text}: not of the form NAME or NAME=LOW:HIGH, HIGH the larger`, {
         hint: 'for example --parameter temperature, or --parameter temperature=800:1200; values are in the parameters.json of each series',
       });
-    return range === undefined ? { name } : { name, low, high };
+    return { name, ...(low !== undefined && high !== undefined && { low, high }) };
   });
+  const twice = told.find(({ name }, k) => told.findIndex((one) => one.name === name) < k);
+  if (twice !== undefined) throw new UsageError(`--parameter ${twice.name} is given twice`);
+  return told;
+};
 
 /** `NAME=VALUE`, each once. @throws UsageError */
 export const parametersOf = (args: Args): ParameterValues => {

@@ -39,6 +39,7 @@ export const calibrate = async (
 ): Promise<Calibrated> => {
   const { context, horizon, stride, every, notice = () => undefined } = options;
   const set = await loadForecasterSet(options.forecaster, {
+    context,
     horizon,
     stride,
     ensemble: options.ensemble,

@@ -117,6 +117,7 @@ const score = async (
 ): Promise<{ evaluation: Evaluation; detail?: Detail }> => {
   const { context, horizon, stride, every, threshold = 0.5 } = options;
   const set = await loadForecasterSet(options.forecaster, {
+    context,
     horizon,
     stride,
     ensemble: options.ensemble,

@@ -52,7 +52,7 @@ const statisticsOf = (
     grain_area: grains.meanArea,
     least: plane.values.reduce((a, b) => Math.min(a, b), Infinity),
     greatest: plane.values.reduce((a, b) => Math.max(a, b), -Infinity),
-    change: rmse(frame, before),
+    change: rmse(plane.values, planeOf(before, shape).values),
     short_waves: shortWaves(plane),
     checkerboard: checkerboard(plane, BLOCK),
   };

@@ -73,12 +73,23 @@ const transposed = ({ shape, data }: Weight, perm: readonly number[]): Weight =>
   return { shape: result, data: moved };
 };
 
-/** PyTorch's outputs and inputs first, [O, I, ...], to tfjs's last, [..., I, O]; of a transposed convolution [I, O, ...]. */
+/** Rows and columns of a filter [..., I, O] in the opposite order. */
+const turned = ({ shape, data }: Weight): Weight => {
+  const size = count(shape.slice(-2));
+  const result = new Float32Array(data.length);
+  for (let k = 0; k < data.length; k += size) result.set(data.subarray(k, k + size), data.length - size - k);
+  return { shape, data: result };
+};
+
+/**
+ * PyTorch's outputs and inputs first, [O, I, ...], to tfjs's last, [..., I, O]. Of a transposed convolution, [I, O, ...], the
+ * filter of the convolution that does the same where the stride is 1: turned by half a turn.
+ */
 const channelsLast = (weight: Weight, order: 'OI' | 'IO'): Weight => {
   const { length } = weight.shape;
   if (length < 2) return weight;
   const space = weight.shape.map((_, axis) => axis).slice(2);
-  return transposed(weight, order === 'OI' ? [...space, 1, 0] : [...space, 0, 1]);
+  return order === 'OI' ? transposed(weight, [...space, 1, 0]) : turned(transposed(weight, [...space, 0, 1]));
 };
 
 /** Laid behind each other along an axis, counted from the last (-1). */

@@ -74,6 +74,8 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   const { config, state, ledger, engine, judge, first, notice, now, start = startLearner } = options;
   const reigns = openReigns(ledger, first.id.hash);
   const mode = learnMode(config);
+  const { context, horizon, stride } = config;
+  const asked = { context, horizon, stride };
   /** The last change to each forecaster, in the order in which they were last in use. */
   const changes = new Map<string, Change>();
   const remember = (change: Change): void => {
@@ -91,7 +93,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
     if (hash === NO_FORECASTER.hash) return noForecaster();
     const folder = changes.get(hash)?.folder;
     if (folder === undefined) throw new ForecasterError(`nothing is known of the forecaster ${hash}`);
-    const set = await loadForecasterSet(folder, { horizon: config.horizon, stride: config.stride });
+    const set = await loadForecasterSet(folder, asked);
     if (set.channels !== first.channels)
       throw new ForecasterError(
         `the forecaster in ${folder} takes ${set.channels} channels, this run has ${first.channels}`,
@@ -208,7 +210,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
       if (folder.startsWith(learningFolder(state))) await rm(folder, { recursive: true, force: true });
       return;
     }
-    const set = await loadForecasterSet(folder, { horizon: config.horizon, stride: config.stride });
+    const set = await loadForecasterSet(folder, asked);
     const { hash, name } = set.id;
     void keep(hash, Promise.resolve(bring(set)));
     const news: Vouched = { hash, scores, ...(tried !== undefined && { tried }) };

@@ -1,8 +1,10 @@
+type Values = Float32Array | Float64Array;
+
 /**
  * Mean squared error over all values, summed in double precision.
  * @throws RangeError when the lengths differ
  */
-export const mse = (a: Float32Array, b: Float32Array): number => {
+export const mse = (a: Values, b: Values): number => {
   if (a.length !== b.length) throw new RangeError(`mse of ${a.length} against ${b.length} values`);
   let sum = 0;
   for (let i = 0; i < a.length; i++) {
@@ -13,4 +15,4 @@ export const mse = (a: Float32Array, b: Float32Array): number => {
 };
 
 /** Root mean squared error over all values, in the unit of the values. */
-export const rmse = (a: Float32Array, b: Float32Array): number => Math.sqrt(mse(a, b));
+export const rmse = (a: Values, b: Values): number => Math.sqrt(mse(a, b));

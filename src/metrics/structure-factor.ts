@@ -20,7 +20,9 @@ export interface StructureFactor {
 export const structureFactor = (plane: Plane): StructureFactor => {
   const { height, width } = plane;
   const mean = meanOf(plane);
-  const { values } = powerSpectrum({ ...plane, values: plane.values.map((value) => value - mean) });
+  const deviations = plane.values.map((value) => value - mean);
+  const variance = deviations.reduce((sum, value) => sum + value ** 2, 0) / deviations.length;
+  const { values } = powerSpectrum({ ...plane, values: deviations });
   const longer = Math.max(height, width);
   const rings = Array.from({ length: Math.floor(longer / 2) }, () => ({ k: 0, s: 0, count: 0 }));
   for (let row = 0; row < height; row++) {
@@ -38,5 +40,7 @@ export const structureFactor = (plane: Plane): StructureFactor => {
   const s = known.map((ring) => ring.s / ring.count);
   const total = s.reduce((a, b) => a + b, 0);
   const moment = s.reduce((sum, value, n) => sum + value * k[n]!, 0);
-  return { k, s, characteristicLength: moment > 0 ? (2 * Math.PI * total) / moment : 0 };
+  // What rounding leaves of a flat plane has no length.
+  const isFlat = variance <= 1e-12 || moment === 0;
+  return { k, s, characteristicLength: isFlat ? 0 : (2 * Math.PI * total) / moment };
 };

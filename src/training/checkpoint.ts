@@ -4,6 +4,7 @@ import { readSafetensors, writeSafetensors, type Weight } from '../forecaster/sa
 import type { Named } from '../engine/types.js';
 import { writeAtomically } from '../pipeline/atomic.js';
 import { codeOf, messageOf, StateError } from '../pipeline/errors.js';
+import type { Parameter } from '../pipeline/parameters.js';
 
 /** The best mean skill at the later leads, and how many validations it has stood. */
 export interface Progress {
@@ -21,6 +22,8 @@ export interface Checkpoint {
   readonly progress: Progress;
   /** Hashes of what it learns from and of what it is judged by: both may be others when it goes on, and that is told. */
   readonly data?: { readonly training: string; readonly validation: string } | undefined;
+  /** Ranges of the scalars that the network is told, as they were measured when it began. */
+  readonly parameters?: readonly Parameter[] | undefined;
   /** All slots of all weights. */
   readonly tensors: Named<Weight>;
 }
@@ -30,7 +33,7 @@ const FILE = 'checkpoint.safetensors';
 /** One file, so that numbers and weights cannot be of different times. */
 export const saveCheckpoint = async (
   folder: string,
-  { iteration, settings, progress, data, tensors }: Checkpoint,
+  { iteration, settings, progress, data, parameters, tensors }: Checkpoint,
 ): Promise<void> => {
   await mkdir(folder, { recursive: true });
   await writeAtomically(
@@ -40,6 +43,7 @@ export const saveCheckpoint = async (
       settings,
       progress: JSON.stringify(progress),
       ...(data && { data: JSON.stringify(data) }),
+      ...(parameters && { parameters: JSON.stringify(parameters) }),
     }),
     { durable: true },
   );
@@ -62,7 +66,11 @@ export const loadCheckpoint = async (folder: string): Promise<Checkpoint | undef
     if (!Number.isSafeInteger(iteration)) throw new Error('it does not say how many steps were done');
     const progress = JSON.parse(metadata['progress'] ?? '{"best":null,"since":0}') as Progress;
     const data = JSON.parse(metadata['data'] ?? 'null') as Checkpoint['data'] | null;
-    return { iteration, settings: metadata['settings'] ?? '', progress, data: data ?? undefined, tensors };
+    const parameters = JSON.parse(metadata['parameters'] ?? 'null') as Checkpoint['parameters'] | null;
+    return {
+      ...{ iteration, settings: metadata['settings'] ?? '', progress, tensors },
+      ...{ data: data ?? undefined, parameters: parameters ?? undefined },
+    };
   } catch (cause) {
     throw new StateError(`${join(folder, FILE)} is damaged: ${messageOf(cause)}`, {
       cause,

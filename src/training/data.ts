@@ -1,6 +1,7 @@
 import { didYouMean } from '../pipeline/closest.js';
 import { UsageError } from '../pipeline/errors.js';
 import { requireRange } from '../pipeline/intake/normalisation.js';
+import type { Parameter } from '../pipeline/parameters.js';
 import { describeLongest, loadSeries, simulateSeries } from './load-series.js';
 import { ownRanges, type TrainOptions } from './options.js';
 import { fitted, longestStretch, strided, type Series } from './series.js';
@@ -32,10 +33,15 @@ export const gather = async (options: TrainOptions, notice: (message: string) =>
 };
 
 /**
- * The options with a range for each scalar that the network is told: its least and greatest value, where none was given.
+ * The options with a range for each scalar that the network is told: where none was given the one that it had `before`, since
+ * what it has learned goes by that, else its least and greatest value.
  * @throws UsageError for one that is not known of a series, or is the same in all
  */
-export const withParameterRanges = (options: TrainOptions, all: readonly Series[]): TrainOptions => ({
+export const withParameterRanges = (
+  options: TrainOptions,
+  all: readonly Series[],
+  before: readonly Parameter[] = [],
+): TrainOptions => ({
   ...options,
   parameters: options.parameters.map((asked) => {
     const { name } = asked;
@@ -47,6 +53,8 @@ export const withParameterRanges = (options: TrainOptions, all: readonly Series[
       });
     });
     if (asked.low !== undefined) return asked;
+    const known = before.find((one) => one.name === name);
+    if (known !== undefined) return known;
     const [low, high] = [Math.min(...values), Math.max(...values)];
     if (low < high) return { name, low, high };
     throw new UsageError(`the parameter "${name}" is ${low} in all series: nothing can be learned of it`, {

@@ -1,10 +1,14 @@
+import { realpath } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import type { FilesOptions } from '../pipeline/config/root-options.js';
+import { requireApart } from '../pipeline/config/roots.js';
 import { CodecError, UsageError } from '../pipeline/errors.js';
 import {
   describeShape,
   sameShape,
   sizeOf,
   type Field,
+  type FrameShape,
   type PhysicalTime,
   type Region,
 } from '../pipeline/frame.js';
@@ -67,9 +71,9 @@ const bytesOf = (series: readonly Series[]): number =>
     0,
   );
 
-const shapeError = (path: string, field: Field, first: Field): CodecError =>
+const shapeError = (path: string, field: Field, before: FrameShape): CodecError =>
   new CodecError(
-    `${path} is ${describeShape(field.shape)}, the frames before it are ${describeShape(first.shape)}`,
+    `${path} is ${describeShape(field.shape)}, the frames before it are ${describeShape(before)}`,
   );
 
 /** A frame all of which is known. @throws CodecError naming the file */
@@ -115,14 +119,15 @@ const open = async (
     const field = await readWhole(entry, codecs);
     await see(entry, field);
     const [first = field] = fields;
-    if (!sameShape(first.shape, field.shape)) throw shapeError(entry.path, field, first);
+    if (!sameShape(first.shape, field.shape)) throw shapeError(entry.path, field, first.shape);
     fields.push(field);
   }
-  const [first] = fields as [Field];
+  // No more of the first frame than its shape is kept.
+  const [{ shape }] = fields as [Field];
   const normalisation = fixNormalisation(fields, ranges);
   const load = async (entry: RecordedFrame): Promise<Float32Array> => {
     const field = await readWhole(entry, codecs);
-    if (!sameShape(first.shape, field.shape)) throw shapeError(entry.path, field, first);
+    if (!sameShape(shape, field.shape)) throw shapeError(entry.path, field, shape);
     await see(entry, field);
     return normalise(field.data, normalisation);
   };
@@ -130,7 +135,7 @@ const open = async (
   const byPlace = new Map(frames.map((entry) => [entry.place, entry]));
   return {
     name,
-    shape: first.shape,
+    shape,
     normalisation,
     parameters,
     interval,
@@ -162,6 +167,8 @@ export const loadSeries = async (options: DataOptions): Promise<Series[]> => {
   const cache = frameCache(memoryBytes);
   const parametersOf = runParameters({ given: options.parameters, asked: options.asked, notice });
   const timeOf = frameTimes(options.frameInterval);
+  // What is learned from is not to be judged by as well.
+  requireApart(await Promise.all(data.map((where) => realpath(where).catch(() => resolve(where)))));
   const all: Series[] = [];
   for (const where of data) {
     const found = await listRecorded(where, { ...options, codecs });

@@ -14,6 +14,7 @@ import { clipsFrom } from './clips.js';
 import { divide, gather, withParameterRanges } from './data.js';
 import { averaged, initialSlots, optimiser } from './optimiser.js';
 import {
+  rangedParameters,
   anchored,
   identityAgain,
   identityOf,
@@ -72,8 +73,16 @@ const takeUp = async (
   return checkpoint;
 };
 
-const dataOf = (training: readonly Series[], validation: readonly Series[], horizon: number) => {
-  const facts = (all: readonly Series[]) => all.map(({ name, shape, stretches }) => [name, shape, stretches]);
+const dataOf = (
+  training: readonly Series[],
+  validation: readonly Series[],
+  { horizon, parameters: told }: TrainOptions,
+) => {
+  const facts = (all: readonly Series[]) =>
+    all.map(({ name, shape, stretches, parameters = {} }) => [
+      ...[name, shape, stretches],
+      ...told.map((scalar) => parameters[scalar.name]),
+    ]);
   const hash = (of: unknown): string => createHash('sha256').update(JSON.stringify(of)).digest('hex');
   return { training: hash(facts(training)), validation: hash([horizon, facts(validation)]) };
 };
@@ -113,9 +122,9 @@ export const train = async (
   const identity = identityOf(asked);
   const checkpoint = await takeUp(asked, network, identity);
   const all = await gather(asked, notice);
-  const options = withParameterRanges(asked, all);
+  const options = withParameterRanges(asked, all, checkpoint?.parameters);
   const { training, validation } = divide(all, options, network.encoder.stride);
-  const data = dataOf(training, validation, options.horizon);
+  const data = dataOf(training, validation, options);
   const before = checkpoint?.data ?? data;
   if (before.training !== data.training)
     notice('the series to learn from are not those of before: it goes on with those that are there now');
@@ -190,6 +199,7 @@ export const train = async (
       await saveCheckpoint(options.out, {
         ...{ iteration, settings: identity, progress, tensors },
         data: { ...data, validation: validationOf },
+        parameters: rangedParameters(options),
       });
     };
 

@@ -34,6 +34,8 @@ interface Scaled extends Samples {
 const ENOUGH = 500;
 /** Bins of a class. */
 const BINS = 6;
+/** Levels for interfaces of the forecast that are tried, before the one that is looked for is narrowed down. */
+const TRIED = 200;
 
 /** Draws values of frames until there are `most`, the same share of every frame. */
 export const createSampler = (most: number, random: () => number) => {
@@ -110,14 +112,19 @@ const levelsFor = (level: number, bins: readonly Bin[]): { top: number; others: 
   if (interfaces < ENOUGH || onTop < ENOUGH || n - onTop < ENOUGH) return { top: level, others: level };
   const othersFor = (top: number): number =>
     Math.min(0.9995, Math.max(0, (level * n - top * onTop) / (n - onTop)));
-  let [low, high] = [0, 0.9995];
-  for (let round = 0; round < 30; round++) {
-    const top = (low + high) / 2;
+  const coveredBy = (top: number): number => {
     const others = othersFor(top);
-    const covered = total(bins, (bin) =>
-      countUpTo(bin.interface, conformal(bin.basis, bin.top ? top : others)),
-    );
-    if (covered < level * interfaces) low = top;
+    return total(bins, (bin) => countUpTo(bin.interface, conformal(bin.basis, bin.top ? top : others)));
+  };
+  // More at the top is less elsewhere: where most interfaces of the forecast are false, coverage need not rise with it.
+  const tried = Array.from({ length: TRIED }, (_, k) => (0.9995 * (k + 1)) / TRIED);
+  const covered = tried.map(coveredBy);
+  const enough = covered.findIndex((count) => count >= level * interfaces);
+  const best = enough < 0 ? covered.indexOf(Math.max(...covered)) : enough;
+  let [low, high] = [tried[best - 1] ?? 0, tried[best]!];
+  for (let round = 0; round < 30 && enough >= 0; round++) {
+    const top = (low + high) / 2;
+    if (coveredBy(top) < level * interfaces) low = top;
     else high = top;
   }
   return { top: high, others: othersFor(high) };
@@ -213,7 +220,7 @@ export const fitClasses = (raw: Samples): Band['classes'] => {
       own.forEach((bin, k) => {
         const so = factors[of]![k]!;
         const factor = conformal(bin.basis, bin.top ? wanted.top : wanted.others);
-        so.push(Number(Math.max(factor, so.at(-1) ?? 0).toPrecision(6))); // a higher level is never narrower
+        so.push(roundedUp(Math.max(factor, so.at(-1) ?? 0))); // a higher level is never narrower
       }),
     );
   }
@@ -221,6 +228,12 @@ export const fitClasses = (raw: Samples): Band['classes'] => {
     const law = laws[of];
     return { ...(law && { law }), edges: own, factors: factors[of]! };
   });
+};
+
+/** To six digits, never down: errors of a few grey levels are many times the same number, and all are to be inside. */
+const roundedUp = (factor: number): number => {
+  const near = Number(factor.toPrecision(6));
+  return near >= factor ? near : Number((factor * (1 + 5e-6)).toPrecision(6));
 };
 
 /** Samples of some of the series. */

@@ -62,6 +62,8 @@ export interface UncertaintyOptions {
   readonly lagged?: boolean | undefined;
   /** Level of the intervals; none without. */
   readonly interval?: number | undefined;
+  /** Frames that a forecast stands on, at the least. */
+  readonly context: number;
   readonly horizon: number;
   readonly stride: number;
 }
@@ -126,13 +128,14 @@ const loadAll = async (where: string) => {
 const unfit = (
   calibration: Calibration,
   hash: string,
-  { horizon, stride, lagged: wanted }: UncertaintyOptions,
+  { context, horizon, stride, lagged: wanted }: UncertaintyOptions,
 ): string | undefined => {
   if (calibration.format !== FORMAT) return 'its calibration was made by an earlier mesocast';
   if (calibration.forecaster !== hash) return 'its calibration belongs to other weights, or another ensemble';
   if ((calibration.lagged ?? false) !== wanted)
     return `it is calibrated ${wanted === true ? 'without' : 'for'} the lagged spread`;
   if (calibration.stride !== stride) return `it is calibrated for a stride of ${calibration.stride}`;
+  if (calibration.context > context) return `it is calibrated for a context of ${calibration.context} frames`;
   if (calibration.horizon < horizon) return `it is calibrated for ${calibration.horizon} leads`;
   return undefined;
 };

@@ -78,7 +78,7 @@ test('the patterns of docs/ingest.md mean what it says', async () => {
 
 test('folders in one another, or named twice, are refused', () => {
   expect(() => requireApart(['/a', '/b/c', '/b/cd'])).not.toThrow();
-  expect(() => requireApart(['/a', '/a/b'])).toThrow('/a/b lies in /a, and would be followed twice');
+  expect(() => requireApart(['/a', '/a/b'])).toThrow('/a/b lies in /a, and would be read twice');
   expect(() => requireApart(['/a', '/a'])).toThrow('/a is named twice');
 });
 

@@ -117,3 +117,17 @@ test('the example of docs/plugins.md: the seed decides where stripes grow from, 
   expect(one.flatMap((frame) => [...frame]).every((value) => value >= 0 && value < 0.6)).toBe(true);
   expect(covered(one[7]!)).toBeGreaterThan(1.5 * covered(one[0]!));
 });
+
+test('spinodal: four times the mobility is four times as fast, a stiffer interface takes shorter steps for the same time', async () => {
+  const of = (options: Record<string, unknown>, count: number) =>
+    framesOf('spinodal', { height: 24, width: 24, seed: 3, ...options }, count);
+  const slow = await of({}, 9);
+  const fast = await of({ mobility: 4, stepsBefore: 125 }, 3); // the first frame is at the same time over mobility
+  const largest = (a: Float32Array, b: Float32Array): number =>
+    Math.max(...a.map((value, k) => Math.abs(value - b[k]!)));
+  for (const frame of [0, 1, 2]) expect(largest(fast[frame]!, slow[4 * frame]!)).toBeLessThan(1e-6);
+  // Steps of 0.02 in two parts each, and half the mobility for twice the time.
+  const [divided] = await of({ gradientEnergy: 2.2, stepsBefore: 50 }, 1);
+  const [lazy] = await of({ gradientEnergy: 2.2, stepsBefore: 100, mobility: 0.5 }, 1);
+  expect(largest(divided!, lazy!)).toBeLessThan(1e-6);
+});

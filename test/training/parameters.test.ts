@@ -40,7 +40,16 @@ const putRun = async (folder: string, seed: number, drive: number, told = true):
   }
 };
 
-const learn = (out: string, told: readonly string[], data = [at('runs')]) =>
+interface Listening {
+  readonly emit?: Parameters<typeof train>[1];
+  readonly signal?: AbortSignal;
+}
+const learn = (
+  out: string,
+  told: readonly string[],
+  data = [at('runs')],
+  { emit = () => undefined, signal = new AbortController().signal }: Listening = {},
+) =>
   train(
     trainSchema.parse({
       data,
@@ -62,8 +71,8 @@ const learn = (out: string, told: readonly string[], data = [at('runs')]) =>
       device: 'cpu',
       threads: 1,
     }),
-    () => undefined,
-    new AbortController().signal,
+    emit,
+    signal,
   );
 
 const judge = (
@@ -82,6 +91,7 @@ beforeAll(async () => {
   for (let seed = 0; seed < 10; seed++) await putRun(at('runs', `run${seed}`), seed, seed % 2 === 0 ? 2 : 8);
   await putRun(at('up'), 20, 8);
   await putRun(at('untold'), 20, 8, false);
+  for (let seed = 21; seed < 24; seed++) await putRun(at('alike', `run${seed}`), seed, 8);
   await learn('told', ['drive']);
 });
 afterAll(() => rm(home, { recursive: true }));
@@ -106,7 +116,11 @@ test('what is not known of a series, and what nobody asks for, is an error that 
   await expect(learn('x', ['temperature'])).rejects.toThrow(
     '"temperature", which is not known of this series',
   );
-  await expect(learn('x', ['drive'], [at('up'), at('up'), at('up')])).rejects.toThrow('is 8 in all series');
+  await expect(learn('x', ['drive'], [at('alike')])).rejects.toThrow('is 8 in all series');
+  // What is learned from is not to be judged by as well.
+  await expect(learn('x', ['drive'], [at('runs', 'run3'), at('runs')])).rejects.toThrow(
+    'would be read twice',
+  );
   await mkdir(at('wrong'), { recursive: true });
   await putRun(at('wrong'), 1, 8);
   await writeFile(at('wrong', 'parameters.json'), '{ "drive": "strong" }');
@@ -128,6 +142,22 @@ test('beside a file of several frames lies one with its name', async () => {
   });
   await writeFile(at('stack', 'run.parameters.json'), '{ "drive": 8 }');
   expect((await judge('told', 'stack')).mean_skill).toBeCloseTo((await judge('told', 'up')).mean_skill, 5);
+});
+
+test('a training that is gone on with keeps the ranges that it began with, whatever series have come since', async () => {
+  for (let seed = 0; seed < 5; seed++) await putRun(at('grows', `run${seed}`), seed, seed % 2 === 0 ? 2 : 8);
+  const stop = new AbortController();
+  const emit: Listening['emit'] = ({ type }) => type === 'step' && stop.abort();
+  await learn('ranged', ['drive'], [at('grows')], { emit, signal: stop.signal });
+  await putRun(at('grows', 'run5'), 5, 14);
+  const notices: string[] = [];
+  await learn('ranged', ['drive'], [at('grows')], {
+    emit: (event) => event.type === 'notice' && notices.push(event.message),
+  });
+  expect(notices).toContainEqual(expect.stringMatching(/^going on from step 1 /));
+  expect((await loadForecaster(at('ranged'))).settings.parameters).toEqual([
+    { name: 'drive', low: 2, high: 8 },
+  ]);
 });
 
 test('values beyond those of training are told once for each series', async () => {
@@ -191,8 +221,9 @@ test('flags are numbers by name, or names with ranges', () => {
     expect(() => parametersOf(said(wrong))).toThrow(`--parameter ${wrong}: not of the form NAME=VALUE`);
   expect(() => parametersOf(said('t=1', 't=2'))).toThrow('given twice');
   expect(toldParameters(said('t', 'x=-1:2'))).toEqual([{ name: 't' }, { name: 'x', low: -1, high: 2 }]);
-  for (const wrong of ['t=3', 't=3:1', '=3:4', 't=a:b'])
+  for (const wrong of ['t=3', 't=3:1', '=3:4', 't=a:b', 't=:4', 't=1:2:3'])
     expect(() => toldParameters(said(wrong))).toThrow('not of the form NAME or NAME=LOW:HIGH');
+  expect(() => toldParameters(said('t', 't=1:2'))).toThrow('given twice');
 });
 
 test('exported files take the scalars: the roll-out beside the frames, the encoder as channels', async () => {

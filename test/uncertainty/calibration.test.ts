@@ -83,6 +83,32 @@ test.each([
     expect(Math.abs(coverage(classes, lacking(simulated(2, 20)), level).all - level)).toBeLessThan(0.03);
 });
 
+/** Errors of one scale in two classes, 0 and that of interfaces, each with whether the truth has an interface there. */
+const samplesOf = (pixels: readonly { of: number; error: number; edge: boolean }[]): Samples => ({
+  error: Float32Array.from(pixels, ({ error }) => error),
+  scale: new Float32Array(pixels.length).fill(1),
+  classes: Uint8Array.from(pixels, ({ of }) => of),
+  interface: Uint8Array.from(pixels, ({ edge }) => (edge ? 1 : 0)),
+  series: new Uint16Array(pixels.length),
+  whole: pixels.map(() => undefined),
+});
+
+test('interfaces are covered where most of those of the forecast are false, too', () => {
+  const top = Array.from({ length: 1000 }, (_, k) => ({ of: CLASSES - 1, error: k + 1, edge: k < 200 }));
+  const rest = Array.from({ length: 9000 }, (_, k) => ({ of: 0, error: k + 1, edge: k >= 8370 && k < 8800 }));
+  const samples = samplesOf([...top, ...rest]);
+  const { all, interface: onInterface } = coverage(fitClasses(samples), samples, 0.9);
+  expect(Math.abs(all - 0.9)).toBeLessThan(0.01);
+  expect(Math.abs(onInterface - 0.9)).toBeLessThan(0.02);
+});
+
+test('errors that are many times the same number are all inside, or none', () => {
+  const samples = samplesOf(
+    Array.from({ length: 1000 }, (_, k) => ({ of: 0, error: k < 400 ? 0 : 1 / 3, edge: false })),
+  );
+  expect(coverage(fitClasses(samples), samples, 0.9).all).toBe(1);
+});
+
 test('the coverage to expect is that of series that were left out', () => {
   const samples = simulated(5, 16);
   const expected = crossCoverage(samples);

@@ -42,7 +42,7 @@ export const requireApart = (directories: readonly string[]): void => {
       throw new UsageError(
         inner === outer
           ? `${inner} is named twice`
-          : `${inner} lies in ${outer}, and would be followed twice`,
+          : `${inner} lies in ${outer}, and would be read twice`,
         { hint: inner === outer ? 'name it once' : 'name one of them' },
       );
     }
