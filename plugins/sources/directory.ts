@@ -63,16 +63,19 @@ export const directory = defineSource({
       return parts.some((_, k) => ignored(parts.slice(0, k + 1).join('/')));
     };
 
+    /** Folders that the last scan could not read. */
+    let unreadable: readonly string[] = [];
     /** Where the root lay when there was something in it. */
     let device: number | undefined;
     /** Frames by their names, but for those that were dealt with, and what is told of files that are none. */
     const scanNames = async (signal: AbortSignal): Promise<NamedFile[]> => {
       const { dev } = await stat(root);
-      const refused: string[] = [];
+      const [refused, unread]: [string[], string[]] = [[], []];
       const folders = walk(root, {
         ignored,
         anywhere: options.links === 'anywhere',
         failed: (path, error) => {
+          unread.push(join(root, path) + sep);
           tell(path, `cannot read ${join(root, path)}: ${messageOf(error)}`);
         },
         refused: (path) => {
@@ -105,6 +108,7 @@ export const directory = defineSource({
         }
       }
       round.end();
+      unreadable = unread;
       watcher.follow(watched);
       if (all === 0 && device !== undefined && dev !== device)
         throw new Error('it is empty, and on another file system than before: it seems to be unmounted');
@@ -222,15 +226,21 @@ export const directory = defineSource({
         const below = relative(root, path).replaceAll(sep, '/');
         return frameAt(below) !== undefined && !isIgnored(below) && (await exists(path));
       },
+      unseen: (path) => unreadable.some((folder) => path.startsWith(folder)),
       hints: defer(() => (announced ? watcher.hints : NEVER)),
       close: () => Promise.resolve(),
     };
   },
 });
 
-/** Patterns without a slash match names in every folder, as in .gitignore; others match paths below the root. */
+/**
+ * As in .gitignore: patterns without a slash match names in every folder, others paths below the root, where one in front
+ * says nothing more.
+ */
 const matcherOf = (patterns: readonly string[]): ((path: string) => boolean) => {
-  const matchers = patterns.map((pattern) => picomatch(pattern, { basename: !pattern.includes('/') }));
+  const matchers = patterns.map((pattern) =>
+    picomatch(pattern.replace(/^\//, ''), { basename: !pattern.includes('/') }),
+  );
   return (path) => matchers.some((matches) => matches(path));
 };
 

@@ -53,11 +53,11 @@ const chosenSeries = async (
   codecs: Codecs,
   { out, notice = () => undefined, ...options }: ForecastOnceOptions,
 ): Promise<Recorded> => {
-  const list = (where: string, only: Partial<RecordedOptions> = {}): Promise<Recorded[]> =>
+  const list = async (where: string, only: Partial<RecordedOptions> = {}): Promise<Recorded[]> =>
     listRecorded(where, {
       codecs,
       ...filesOf(options),
-      ignore: [...(options.ignore ?? []), ...ownOutput(where, [resolve(out)])],
+      ignore: [...(options.ignore ?? []), ...(await ownOutput(where, [resolve(out)]))],
       notice,
       ...only,
     });

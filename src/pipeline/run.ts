@@ -42,6 +42,13 @@ export interface Ready {
   readonly position: number;
 }
 
+/**
+ * Gives an entry that was handed on, and cannot be read, back to whoever watches its file, with all of its series that were
+ * handed on after it: they come again, in order, when it can be read again, or is given up because that takes too long.
+ * False when it is not taken back: it is for whoever asks to give it up.
+ */
+export type GiveBack = (entry: Entry, why: string) => boolean;
+
 /** A frame with its share of the pool: `release` is to be called once, at the frame's outcome. */
 export interface Admitted {
   readonly frame: Frame;

@@ -2,9 +2,11 @@ import {
   concatMap,
   connect,
   filter,
+  groupBy,
   ignoreElements,
   lastValueFrom,
   map,
+  mergeMap,
   of,
   Subject,
   zip,
@@ -26,6 +28,7 @@ import type { AttachConfig } from './config/config.js';
 import type { Delivery } from './delivery/delivery.js';
 import { engineKeeper, type EngineKeeper } from './engine-keeper.js';
 import type { Score } from './forecast.js';
+import type { Entry } from './frame.js';
 import { createCredits, type Credits } from './intake/credits.js';
 import { frameTimes } from './intake/frame-times.js';
 import { runParameters } from './intake/run-parameters.js';
@@ -33,7 +36,7 @@ import type { SeriesTracker, Waiting } from './intake/series-tracker.js';
 import { openRun, type OpenRun } from './open-run.js';
 import { createOutcomes, type Outcomes } from './outcomes.js';
 import { placesOf } from './prepare-run.js';
-import type { Observation, Run, RunEvent, Summary } from './run.js';
+import type { Observation, Ready, Run, RunEvent, Summary } from './run.js';
 import { scoreOf } from './state/outstanding.js';
 import { createRecall } from './state/recall.js';
 import { createSeriesClock, ticksBefore } from './state/series-clock.js';
@@ -88,17 +91,19 @@ const observe = (
     history: (series, position) => ticksBefore(ledger, series, position, context),
     notice,
   });
+  const rootOf = ({ entry }: Ready): number => run.watched.findIndex((root) => root.owns(entry.series));
+  const readContext = {
+    ...stageContext,
+    credits,
+    codecFor,
+    timeOf: frameTimes(config.frameInterval),
+    parametersOf: runParameters({ ...told, notice }),
+    giveBack: (entry: Entry, why: string) => trackers.get(entry.series)?.takeBack(entry, why) ?? false,
+  };
   return watch(config, { ...stageContext, trackers, roots: run.watched }).pipe(
-    read(
-      {},
-      {
-        ...stageContext,
-        credits,
-        codecFor,
-        timeOf: frameTimes(config.frameInterval),
-        parametersOf: runParameters({ ...told, notice }),
-      },
-    ),
+    // Of each root by itself: one that is slow, or has much to catch up with, holds up no other.
+    groupBy(rootOf),
+    mergeMap((ofRoot$) => ofRoot$.pipe(read({}, readContext))),
     map(outcomes.admit),
     batch(
       {

@@ -216,9 +216,20 @@ export const encode = (
     return { name, lane, step, data, jobs: [...jobs.values()] };
   };
 
-  /** Forgets lanes until the rest fits, those first that were not used for longest; those in `used` stay. */
+  const bytesOfAll = (frames: readonly Frame[]): number =>
+    frames.reduce((sum, { data }) => sum + data.byteLength, 0);
+  /**
+   * Forgets frames of series that warm up, then lanes, until the rest fits, those first that were not used for longest; lanes in
+   * `used` stay. All of it is read again from disk when it is needed.
+   */
   const evict = (used: ReadonlySet<string>): void => {
     let bytes = [...lanes.values()].reduce((sum, lane) => sum + bytesOf(lane), 0);
+    for (const frames of warming.values()) bytes += bytesOfAll(frames);
+    for (const [series, frames] of warming) {
+      if (bytes <= options.stateBytes) return;
+      bytes -= bytesOfAll(frames);
+      warming.delete(series);
+    }
     for (const [name, lane] of lanes) {
       if (bytes <= options.stateBytes) return;
       if (used.has(name)) continue;
@@ -244,7 +255,8 @@ export const encode = (
     }
     const before = warming.get(series) ?? (await memory.recall(series, 0, position - 1));
     const frames = [...before, frame];
-    warming.set(series, frames);
+    warming.delete(series);
+    warming.set(series, frames); // the last: it was used last
     if (frames.length < context) return {};
     const normalisation = fixNormalisation(frames, options);
     memory.fixNormalisation(series, normalisation, position);

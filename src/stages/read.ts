@@ -7,7 +7,7 @@ import { describeShape, sameShape, sizeOf } from '../pipeline/frame.js';
 import type { Ledger } from '../pipeline/ledger/ledger.js';
 import type { Codec } from '../pipeline/plugins/plugin.js';
 import { readFrame } from '../pipeline/intake/read-frame.js';
-import type { Admitted, Ready, RunContext } from '../pipeline/run.js';
+import type { Admitted, GiveBack, Ready, RunContext } from '../pipeline/run.js';
 import type { RunParameters } from '../pipeline/intake/run-parameters.js';
 import type { FrameTimes } from '../pipeline/intake/frame-times.js';
 
@@ -25,14 +25,22 @@ export interface ReadContext extends RunContext {
   readonly parametersOf?: RunParameters;
   /** The codec for a file name; undefined when none reads it. */
   codecFor(path: string): Codec | undefined;
+  /** Default: what the system cannot read is given up. */
+  readonly giveBack?: GiveBack;
 }
 
 const BYTES_PER_VALUE = 4;
 
+/** With how often frames of its series had been given back when it came. */
+interface Queued extends Ready {
+  readonly returnsBefore: number;
+}
+
 /**
  * Reads, hashes and decodes what is ready, a few files ahead, and emits in the order it came in. Takes a credit before it
- * reads. Files that went away are lost; files that cannot be read at several tries, do not decode, hold infinite values or none that is known, or have another shape
- * than their series are rejected; both go to `context.fail`. When `context.signal` aborts, frames that are being read are
+ * reads. What the system cannot read, now at least, is given back with all of its series behind it; where it is not taken back,
+ * files that went away are lost, and others rejected, as are those that do not decode, hold infinite values or none that is
+ * known, or have another shape than their series. Both go to `context.fail`. When `context.signal` aborts, frames that are being read are
  * still emitted; those that wait are dropped without an outcome, so that the next run takes them up.
  */
 export const read =
@@ -41,13 +49,16 @@ export const read =
     new Observable<Admitted>((subscriber) => {
       const unsubscribed = new AbortController();
       const signal = AbortSignal.any([context.signal, unsubscribed.signal]);
-      const waiting: Ready[] = [];
+      const waiting: Queued[] = [];
+      /** How often frames of a series were given back: those that were queued before that go back, too. */
+      const returns = new Map<string, number>();
       const concurrency = options.concurrency ?? 6;
       let active = 0;
       let completed = false;
       let inOrder: Promise<void> = Promise.resolve();
 
-      const admit = async ({ entry, position }: Ready): Promise<(() => void) | undefined> => {
+      const admit = async (queued: Queued): Promise<(() => void) | undefined> => {
+        const { entry, position } = queued;
         const known = context.ledger.series(entry.series)?.shape;
         const estimate = Math.max(
           entry.item === undefined ? entry.revision.size : 0,
@@ -62,6 +73,10 @@ export const read =
             context.timeOf === undefined ? own : await context.timeOf(entry, position, loaded.field);
           const parameters = await context.parametersOf?.(entry);
           return () => {
+            if (isGivenBack(queued)) {
+              credit.release();
+              return;
+            }
             try {
               const field = fitted(values, entry, context.ledger);
               credit.resize(field.data.byteLength);
@@ -77,26 +92,38 @@ export const read =
               });
             } catch (error) {
               credit.release();
-              refuse(entry, error);
+              refuse(queued, error);
             }
           };
         } catch (error) {
           credit.release();
           return () => {
-            refuse(entry, error);
+            if (!isGivenBack(queued)) refuse(queued, error);
           };
         }
       };
-      const refuse = (entry: Entry, error: unknown): void => {
+      const returnsOf = (series: string): number => returns.get(series) ?? 0;
+      /** One of its series before it was given back, and it with that. */
+      const isGivenBack = ({ entry, returnsBefore }: Queued): boolean =>
+        returnsBefore < returnsOf(entry.series);
+      const refuse = ({ entry }: Queued, error: unknown): void => {
+        const isOfSystem = !(error instanceof MesocastError) && codeOf(error) !== undefined;
+        if (isOfSystem && context.signal.aborted) return; // the next run takes it up
+        if (isOfSystem && context.giveBack?.(entry, systemsReason(error)) === true) {
+          returns.set(entry.series, returnsOf(entry.series) + 1);
+          return;
+        }
         if (codeOf(error) === 'ENOENT') context.fail(entry, 'lost', 'it went away before it was read');
         else context.fail(entry, 'rejected', reasonOf(error));
       };
 
       const pump = (): void => {
         if (context.signal.aborted) waiting.length = 0;
-        for (; active < concurrency; active++) {
+        while (active < concurrency) {
           const next = waiting.shift();
           if (next === undefined) break;
+          if (isGivenBack(next)) continue;
+          active++;
           const job = admit(next);
           inOrder = inOrder
             .then(() => job)
@@ -113,7 +140,7 @@ export const read =
       };
       const subscription = source.subscribe({
         next: (ready) => {
-          waiting.push(ready);
+          waiting.push({ ...ready, returnsBefore: returnsOf(ready.entry.series) });
           pump();
         },
         error: (error: unknown) => {
@@ -131,8 +158,11 @@ export const read =
       };
     });
 
+/** Without the path, which is told besides. */
+const systemsReason = (error: unknown): string => messageOf(error).split(',')[0] ?? '';
+
 const reasonOf = (error: unknown): string => {
-  if (!(error instanceof MesocastError)) return `it cannot be read: ${messageOf(error).split(',')[0] ?? ''}`;
+  if (!(error instanceof MesocastError)) return `it cannot be read: ${systemsReason(error)}`;
   return error.hint === undefined ? error.message : `${error.message}: ${error.hint}`;
 };
 

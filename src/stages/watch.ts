@@ -97,6 +97,10 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
           validate: (entry) => root.validate(entry),
           isThere: (path) => root.source.isThere(path),
           wanted,
+          unseen: (path) => root.source.unseen?.(path) ?? false,
+          takenBack: () => {
+            emitted--;
+          },
           emit: (ready) => {
             emitted++;
             subscriber.next(ready);
@@ -141,6 +145,9 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
           const [until, date] = [now(), context.now().getTime()];
           const entries = new Map(bySeries(found.entries));
           // Of a series that is new a scan has to tell: hints of its files come in any order, and it begins with the first.
+          const stacks = new Set(
+            found.entries.flatMap(({ item, path }) => (item === undefined ? [] : [path])),
+          );
           const isNew = (series: string): boolean => !found.scanned && !trackers.has(series);
           const unknown = [...entries.keys()].filter(isNew);
           for (const series of unknown) entries.delete(series);
@@ -159,6 +166,7 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
                     date,
                     first,
                     gone: found.gone,
+                    stacks,
                   }),
                 SERIES_AT_ONCE,
               ),

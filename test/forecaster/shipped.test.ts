@@ -32,6 +32,11 @@ test.each(shipped)('%s: range, size, and a card with the command that made it', 
 });
 
 test.each(shipped)('%s: its intervals belong to its weights', async (name) => {
-  const set = await loadForecasterSet(join(FOLDER, name), { context: 10, horizon: 50, stride: 1, interval: 0.9 });
+  const set = await loadForecasterSet(join(FOLDER, name), {
+    context: 10,
+    horizon: 50,
+    stride: 1,
+    interval: 0.9,
+  });
   expect(set.calibration?.members).toBe(set.members);
 });

@@ -367,17 +367,27 @@ describe('ledger', () => {
     expect(found).toBeGreaterThan(FLIPS / 10);
   });
 
-  test('scores that forecasts are judged by are kept of the series that were scored last', async () => {
+  test('scores that forecasts are judged by are kept of series that go on, however many, and of some that are over', async () => {
     const ledger = begin();
     const row = (series: string, position: number) => ({ series, position, stride: 1, scores: [] });
     for (const position of [4, 5]) ledger.verified.put(row('first', position));
-    for (let k = 0; k < 255; k++) ledger.verified.put(row(`series ${k}`, 4));
+    for (let k = 0; k < 300; k++) ledger.verified.put(row(`series ${k}`, 4));
     const places = (series: string): number[] =>
       [...ledger.verified.rows(series)].map(({ position }) => position);
     expect([places('first'), places('series 0')]).toEqual([[4, 5], [4]]);
-    ledger.verified.put(row('first', 6)); // it goes on
+    // Two go on, and the others end.
+    for (let position = 6; position < 3100; position++) {
+      ledger.verified.put(row('first', position));
+      ledger.verified.put(row('series 7', position));
+      ledger.verified.forget('first', position);
+    }
     ledger.verified.put(row('last', 4));
-    expect([places('first'), places('series 0'), places('last')]).toEqual([[4, 5, 6], [], [4]]);
+    expect(['first', 'series 0', 'series 7', 'last'].map((series) => places(series).at(-1))).toEqual([
+      ...[3099, undefined, 3099, 4],
+    ]);
+    expect(
+      Array.from({ length: 300 }, (_, k) => places(`series ${k}`)).filter((of) => of.length > 0),
+    ).toHaveLength(254);
     ledger.verified.forget('last', 5);
     expect(places('last')).toEqual([]);
   });

@@ -36,6 +36,9 @@ test('series are called by the end of their path, as short as can be, and keep t
   const before = { frames: '/data/run1/frames' };
   expect(names(['/data/run0/frames', '/data/run1/frames'], before)).toEqual(['run0/frames', 'frames']);
   expect(names(['/moved/frames'], before)).toEqual(['frames']);
+  // Not while that is still there: it is another run.
+  const isThere = (directory: string): boolean => directory === '/data/run1/frames';
+  expect(nameRoots([{ directory: '/data/run2/frames' }], before, isThere)).toEqual(['run2/frames']);
   expect(names(['/'])).toEqual(['root']);
   expect(nameRoots([{ directory: '/a', as: 'b' }, { directory: '/x/b' }], {})).toEqual(['b', 'x/b']);
   expect(() =>

@@ -45,6 +45,21 @@ describeSink('exec', {
   breaks: (out) => writeFile(out, 'in the way'),
 });
 
+test('a program whose own children live on is ended all the same', async () => {
+  const script = `sleep 40 & exec ${process.execPath} ${program}`;
+  const sink = await createPlugin(
+    'sink',
+    'exec',
+    { command: ['sh', '-c', script] },
+    sinkContext(join(folder, 'left')),
+  );
+  await sink.open(never);
+  await sink.forecast(at(1), never);
+  const began = performance.now();
+  await sink.close();
+  expect(performance.now() - began).toBeLessThan(20_000);
+});
+
 test('what the program says goes to people', async () => {
   const context = sinkContext(join(folder, 'says'));
   const sink = await createPlugin('sink', 'exec', { command: [process.execPath, program] }, context);

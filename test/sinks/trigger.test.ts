@@ -104,6 +104,13 @@ test('a command gets the forecast; one that fails is tried again', async () => {
   expect(server.received).toEqual([]);
 });
 
+test('a command may leave something running: it is not waited for', async () => {
+  const when = [{ measure: 'max', lead: 1, above: 50 }];
+  const began = performance.now();
+  await fire({ when, url: undefined, command: ['sh', '-c', 'sleep 20 & exit 0'] }, growing(1));
+  expect(performance.now() - began).toBeLessThan(10_000);
+});
+
 test('one forecast that cannot be told is told again as often as it is tried, and the next ones are not', async () => {
   const file = join(folder, 'calls');
   const script = `const fs=require('fs'),f=process.argv[1];fs.appendFileSync(f,'x');process.exitCode=fs.readFileSync(f).length<3?7:0`;

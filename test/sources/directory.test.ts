@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { directory } from '../../plugins/sources/directory.js';
+import { ownOutput } from '../../src/pipeline/intake/input.js';
 import type { FilesOptions } from '../../src/pipeline/config/root-options.js';
 import { StartupError } from '../../src/pipeline/errors.js';
 import { networkFileSystem } from '../../src/pipeline/intake/network-file-systems.js';
@@ -126,6 +127,24 @@ test('links inside the folder are followed once, links out of it never, those to
     'run7/out 9 out/f_9.png',
   ]);
   expect(lines).toEqual([]);
+});
+
+test('a link to a folder that is there, such as the newest run, gives it no other name; own output is left out alone', async () => {
+  await put('run1/f_1.png', 'deep/run2/f_2.png', 'run1/out/f_3.png', 'out/f_4.png');
+  await symlink('run1', join(root, 'current'));
+  await symlink(join('..', 'run1'), join(root, 'deep', 'a'));
+  const ignore = await ownOutput(root, [join(root, 'out')]);
+  expect(await seen(attach({ ignore }))).toEqual([
+    'run7/deep/run2 2 deep/run2/f_2.png',
+    'run7/run1 1 run1/f_1.png',
+    'run7/run1/out 3 run1/out/f_3.png',
+  ]);
+  // However the root is called, and before there is any output.
+  await symlink(root, join(home, 'scratch'));
+  expect(await ownOutput(join(home, 'scratch'), [join(root, 'deep', 'later')])).toEqual([
+    '/deep/later',
+    '/deep/later/**',
+  ]);
 });
 
 test('a pattern says which file is which frame of which series', async () => {

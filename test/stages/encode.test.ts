@@ -167,6 +167,8 @@ test('series that were not seen for longest make room, and are rebuilt as they w
   expect(live).toBe(0);
   expect(roomy.recalled.length).toBeLessThan(3);
   expect(tight.recalled.length).toBeGreaterThanOrEqual(10); // each of the later turns
+  // Frames that warm up make room, too.
+  expect([tight, roomy].map(({ recalled }) => recalled.includes('0-2'))).toEqual([true, false]);
 });
 
 test('missing frames are interpolated, in life and after a restart, at the border of a stretch too', async () => {

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { appendFile, copyFile, mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { directory } from '../../plugins/sources/directory.js';
 import { createCredits } from '../../src/pipeline/intake/credits.js';
@@ -35,7 +36,10 @@ interface Ingested {
 }
 
 /** Follows the folder until nothing comes any more; `onFrame` may write meanwhile. */
-const ingest = async (onFrame: (key: string) => Promise<void> = async () => undefined): Promise<Ingested> => {
+const ingest = async (
+  onFrame: (key: string) => Promise<void> = async () => undefined,
+  untilIdle = 1,
+): Promise<Ingested> => {
   const codecs = await openCodecs(1, { raw: { height: 2, width: 3, type: 'uint8' }, npy: { axes: 'NHW' } });
   const ledger = openLedger(home);
   const context = recordingContext(ledger, new AbortController().signal);
@@ -52,7 +56,7 @@ const ingest = async (onFrame: (key: string) => Promise<void> = async () => unde
   const came: string[] = [];
   const writes: Promise<void>[] = [];
   await watch(
-    { pollInterval: 0.1, patience: 1, untilIdle: 1 },
+    { pollInterval: 0.1, patience: 1, untilIdle },
     { ...context, ledger, roots: [{ ...stacks, atomic: false, owns: () => true }] },
   )
     .pipe(
@@ -119,4 +123,22 @@ test('a file that grows gives its frames one by one, and is no other file for th
   const third = await ingest();
   expect(third.came).toEqual([]);
   expect(third.counts.revised).toBe(2);
+});
+
+test('a numbered file that comes to hold several frames is a series of its own, however it was seen first', async () => {
+  const path = join(root, 'scan_3.raw');
+  await writeFile(path, '');
+  const writer = async (): Promise<void> => {
+    await pause(400);
+    await appendFile(path, Buffer.concat([frame(0), frame(1)]));
+    await pause(600);
+    await appendFile(path, frame(2));
+    await pause(1500); // longer than what is missing has patience
+    await appendFile(path, frame(3));
+  };
+  const written = writer();
+  const { came, failures, counts } = await ingest(undefined, 3);
+  await written;
+  expect(came).toEqual([0, 1, 2, 3].map((item) => `run/scan_3.raw ${item}@${item}=${item}`));
+  expect([failures, counts.revised]).toEqual([[], 0]);
 });

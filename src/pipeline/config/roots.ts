@@ -40,9 +40,7 @@ export const requireApart = (directories: readonly string[]): void => {
     for (const [l, inner] of directories.entries()) {
       if (k === l || !`${inner}${sep}`.startsWith(outer.endsWith(sep) ? outer : outer + sep)) continue;
       throw new UsageError(
-        inner === outer
-          ? `${inner} is named twice`
-          : `${inner} lies in ${outer}, and would be read twice`,
+        inner === outer ? `${inner} is named twice` : `${inner} lies in ${outer}, and would be read twice`,
         { hint: inner === outer ? 'name it once' : 'name one of them' },
       );
     }
@@ -53,10 +51,15 @@ export type RootNames = Readonly<Record<string, string>>;
 
 /**
  * What the series of each root are called: what the user says, else the name that it had `before`, else the end of its path,
- * as short as it can be told from the others: `frames`, or `run1/frames` and `run2/frames`.
+ * as short as it can be told from the others: `frames`, or `run1/frames` and `run2/frames`. A name of before belongs to its
+ * directory for as long as that `isThere`; then to one of the same end, which may be where it was moved to.
  * @throws UsageError when two are called the same
  */
-export const nameRoots = (roots: readonly Pick<Root, 'directory' | 'as'>[], before: RootNames): string[] => {
+export const nameRoots = (
+  roots: readonly Pick<Root, 'directory' | 'as'>[],
+  before: RootNames,
+  isThere: (directory: string) => boolean = () => false,
+): string[] => {
   const remembered = new Map(Object.entries(before).map(([name, directory]) => [directory, name]));
   const named = new Map<string, string>();
   for (const { directory, as } of roots) {
@@ -69,7 +72,11 @@ export const nameRoots = (roots: readonly Pick<Root, 'directory' | 'as'>[], befo
       );
     named.set(directory, as);
   }
-  const isFree = (name: string): boolean => ![...named.values()].some((taken) => clash(taken, name));
+  const others = Object.entries(before).flatMap(([name, directory]) =>
+    roots.some((root) => root.directory === directory) || !isThere(directory) ? [] : [name],
+  );
+  const isFree = (name: string): boolean =>
+    ![...named.values(), ...others].some((taken) => clash(taken, name));
   for (const { directory } of roots) {
     const name = named.has(directory) ? undefined : remembered.get(directory);
     if (name !== undefined && isFree(name)) named.set(directory, name);

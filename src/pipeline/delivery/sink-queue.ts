@@ -1,10 +1,22 @@
 import type { Delivery, QueuePolicy } from './delivery.js';
 import { isRetryable } from './delivery.js';
-import { messageOf, SinkError } from '../errors.js';
+import { codeOf, messageOf, SinkError } from '../errors.js';
 import { describeDelivery, keyOf } from './forecast-message.js';
 import { aborting, createHold, pauseFor } from './hold.js';
 import type { KeptDeliveries, KeptDelivery } from './kept-deliveries.js';
 import type { DeliveryCounts } from '../run.js';
+
+/** System errors of reading that say nothing of the file: they may pass. */
+const MAY_PASS: ReadonlySet<string> = new Set([
+  'EMFILE',
+  'ENFILE',
+  'ENOMEM',
+  'EAGAIN',
+  'EBUSY',
+  'EIO',
+  'ESTALE',
+  'EACCES',
+]);
 
 /** What a queue can be given anew while it runs. */
 export interface QueueSettings {
@@ -155,8 +167,13 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
     try {
       delivery = item.delivery ?? (await spill.read(item.kept!));
     } catch (error) {
+      if (MAY_PASS.has(codeOf(error) ?? '')) {
+        tellOnce('unread', `sink ${name}: ${messageOf(error)}; trying again until it can be read`);
+        await pause(longestDelay, impatient());
+        return false;
+      }
       counts.refused++;
-      notice(`sink ${name}: ${messageOf(error)}; it cannot be delivered`);
+      notice(`sink ${name}: ${messageOf(error)}; it cannot be delivered, and stays on disk as .damaged`);
       await spill.setAside(item.kept!);
       item.kept = undefined;
       return true;

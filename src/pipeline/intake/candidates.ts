@@ -33,6 +33,8 @@ export interface Look {
   readonly first: boolean;
   /** Paths that it looked at and did not find; undefined: everything was looked at, and what it did not find is not there. */
   readonly gone?: ReadonlySet<string> | undefined;
+  /** Paths of files that hold several frames by now: as one frame of their folder there is no such file. */
+  readonly stacks?: ReadonlySet<string> | undefined;
 }
 
 /** A candidate as a look first finds it. */

@@ -24,7 +24,8 @@ export interface WalkOptions {
 }
 
 /**
- * A folder and all below it, hidden ones left out, each once: links may run in circles.
+ * A folder and all below it, hidden ones left out, each once: links may run in circles. What is there by itself comes before
+ * what links lead to, so that a link to it, such as `latest`, gives it no other name.
  * @throws the system's error when the root itself cannot be read
  */
 export async function* walk(root: string, options: WalkOptions): AsyncGenerator<WalkedFolder> {
@@ -32,6 +33,9 @@ export async function* walk(root: string, options: WalkOptions): AsyncGenerator<
   const realRoot = await realpath(root);
   const inside = realRoot.endsWith(sep) ? realRoot : realRoot + sep;
   const visited = new Set<string>();
+  type Way = readonly [path: string, real: string];
+  /** Links to folders, in the order in which they were found. */
+  const links: Way[] = [];
 
   async function* descend(folder: string, real: string): AsyncGenerator<WalkedFolder> {
     signal.throwIfAborted();
@@ -44,8 +48,8 @@ export async function* walk(root: string, options: WalkOptions): AsyncGenerator<
       if (!item.isFile()) others.push(item);
       else if (!ignored(pathOf(folder, item.name))) files.push(item.name);
     }
-    const below: [path: string, real: string][] = [];
-    // In order: which of two ways to a folder counts must not depend on the disk.
+    const below: Way[] = [];
+    // In order: which of two links to a folder counts must not depend on the disk.
     for (const item of others.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const path = pathOf(folder, item.name);
       if (ignored(path)) continue;
@@ -54,18 +58,21 @@ export async function* walk(root: string, options: WalkOptions): AsyncGenerator<
       const leaves = target.real !== realRoot && !target.real.startsWith(inside);
       if (item.isSymbolicLink() && leaves && !options.anywhere) options.refused(path);
       else if (target.kind === 'file') files.push(item.name);
-      else below.push([path, target.real]);
+      else (item.isSymbolicLink() ? links : below).push([path, target.real]);
     }
     yield { path: folder, files };
-    for (const [path, target] of below)
-      try {
-        yield* descend(path, target);
-      } catch (error) {
-        signal.throwIfAborted();
-        if (codeOf(error) !== 'ENOENT') options.failed(path, error);
-      }
+    for (const way of below) yield* descendIfReadable(way);
+  }
+  async function* descendIfReadable([path, real]: Way): AsyncGenerator<WalkedFolder> {
+    try {
+      yield* descend(path, real);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (codeOf(error) !== 'ENOENT') options.failed(path, error);
+    }
   }
   yield* descend('', realRoot);
+  for (let way = links.shift(); way !== undefined; way = links.shift()) yield* descendIfReadable(way);
 }
 
 /** A path below the root. */

@@ -1,5 +1,5 @@
-import { lstat, stat } from 'node:fs/promises';
-import { isAbsolute, relative } from 'node:path';
+import { lstat, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { codecsByName, validateFile } from '../bytes.js';
 import { codeOf, messageOf, StartupError } from '../errors.js';
 import type { Entry, Field } from '../frame.js';
@@ -23,13 +23,25 @@ export const requireDirectory = async (directory: string): Promise<void> => {
 /** A glob that matches this path and no other. */
 export const globOf = (path: string): string => path.replace(/[\\*?[\]{}()!+@]/g, '\\$&');
 
-/** Our own output must not be taken for frames when it lies inside the directory. */
-export const ownOutput = (directory: string, folders: readonly string[]): string[] =>
-  folders
-    .map((folder) => relative(directory, folder))
-    .filter((path) => path !== '' && !path.startsWith('..') && !isAbsolute(path))
-    .map(globOf)
-    .flatMap((path) => [path, `${path}/**`]);
+/** Where a path leads, links resolved as far as it is there. */
+export const realPathOf = async (path: string): Promise<string> => {
+  try {
+    return await realpath(path);
+  } catch {
+    const above = dirname(path);
+    return above === path ? path : join(await realPathOf(above), basename(path));
+  }
+};
+
+/** Our own output must not be taken for frames when it lies inside the directory, whatever links lead there. */
+export const ownOutput = async (directory: string, folders: readonly string[]): Promise<string[]> => {
+  const [inside, ...outputs] = await Promise.all([directory, ...folders].map(realPathOf));
+  return outputs
+    .map((folder) => relative(inside ?? directory, folder))
+    .filter((path) => path !== '' && path !== '..' && !path.startsWith(`..${sep}`) && !isAbsolute(path))
+    .map((path) => globOf(path.replaceAll(sep, '/')))
+    .flatMap((path) => [`/${path}`, `/${path}/**`]);
+};
 
 /** The codecs of a run. */
 export interface Codecs {

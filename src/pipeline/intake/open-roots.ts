@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { UsageError } from '../errors.js';
 import { filesOf } from '../config/root-options.js';
@@ -8,7 +9,7 @@ import type { Incomplete, Source } from '../plugins/plugin.js';
 import { createPlugin } from '../plugins/registry.js';
 import type { Entry } from '../frame.js';
 import type { Codecs } from './input.js';
-import { ownOutput, requireDirectory, validator } from './input.js';
+import { ownOutput, realPathOf, requireDirectory, validator } from './input.js';
 import { withStacks } from './stacks.js';
 import type { Start } from './start-at.js';
 import { startAt } from './start-at.js';
@@ -17,7 +18,7 @@ import { startAt } from './start-at.js';
 export const requireRoots = async (roots: readonly Root[], outputs: readonly string[]): Promise<void> => {
   for (const { directory } of roots) {
     await requireDirectory(directory);
-    if (outputs.includes(directory))
+    if ((await Promise.all(outputs.map(realPathOf))).includes(await realPathOf(directory)))
       throw new UsageError(`output and state cannot go into the watched directory itself: ${directory}`, {
         hint: 'give --out another folder; one below it is fine',
       });
@@ -51,13 +52,13 @@ export interface OpenRoot {
 export const createRoots = async (options: OpenRootsOptions): Promise<OpenRoot[]> => {
   const { roots, ledger, codecs, notice } = options;
   const before = (ledger.note('roots') ?? {}) as RootNames;
-  const names = nameRoots(roots, before);
+  const names = nameRoots(roots, before, existsSync);
   const now = Object.fromEntries(roots.map(({ directory }, k) => [names[k] ?? directory, directory]));
   ledger.putNote('roots', { ...before, ...now });
   return Promise.all(
     roots.map(async ({ directory, atomic, ...root }, k): Promise<OpenRoot> => {
       const name = names[k] ?? directory;
-      const ignore = [...(root.ignore ?? []), ...ownOutput(directory, options.outputs)];
+      const ignore = [...(root.ignore ?? []), ...(await ownOutput(directory, options.outputs))];
       const source = await createPlugin(
         'source',
         'directory',

@@ -1,5 +1,6 @@
 import type { BigIntStats } from 'node:fs';
 import { lstat, stat } from 'node:fs/promises';
+import { codeOf } from '../errors.js';
 import type { Entry, Revision } from '../frame.js';
 
 /** A frame by its name alone. */
@@ -31,10 +32,16 @@ export const revisionOf = ({ size, mtimeNs }: Pick<BigIntStats, 'size' | 'mtimeN
 export const entryOf = ({ series, index, path, item }: NamedFile, revision: Revision): Entry =>
   item === undefined ? { series, index, path, revision } : { series, index, path, item, revision };
 
-/** Undefined for what went away since its folder was read. A link that points nowhere is itself a file. */
+/**
+ * Undefined for what went away since its folder was read. A link that points nowhere is itself a file.
+ * @throws the system's error where nobody can say
+ */
 export const entryAt = async (file: NamedFile): Promise<Entry | undefined> => {
   const stats = await stat(file.path, { bigint: true })
     .catch(() => lstat(file.path, { bigint: true }))
-    .catch(() => undefined);
+    .catch((error: unknown) => {
+      if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined;
+      throw error;
+    });
   return stats && entryOf(file, revisionOf(stats));
 };

@@ -7,8 +7,9 @@ import { entryKey, sameRevision } from '../frame.js';
 import type { FrameRecord, SeriesRecord } from '../ledger/records.js';
 import type { Ledger } from '../ledger/ledger.js';
 import { misfit, NUMBERING_FRAMES, numberingOf, placeOf } from './numbering.js';
+import { entryOf } from './revisions.js';
 import type { Incomplete } from '../plugins/plugin.js';
-import type { Ready, RunContext } from '../run.js';
+import type { GiveBack, Ready, RunContext } from '../run.js';
 
 export interface TrackerOptions {
   /** Files are renamed into place: the validator alone decides. */
@@ -28,8 +29,12 @@ export interface TrackerContext extends Pick<RunContext, 'fail' | 'notice'> {
   validate(entry: Entry): Promise<Incomplete>;
   /** As the source says. */
   isThere(path: string): Promise<boolean>;
+  /** Where a look could not look, it does not say what is missing. */
+  unseen(path: string): boolean;
   /** Hands a frame on. */
   emit(ready: Ready): void;
+  /** One that was handed on is to be handed on again. */
+  takenBack(): void;
   /** False when no more frames are wanted. */
   wanted(): boolean;
 }
@@ -57,10 +62,13 @@ export interface SeriesTracker {
   settling(): readonly string[];
   /** The ledger has an outcome for the file as it is. */
   isDone(entry: Entry): boolean;
+  readonly takeBack: GiveBack;
 }
 
 /** Gaps of one series that are told one by one. */
 const GAPS_TOLD = 5;
+/** A file that cannot be read after it was found whole is handed on so many times, and for as long as there is patience. */
+const MOST_RETURNS = 4;
 /** Files that are validated at once. */
 const VALIDATIONS = 8;
 
@@ -79,6 +87,8 @@ export const trackSeries = (
   const candidates = new Map<string, Candidate>();
   /** Numbers of files that were handed on and may not have their outcome yet. */
   const handed = new Map<string, number>();
+  /** Files that could not be read when they were handed on: how often, and since when. */
+  const returned = new Map<string, { times: number; readonly since: number }>();
   let started = false;
   let saidRevised = false;
   let gaps = 0;
@@ -115,6 +125,7 @@ export const trackSeries = (
     if (index === undefined) return false;
     if (!ledger.isForgotten(series, index) && ledger.frame(series, index)?.outcome === undefined) return true;
     handed.delete(key);
+    returned.delete(key);
     return false;
   };
 
@@ -313,6 +324,23 @@ export const trackSeries = (
         .filter((candidate) => candidate.missingSince === undefined && !candidate.whole && !stands(candidate))
         .map(({ entry }) => entry.path),
     isDone,
+    takeBack: (entry, why) => {
+      if (!context.wanted()) return false;
+      const key = entryKey(entry);
+      const now = performance.now();
+      const { times, since } = returned.get(key) ?? { times: 0, since: now };
+      if (times >= MOST_RETURNS && now - since >= options.patience) return false;
+      if (times === 0) context.notice(`${entry.path} could not be read (${why}): it is tried again`);
+      returned.set(key, { times: times + 1, since });
+      const look = { began: now, ended: now, date: 0, first: false };
+      for (const record of ledger.unfinished(series)) {
+        const behind = entryOf(record, record.revision);
+        if (record.index < entry.index || !handed.delete(entryKey(behind))) continue;
+        candidates.set(entryKey(behind), candidateOf(behind, look, record.position));
+        context.takenBack();
+      }
+      return true;
+    },
     look: async (entries, look) => {
       if (!started) takeUp(look);
       started = true;
@@ -323,6 +351,11 @@ export const trackSeries = (
       const found = new Set(entries.map(entryKey));
       for (const candidate of candidates.values()) {
         if (gone?.has(candidate.entry.path) === false || found.has(entryKey(candidate.entry))) continue;
+        if (context.unseen(candidate.entry.path)) continue;
+        if (candidate.entry.item === undefined && look.stacks?.has(candidate.entry.path) === true) {
+          candidates.delete(entryKey(candidate.entry));
+          continue;
+        }
         candidate.missingSince ??= look.ended;
         if (look.began - candidate.missingSince >= options.patience)
           end(candidate, 'lost', 'it went away before it was read');

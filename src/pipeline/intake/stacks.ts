@@ -78,7 +78,8 @@ export const withStacks = (
     if (codecFor(path)?.stack === undefined) return [entry];
     const numbered = item === undefined;
     const single = ledger.frame(entry.series, entry.index);
-    if (numbered && single?.path === path && single.item === undefined) return [entry]; // it was one, and stays one
+    const isUsed = single?.outcome !== 'rejected' && single?.outcome !== 'lost';
+    if (numbered && single?.path === path && single.item === undefined && isUsed) return [entry]; // it was one, and stays one
     const series = numbered ? `${entry.series}/${basename(path)}` : entry.series;
     const found = await countItems(entry, series);
     next.set(path, found);

@@ -30,30 +30,33 @@ export interface VerifiedStore {
   forget(series: string, before: number): void;
 }
 
-/** Series whose scores are kept, those that were scored last: a daemon of months sees many that end. */
+/** Series whose scores are kept, besides those that go on: a daemon of months sees many that end. */
 const MOST_SERIES = 256;
-/** The note that lists them. */
+/** A series is over when so many frames of each were scored since its last one. */
+const ROUNDS = 20;
+/** Notes that list them, one for each. */
 const LISTED = 'judged';
 
 export const verifiedStore = (store: Store): VerifiedStore => {
   const rows = store.table<VerifiedRow>('verified');
   const notes = store.table<unknown>('notes');
-  /** Series that this process has scored, the last one last. */
-  const met = new Map<string, true>();
+  let scored = 0;
+  /** Series with scores, the one that was scored last at the end, and how many rows there had been by then. */
+  const known = new Map(
+    [...notes.range([LISTED, ''], [LISTED, '\uffff'])].map((series) => [String(series), 0]),
+  );
   const forget = (series: string, before: number): void => {
     for (const { position } of [...rows.range([series, 0], [series, before - 1])])
       rows.remove([series, position]);
   };
   const meet = (series: string): void => {
-    const others = ((notes.get([LISTED]) as readonly string[] | undefined) ?? []).filter(
-      (one) => one !== series && !met.has(one),
-    );
-    const listed = [...others, ...met.keys(), series];
-    for (const old of listed.slice(0, -MOST_SERIES)) {
+    for (const [old, at] of known) {
+      if (known.size < MOST_SERIES || scored - at < ROUNDS * known.size) break;
       forget(old, Number.MAX_SAFE_INTEGER);
-      met.delete(old);
+      notes.remove([LISTED, old]);
+      known.delete(old);
     }
-    notes.put([LISTED], listed.slice(-MOST_SERIES));
+    notes.put([LISTED, series], series);
   };
   return {
     // What an older mesocast has left may know less of the trend: then judging begins anew.
@@ -62,8 +65,9 @@ export const verifiedStore = (store: Store): VerifiedStore => {
         scores.every((score) => 'betweenRmse' in score),
       ),
     put: (row) => {
-      if (!met.delete(row.series)) meet(row.series);
-      met.set(row.series, true);
+      scored++;
+      if (!known.delete(row.series)) meet(row.series);
+      known.set(row.series, scored);
       rows.put([row.series, row.position], row);
     },
     forget,

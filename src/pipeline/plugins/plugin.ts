@@ -72,6 +72,8 @@ export interface Source {
   readonly look?: (paths: readonly string[], signal: AbortSignal) => Promise<readonly Entry[] | undefined>;
   /** A frame with this path is there, as a scan would find it now. */
   isThere(path: string): Promise<boolean>;
+  /** The last scan could not look where this path is: that it did not find it says nothing. Default: it could. */
+  readonly unseen?: (path: string) => boolean;
   /** Fires when something may have changed. May be lossy or silent. */
   readonly hints: Observable<Hint>;
   close(): Promise<void>;
