@@ -24,6 +24,7 @@ const {
   codecs,
   region,
   downsample,
+  tile,
   parameters,
   frameInterval,
 } = attachSchema.shape;
@@ -40,6 +41,7 @@ export const heldOutShape = {
   codecs,
   region,
   downsample,
+  tile,
   parameters,
   device,
   threads,

@@ -67,7 +67,7 @@ export const calibrate = async (
   const engine = await openEngine(options.device, options.threads, notice);
   let done = 0;
   try {
-    const runner = set.run(engine);
+    const runner = set.run(engine, options.tile);
     const of = series.flatMap((one) => windowsOf(one, windows)).length;
     for await (const batch of forecastWindows(runner, series, windows)) {
       for (const { series: one, observed, frames, spread, own } of batch) {

@@ -156,7 +156,7 @@ const score = async (
 
   const engine = await openEngine(options.device, options.threads, options.notice);
   try {
-    const runner = set.run(engine);
+    const runner = set.run(engine, options.tile);
     const of = series.flatMap((one) => windowsOf(one, windows)).length;
     let done = 0;
     for await (const batch of forecastWindows(runner, series, windows)) {

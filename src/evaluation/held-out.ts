@@ -15,6 +15,8 @@ export interface HeldOutOptions extends FilesOptions {
   readonly codecs?: CodecOptions | undefined;
   readonly region?: Region | undefined;
   readonly downsample?: number | undefined;
+  /** Frames with a longer side go through the network in tiles, as a run's do. */
+  readonly tile?: number;
   readonly notice?: ((message: string) => void) | undefined;
   /** Time from one frame to the next, as the user says it. */
   readonly frameInterval?: PhysicalTime | undefined;

@@ -39,19 +39,24 @@ export const windowsOf = (series: Series, { context, horizon, every }: Windows):
     return Array.from({ length: count }, (_, k) => ({ series, start: from + k * every }));
   });
 
+/** Windows that go through the network together, and the most values that these have: large frames go one by one. */
+const [BATCH, MOST_VALUES] = [8, 2 ** 27];
+
 /** Windows of one shape that go through the network as one batch. */
-const inBatches = (windows: readonly Window[], size: number): Window[][] => {
+const inBatches = (windows: readonly Window[], frames: number): Window[][] => {
   const byShape = new Map<string, Window[]>();
   for (const window of windows) {
     const key = window.series.shape.join();
     byShape.set(key, [...(byShape.get(key) ?? []), window]);
   }
-  return [...byShape.values()].flatMap((group) =>
-    Array.from({ length: Math.ceil(group.length / size) }, (_, k) => group.slice(k * size, (k + 1) * size)),
-  );
+  return [...byShape.values()].flatMap((group) => {
+    const values = frames * sizeOf((group[0] as Window).series.shape);
+    const size = Math.max(1, Math.min(BATCH, Math.floor(MOST_VALUES / values)));
+    return Array.from({ length: Math.ceil(group.length / size) }, (_, k) =>
+      group.slice(k * size, (k + 1) * size),
+    );
+  });
 };
-
-const BATCH = 8;
 
 /** Takes each context of a batch in from nothing, then rolls out. */
 const forecastBatch = async (
@@ -107,5 +112,6 @@ export const forecastWindows = async function* (
   windows: Windows,
 ): AsyncGenerator<readonly WindowForecast[]> {
   const list = all.flatMap((series) => windowsOf(series, windows));
-  for (const batch of inBatches(list, BATCH)) yield await forecastBatch(runner, batch, windows);
+  const { context, horizon } = windows;
+  for (const batch of inBatches(list, context + horizon)) yield await forecastBatch(runner, batch, windows);
 };
