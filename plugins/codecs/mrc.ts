@@ -59,6 +59,11 @@ export const mrc = defineCodec({
 const HEADER = 1024;
 /** Modes of the standard that hold real numbers of whole bytes. */
 const MODES: Readonly<Partial<Record<number, string>>> = { 0: 'i1', 1: 'i2', 2: 'f4', 6: 'u2' };
+/**
+ * Programs that write bytes as unsigned say so as IMOD does: its stamp, and behind it flags of which the first is "signed" and
+ * the fifth "two values of four bits in a byte" (https://bio3d.colorado.edu/imod/doc/mrc_format.txt).
+ */
+const IMOD = { stamp: 1146047817, at: 152, flags: 156, signed: 1, halves: 16 } as const;
 
 interface MrcHeader {
   readonly shape: FrameShape;
@@ -83,7 +88,9 @@ const readHeader = async (bytes: ByteSource): Promise<MrcHeader | string> => {
   const word = (at: number): number => (little ? head.readInt32LE(at) : head.readInt32BE(at));
   const [width, height, sections, mode, extended] = [word(0), word(4), word(8), word(12), word(92)];
   if (width < 1 || height < 1 || sections < 0 || extended < 0) return 'its MRC header has sizes below zero';
-  const name = MODES[mode];
+  const flags = word(IMOD.at) === IMOD.stamp ? word(IMOD.flags) : IMOD.signed;
+  if (mode === 0 && (flags & IMOD.halves) !== 0) return 'MRC with two values in a byte is not supported';
+  const name = mode === 0 && (flags & IMOD.signed) === 0 ? 'u1' : MODES[mode];
   if (name === undefined) return `MRC mode ${mode} is not supported: use 0, 1, 2 or 6`;
   const type = numberType(name);
   const shape = [height, width, 1] as const;

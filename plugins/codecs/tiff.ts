@@ -47,6 +47,11 @@ export const tiff = defineCodec({
             `TIFF samples of ${image.bits} bits (${SAMPLE_FORMATS[image.sampleFormat] ?? 'unknown'}) are not supported`,
             { hint: 'write 8-bit or 16-bit unsigned integers or 32-bit floats' },
           );
+        // A fourth value beside RGB that nobody explains is alpha as a rule.
+        if (image.extra.includes(0) && image.samples !== 4)
+          throw new CodecError(`TIFF of ${image.samples} values a pixel is not supported`, {
+            hint: 'write grey or RGB, with alpha or without, or NPY arrays',
+          });
         const field = await decodeRaster(await extractImage(bytes, image, structure), 'TIFF');
         const first = structure.images.find(({ reduced }) => !reduced) as TiffImage;
         const description = await readDescription(bytes, first, structure);
@@ -58,9 +63,42 @@ export const tiff = defineCodec({
   }),
 });
 
+/** How pages follow each other: so many channels and slices for each point in time. */
+interface Layout {
+  readonly kind: string;
+  readonly channels: number;
+  readonly slices: number;
+  /** The first of C, Z and T is what changes from page to page. */
+  readonly order: string;
+}
+
+/** As an OME-TIFF says (https://docs.openmicroscopy.org/ome-model): the colours of one page are channels of it, too. */
+const omeLayout = (description: string, samples: number): Layout | undefined => {
+  const pixels = /<Pixels\b[^>]*>/.exec(description)?.[0];
+  if (pixels === undefined) return undefined;
+  const attribute = (name: string): string => new RegExp(`\\b${name}="([^"]*)"`).exec(pixels)?.[1] ?? '';
+  const channels = Math.max(1, Math.floor((Number(attribute('SizeC')) || 1) / samples));
+  const slices = Number(attribute('SizeZ')) || 1;
+  return { kind: 'an OME-TIFF', channels, slices, order: attribute('DimensionOrder').slice(2) };
+};
+
 /**
- * The images that are frames, thumbnails left out. In an OME-TIFF (https://docs.openmicroscopy.org/ome-model) frames are
- * points in time, and the planes between them other channels and slices. Text: what has to be said to choose.
+ * As ImageJ says. What it calls slices are points in time where it knows of no others: so it saves a plain stack.
+ * Text: what it has written is not all described.
+ */
+const imageJLayout = (description: string, pages: number): Layout | string | undefined => {
+  if (!description.startsWith('ImageJ=')) return undefined;
+  const number = (name: string): number =>
+    Number(new RegExp(`^${name}=(\\d+)`, 'm').exec(description)?.[1]) || 1;
+  if (pages === 1 && number('images') > 1)
+    return `ImageJ says that it holds ${number('images')} images, and describes one: save it as an OME-TIFF, or as BigTIFF`;
+  const slices = number('frames') > 1 ? number('slices') : 1;
+  return { kind: 'a hyperstack of ImageJ', channels: number('channels'), slices, order: 'CZT' };
+};
+
+/**
+ * The images that are frames, thumbnails left out: points in time, of one channel and slice. Text: what has to be said to
+ * choose.
  */
 const framesIn = async (
   bytes: ByteSource,
@@ -70,26 +108,20 @@ const framesIn = async (
   const images = structure.images.filter((image) => !image.reduced);
   const [first] = images;
   if (first === undefined) return structure.incomplete ?? 'it holds no image';
-  const pixels = /<Pixels\b[^>]*>/.exec(await readDescription(bytes, first, structure))?.[0];
-  if (pixels === undefined) return images;
-  const attribute = (name: string): string => new RegExp(`\\b${name}="([^"]*)"`).exec(pixels)?.[1] ?? '';
-  const [channels, slices] = [Number(attribute('SizeC')) || 1, Number(attribute('SizeZ')) || 1];
-  // Colours of one page are channels too, and no planes of their own.
-  const planes = images.length < channels * slices ? slices : channels * slices;
-  if (planes === 1) return images;
-  const several = planes > slices;
-  if (several && channel === undefined)
-    return `it is an OME-TIFF of ${channels} channels: say which with the option tiff.channel`;
+  const description = await readDescription(bytes, first, structure);
+  const layout = omeLayout(description, first.samples) ?? imageJLayout(description, images.length);
+  if (layout === undefined || typeof layout === 'string') return layout ?? images;
+  const { kind, channels, slices, order } = layout;
+  if (channels * slices === 1) return images;
+  if (channels > 1 && channel === undefined)
+    return `it is ${kind} of ${channels} channels: say which with the option tiff.channel`;
   if (slices > 1 && slice === undefined)
-    return `it is an OME-TIFF of volumes of ${slices} slices: say which with the option tiff.slice`;
-  const [c, z] = [channel ?? 0, slice ?? 0];
-  if ((several && c >= channels) || z >= slices) return `it has ${channels} channels and ${slices} slices`;
-  const order = attribute('DimensionOrder')
-    .slice(2)
-    .replace(several ? '' : 'C', '');
-  if (!order.endsWith('T')) return `OME-TIFFs in the order ${attribute('DimensionOrder')} are not supported`;
-  const offset = order.startsWith('C') ? c + z * channels : z + (several ? c * slices : 0);
-  return images.filter((_image, page) => page % planes === offset);
+    return `it is ${kind} of volumes of ${slices} slices: say which with the option tiff.slice`;
+  const [c, z] = [channels > 1 ? (channel ?? 0) : 0, slice ?? 0];
+  if (c >= channels || z >= slices) return `it has ${channels} channels and ${slices} slices`;
+  if (!order.endsWith('T')) return `${kind} in the order XY${order} is not supported`;
+  const offset = order.startsWith('C') ? c + z * channels : z + c * slices;
+  return images.filter((_image, page) => page % (channels * slices) === offset);
 };
 
 const SAMPLE_FORMATS: Readonly<Partial<Record<number, string>>> = { 1: 'unsigned', 2: 'signed', 3: 'float' };

@@ -3,7 +3,7 @@ import { chooseFields, fieldOption, joinChannels } from '../../src/formats/field
 import { readNumbers } from '../../src/formats/numbers.js';
 import { onlyReads } from '../../src/formats/stacks.js';
 import { parseLegacyVtk } from '../../src/formats/vtk-legacy.js';
-import { byName, parseNumbers, planeOf } from '../../src/formats/vtk-values.js';
+import { blanked, byName, GHOSTS, parseNumbers, planeOf } from '../../src/formats/vtk-values.js';
 import { CodecError, messageOf } from '../../src/pipeline/errors.js';
 import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
 
@@ -17,7 +17,7 @@ export const vtk = defineCodec({
     validate: async (bytes) => {
       try {
         // There is no end mark: a field that is not there may still come.
-        chooseFields(field, byName(parseLegacyVtk(await bytes.read(0, bytes.size)).arrays), 'vtk.field');
+        chooseFields(field, fieldsOf(parseLegacyVtk(await bytes.read(0, bytes.size))), 'vtk.field');
         return undefined;
       } catch (error) {
         return messageOf(error);
@@ -25,21 +25,29 @@ export const vtk = defineCodec({
     },
     decode: async (bytes, signal) => {
       signal?.throwIfAborted();
-      const { points, cells, binary, arrays, time } = parseLegacyVtk(bytes);
-      const chosen = chooseFields(field, byName(arrays), 'vtk.field');
+      const file = parseLegacyVtk(bytes);
+      const { points, cells, binary, arrays, time } = file;
+      const chosen = chooseFields(field, fieldsOf(file), 'vtk.field');
       const at = chosen[0]?.array.at ?? 'points';
       if (chosen.some(({ array }) => array.at !== at))
         throw new CodecError('its fields are some at points, some at cells: choose of one kind');
       const [height, width] = planeOf(at === 'points' ? points : cells);
-      const parts = chosen.map(({ array, component }) => {
-        const { from, to, type, components, name } = array;
-        const values = binary
+      const valuesOf = ({ from, to, type, components, name }: (typeof arrays)[number]): Float32Array =>
+        binary
           ? readNumbers(bytes.subarray(from, to), type, false) // legacy files are big-endian everywhere
           : parseNumbers(bytes.toString('latin1', from, to), height * width * components, name);
-        return { values, components, component, sampleType: type.sampleType };
+      const hidden = arrays.find(({ name, at: own }) => name === GHOSTS && own === at);
+      const ghosts = hidden && valuesOf(hidden);
+      const parts = chosen.map(({ array, component }) => {
+        const { type, components } = array;
+        const values = blanked(valuesOf(array), components, ghosts, at);
+        return { values, components, component, sampleType: ghosts ? ('float32' as const) : type.sampleType };
       });
       return { ...joinChannels(height, width, parts), ...(time && { time }) };
     },
     encode: onlyReads('vtk'),
   }),
 });
+
+const fieldsOf = ({ arrays }: ReturnType<typeof parseLegacyVtk>) =>
+  byName(arrays.filter(({ name }) => name !== GHOSTS));

@@ -1,8 +1,21 @@
 import type { ByteSource, Incomplete } from '../pipeline/plugins/plugin.js';
 
-const TAGS = { subfile: 254, bits: 258, description: 270, sampleFormat: 339 } as const;
-/** Tags that point to further directories, which a page taken out of its file does not have. */
-const POINTERS = new Set([330, 34665, 34853, 40965]);
+const TAGS = {
+  subfile: 254,
+  bits: 258,
+  description: 270,
+  samples: 277,
+  extra: 338,
+  sampleFormat: 339,
+} as const;
+/**
+ * Tags that say how an image is to be decoded. Others stay behind when a page is taken out of its file: libvips refuses a whole
+ * image for a text that it does not like.
+ */
+const DECODING = new Set([
+  ...[256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325],
+  ...[338, 339, 347, 529, 530, 531, 532],
+]);
 /** Offsets and byte counts of the strips, or of the tiles. */
 const DATA_TAGS = [
   { what: 'strip', offsets: 273, counts: 279 },
@@ -36,6 +49,10 @@ export interface TiffImage {
   readonly reduced: boolean;
   readonly bits: number;
   readonly sampleFormat: number;
+  /** Values of a pixel. */
+  readonly samples: number;
+  /** What those beyond grey or RGB are: 0 is not said, 1 and 2 are alpha. */
+  readonly extra: readonly number[];
   /** As the file has them, by tag. */
   readonly entries: ReadonlyMap<number, Buffer>;
 }
@@ -128,18 +145,23 @@ const readDirectory = async (
   };
   const complaint = await checkData(bytes, values);
   if (complaint !== undefined) return complaint;
-  const [subfile, bits, sampleFormat] = [
+  const [subfile, bits, samples, extra, sampleFormat] = [
     await values(TAGS.subfile),
     await values(TAGS.bits),
+    await values(TAGS.samples),
+    await values(TAGS.extra),
     await values(TAGS.sampleFormat),
   ];
   if (typeof subfile === 'string' || typeof bits === 'string' || typeof sampleFormat === 'string')
     return cut(bytes, what);
+  if (typeof samples === 'string' || typeof extra === 'string') return cut(bytes, what);
   return {
     image: {
       reduced: ((subfile[0] ?? 0) & 1) === 1,
       bits: bits[0] ?? 1,
       sampleFormat: sampleFormat[0] ?? 1,
+      samples: samples[0] ?? 1,
+      extra,
       entries,
     },
     next: dialect.uint(body, count * entrySize, offsetSize),
@@ -225,7 +247,7 @@ export const extractImage = async (
     const own = eight.subarray(0, size);
     (dialect.little ? own : own.reverse()).copy(to, at);
   };
-  const kept = [...entries].filter(([tag]) => !POINTERS.has(tag)).sort(([a], [b]) => a - b);
+  const kept = [...entries].filter(([tag]) => DECODING.has(tag)).sort(([a], [b]) => a - b);
   const headSize = dialect.big ? 16 : 8;
   const head = Buffer.alloc(headSize + countSize + kept.length * entrySize + offsetSize);
   (await bytes.read(0, headSize)).copy(head);

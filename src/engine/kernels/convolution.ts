@@ -21,10 +21,20 @@ const geometry = (input: readonly number[], filter: readonly number[], a: ConvAt
     a.dimRoundingMode,
   );
   const { top, left, bottom, right } = info.padInfo;
+  /** ONNX rounds down: where tfjs rounds up, the last window has to have its place. */
+  const after = (given: number, outputs: number, stride: number, window: number, covered: number): number =>
+    Math.max(given, (outputs - 1) * stride + window - covered);
+  const { outHeight, outWidth, strideHeight, strideWidth, effectiveFilterHeight, effectiveFilterWidth } =
+    info;
   const attributes = {
-    strides: [info.strideHeight, info.strideWidth],
+    strides: [strideHeight, strideWidth],
     dilations: [info.dilationHeight, info.dilationWidth],
-    pads: [top, left, bottom, right],
+    pads: [
+      top,
+      left,
+      after(bottom, outHeight, strideHeight, effectiveFilterHeight, top + info.inHeight),
+      after(right, outWidth, strideWidth, effectiveFilterWidth, left + info.inWidth),
+    ],
   };
   return { attributes, outShape: info.outShape };
 };

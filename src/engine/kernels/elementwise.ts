@@ -159,10 +159,15 @@ export const elementwise: Record<string, Rule> = {
     const taken = graph.add('Sub', [u, uniform(1)], x.shape);
     const ratio = graph.add('Div', [x, taken], x.shape);
     const corrected = graph.add('Mul', [graph.add('Log', [u], x.shape), ratio], x.shape);
-    return where(graph, compare(graph, 'Equal', u, uniform(1), x.shape), x, corrected, x.shape);
+    const finite = where(graph, compare(graph, 'Equal', u, uniform(1), x.shape), x, corrected, x.shape);
+    return where(graph, compare(graph, 'Equal', u, uniform(Infinity), x.shape), u, finite, x.shape);
   }),
-  ClipByValue: formula((x, graph, { clipValueMin = 0, clipValueMax = 0 }) =>
-    graph.add('Clip', [x, uniform(clipValueMin, [], x.dtype), uniform(clipValueMax, [], x.dtype)], x.shape),
-  ),
+  ClipByValue: formula((x, graph, { clipValueMin = 0, clipValueMax = 0 }) => {
+    // Whole numbers know no infinity.
+    const bound = (value: number): number =>
+      x.dtype === 'float32' ? value : Math.min(2 ** 31 - 1, Math.max(-(2 ** 31), value));
+    const [least, most] = [bound(clipValueMin), bound(clipValueMax)];
+    return graph.add('Clip', [x, uniform(least, [], x.dtype), uniform(most, [], x.dtype)], x.shape);
+  }),
   Cast: (inputs, { dtype }: { dtype: DType }, graph) => cast(graph, operand(inputs, 'x'), dtype),
 };

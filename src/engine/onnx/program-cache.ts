@@ -18,6 +18,9 @@ export interface Model {
 
 /** Programs that are used least recently go when the folder holds more than this. */
 const MOST_BYTES = 512 * 2 ** 20;
+/** What a process that was killed has left half done goes after so many milliseconds. */
+const ABANDONED = 3_600_000;
+const DRAFT = 'draft-';
 
 /** Everything that decides what ONNX Runtime makes of a model: it lays weights out for the very processor. */
 const keyOf = ({ bytes, options }: Model): string => {
@@ -28,18 +31,25 @@ const keyOf = ({ bytes, options }: Model): string => {
     .digest('hex');
 };
 
+/** What other processes do meanwhile, or forbid, is no reason not to go on. */
 const forgetOldest = async (folder: string): Promise<void> => {
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.onnx'));
-  const files = await Promise.all(
+  const names = await readdir(folder).catch(() => []);
+  const found = await Promise.all(
     names.map(async (name) => {
-      const { size, mtimeMs } = await stat(join(folder, name));
-      return { path: join(folder, name), size, mtimeMs };
+      const known = await stat(join(folder, name)).catch(() => undefined);
+      if (known === undefined) return [];
+      const { size, mtimeMs } = known;
+      return [{ name, path: join(folder, name), size, mtimeMs }];
     }),
   );
+  const isDraft = ({ name }: { name: string }): boolean => name.startsWith(DRAFT);
+  for (const { path, mtimeMs } of found.flat().filter(isDraft))
+    if (Date.now() - mtimeMs > ABANDONED) await rm(path, { force: true }).catch(() => undefined);
+  const files = found.flat().filter(({ name }) => name.endsWith('.onnx'));
   let total = files.reduce((sum, { size }) => sum + size, 0);
   for (const { path, size } of files.sort((a, b) => a.mtimeMs - b.mtimeMs)) {
     if (total <= MOST_BYTES) return;
-    await rm(path, { force: true });
+    await rm(path, { force: true }).catch(() => undefined);
     total -= size;
   }
 };
@@ -65,7 +75,7 @@ const createAndSave = async (
   path: string,
   { bytes, options }: Model,
 ): Promise<Session | undefined> => {
-  const draft = join(folder, `draft-${process.pid}-${Math.random().toString(36).slice(2)}`);
+  const draft = join(folder, `${DRAFT}${process.pid}-${Math.random().toString(36).slice(2)}`);
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const session = await ort.InferenceSession.create(bytes, { ...options, optimizedModelFilePath: draft });

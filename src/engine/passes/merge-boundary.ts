@@ -68,10 +68,12 @@ export const mergeBoundary = (graph: Graph): Graph => {
     const pads = (width: number): number[] => result.shape.map((_, k) => (k === axis ? width : 0));
     let [image, before, after] = [of, pads(border.before), pads(border.after)];
     const inner = makers.get(of);
-    if (inner?.op === 'Pad' && inner.attributes['mode'] === mode) {
+    const known = inner?.op === 'Pad' && inner.attributes['mode'] === mode ? numbersOf(inner.inputs[1]) : [];
+    const rank = result.shape.length;
+    // Going around twice along one axis is not going around by more: the second time what was added goes around too.
+    const isApart = (known[axis] ?? 0) === 0 && (known[rank + axis] ?? 0) === 0;
+    if (inner !== undefined && known.length > 0 && (mode === 'edge' || isApart)) {
       // Rows were added before these columns: one padding does both, corners included.
-      const known = numbersOf(inner.inputs[1]);
-      const rank = result.shape.length;
       image = inner.inputs[0] as Value;
       before = before.map((width, k) => width + (known[k] ?? 0));
       after = after.map((width, k) => width + (known[rank + k] ?? 0));

@@ -76,7 +76,7 @@ export const sinkTransposes = (graph: Graph): Graph => {
     if (view !== undefined && same(view.perm, perm)) return view.base;
     const padded = [...Array<number>(perm.length - value.shape.length).fill(1), ...value.shape];
     const shape = permuted(padded, inverse(perm));
-    if (count(value.shape) === 1) return value;
+    if (count(value.shape) === 1) return materialise(value);
     if (value.constant !== undefined && 'uniform' in value.constant)
       return uniform(value.constant.uniform, shape, value.dtype);
     const plain = materialise(value);

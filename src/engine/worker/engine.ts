@@ -1,5 +1,5 @@
 import { Worker, type WorkerOptions } from 'node:worker_threads';
-import { EngineError } from '../../pipeline/errors.js';
+import { EngineError, messageOf } from '../../pipeline/errors.js';
 import type { Value } from '../graph.js';
 import { checkInputs, handleFactory, isHandle } from '../handles.js';
 import type { DType, Engine, Handle, HostTensor, Named, Program, Spec, TensorFunction } from '../types.js';
@@ -76,7 +76,12 @@ export const connect = <Source>({
       const request = sent++;
       waiting.set(request, { resolve, reject });
       hold ??= setInterval(() => undefined, LONG);
-      worker.postMessage({ request, message });
+      try {
+        worker.postMessage({ request, message });
+      } catch (error) {
+        // What cannot be sent: nobody will answer.
+        settle({ request, error: messageOf(error) });
+      }
     });
   return { ask, terminate: () => worker.terminate() };
 };

@@ -1,0 +1,70 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor4D } from '@tensorflow/tfjs-core';
+import { eagerEngine, onnxEngine } from '../../src/engine/index.js';
+import type { Engine, HostTensor, Named, TensorFunction } from '../../src/engine/types.js';
+import { padBoundary } from '../../src/forecaster/layers.js';
+import { randomTensor, relativeError, runOnce } from '../support/engine-compare.js';
+
+let engine: Engine;
+let oracle: Engine;
+beforeAll(async () => {
+  oracle = await eagerEngine('cpu', 'reference');
+  engine = onnxEngine({ provider: 'cpu', threads: 1 });
+});
+afterAll(async () => {
+  await engine.dispose();
+  await oracle.dispose();
+});
+
+const ints = (...values: number[]): HostTensor => ({
+  ...{ shape: [values.length], dtype: 'int32', data: Int32Array.from(values) },
+});
+const floats = (...values: number[]): HostTensor => ({
+  ...{ shape: [values.length], dtype: 'float32', data: Float32Array.from(values) },
+});
+
+// Where what ONNX makes of it is not what tfjs does, or nearly is not.
+test.each<[string, TensorFunction, Named<HostTensor>]>([
+  [
+    'a periodic border around a periodic border',
+    ({ x }) => ({ y: padBoundary(padBoundary(x as Tensor4D, 1, 'periodic'), 1, 'periodic') }),
+    { x: randomTensor([2, 4, 5, 3], 7) },
+  ],
+  [
+    'a repeated border around a repeated border',
+    ({ x }) => ({ y: padBoundary(padBoundary(x as Tensor4D, 1, 'replicate'), 1, 'replicate') }),
+    { x: randomTensor([2, 4, 5, 3], 7) },
+  ],
+  [
+    'a convolution whose output is rounded up',
+    ({ x, f }) => ({ y: tf.conv2d(x as Tensor4D, f as Tensor4D, 2, 0, 'NHWC', 1, 'ceil') }),
+    { x: randomTensor([1, 4, 6, 2], 1), f: randomTensor([3, 3, 2, 2], 2) },
+  ],
+  [
+    'whole numbers that are clipped on one side',
+    ({ x }) => ({ least: tf.clipByValue(x!, 0, Infinity), most: tf.clipByValue(x!, -Infinity, 5) }),
+    { x: ints(3, -7, 2 ** 30) },
+  ],
+  [
+    'the mean of a signal of one pixel taken from it',
+    ({ x, f }) => {
+      const signal = tf.conv2d(x as Tensor4D, f as Tensor4D, 1, 'same');
+      return { y: tf.sub(signal, tf.mean(signal, 2)) };
+    },
+    { x: randomTensor([1, 1, 8, 1], 3), f: randomTensor([1, 3, 1, 1], 4) },
+  ],
+  ['logarithms of one and more', ({ x }) => ({ y: tf.log1p(x!) }), { x: floats(0, 1e-9, 2, Infinity) }],
+])('%s', async (_, fn, inputs) => {
+  const [actual, expected] = [await runOnce(engine, fn, inputs), await runOnce(oracle, fn, inputs)];
+  for (const [name, value] of Object.entries(expected)) {
+    expect(actual[name]?.shape).toEqual(value.shape);
+    expect(relativeError(actual[name]!, value)).toBeLessThan(1e-5);
+  }
+});
+
+test('a tensor that cannot be sent is refused, and nobody waits for it', async () => {
+  const data = new Float32Array(4);
+  structuredClone(data, { transfer: [data.buffer] });
+  await expect(engine.upload({ shape: [4], dtype: 'float32', data })).rejects.toThrow();
+});
