@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
+import { closePipesAtExit } from '../../src/pipeline/delivery/child-pipes.js';
 import type { Delivery } from '../../src/pipeline/delivery/delivery.js';
 import { messageOf, SinkError } from '../../src/pipeline/errors.js';
 import { jsonMessage, keyOf, leadsToSend } from '../../src/pipeline/delivery/forecast-message.js';
@@ -9,9 +10,6 @@ import { messageOptions, timeoutOption } from '../../src/pipeline/delivery/sink-
 
 /** A child may take so long to end after its standard input was closed, and after SIGTERM. */
 const GRACE_MS = 5_000;
-
-/** What a child leaves running may hold its output open for so long after it has ended. */
-const PIPES_MS = 1_000;
 
 /** What a child says of a delivery, one JSON object a line. */
 const answerSchema = z.union([
@@ -110,10 +108,7 @@ const startChild = async (
     });
   });
   child.on('error', () => undefined); // a signal that came too late
-  child.on('exit', () => {
-    const pipes = [child.stdin, child.stdout, child.stderr];
-    setTimeout(() => pipes.forEach((pipe) => pipe.destroy()), PIPES_MS).unref();
-  });
+  closePipesAtExit(child);
   child.stdin.on('error', () => undefined); // the end of the program says more
 
   createInterface({ input: child.stderr }).on('line', (line) => log(`${program}: ${line}`));

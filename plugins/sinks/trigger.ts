@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { z } from 'zod';
+import { closePipesAtExit } from '../../src/pipeline/delivery/child-pipes.js';
 import { messageOf, SinkError } from '../../src/pipeline/errors.js';
 import { frameOf, jsonMessage, leadsToSend } from '../../src/pipeline/delivery/forecast-message.js';
 import { rangeOf, type Forecast } from '../../src/pipeline/forecast.js';
@@ -134,9 +135,6 @@ const measured = (forecast: Forecast, condition: Condition): number | undefined 
 const fulfils = (value: number | undefined, { above, below }: Condition): boolean =>
   value !== undefined && (above === undefined || value > above) && (below === undefined || value < below);
 
-/** What a program leaves running may hold its standard error open for so long after it has ended. */
-const PIPES_MS = 1_000;
-
 /** @throws SinkError unless it ends with exit code 0 in time */
 const runCommand = (command: readonly string[], input: string, timeoutMs: number, signal: AbortSignal) =>
   new Promise<void>((resolve, reject) => {
@@ -151,7 +149,7 @@ const runCommand = (command: readonly string[], input: string, timeoutMs: number
     child.stderr.on('data', (chunk: Buffer) => (said = `${said}${chunk.toString()}`.slice(-500)));
     child.stdin.on('error', () => undefined); // a program need not read it
     child.on('error', (cause) => reject(new SinkError(`${program}: ${messageOf(cause)}`, { cause })));
-    child.on('exit', () => setTimeout(() => child.stderr.destroy(), PIPES_MS).unref());
+    closePipesAtExit(child);
     child.on('close', (code, killed) => {
       if (code === 0) return resolve();
       const how = killed === null ? `exit code ${code}` : `${killed} (it may take ${timeoutMs / 1000} s)`;

@@ -1,4 +1,3 @@
-import { realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { FilesOptions } from '../pipeline/config/root-options.js';
 import { requireApart } from '../pipeline/config/roots.js';
@@ -14,7 +13,7 @@ import {
 } from '../pipeline/frame.js';
 import { frameTimes, type FrameTimes } from '../pipeline/intake/frame-times.js';
 import { hasGaps } from '../pipeline/intake/gaps.js';
-import { openCodecs, type Codecs } from '../pipeline/intake/input.js';
+import { openCodecs, realPathOf, type Codecs } from '../pipeline/intake/input.js';
 import { runParameters, type RunParameters } from '../pipeline/intake/run-parameters.js';
 import { openPreparation } from '../pipeline/intake/preparation.js';
 import {
@@ -168,7 +167,7 @@ export const loadSeries = async (options: DataOptions): Promise<Series[]> => {
   const parametersOf = runParameters({ given: options.parameters, asked: options.asked, notice });
   const timeOf = frameTimes(options.frameInterval);
   // What is learned from is not to be judged by as well.
-  requireApart(await Promise.all(data.map((where) => realpath(where).catch(() => resolve(where)))));
+  requireApart(await Promise.all(data.map((where) => realPathOf(resolve(where)))));
   const all: Series[] = [];
   for (const where of data) {
     const found = await listRecorded(where, { ...options, codecs });

@@ -37,7 +37,11 @@ export const optimiser = (engine: Engine, network: Network, options: TrainOption
     }
     const key = [...shape.frame, shape.rollIn ?? 0].join();
     const known = programs.get(key);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      programs.delete(key);
+      programs.set(key, known); // the last: it was used last
+      return known;
+    }
     const weights = Object.fromEntries(
       names.map((name) => [name, slots[slotName('weight', name)] as Handle]),
     );

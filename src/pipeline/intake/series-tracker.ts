@@ -98,6 +98,7 @@ export const trackSeries = (
   const settled = (candidate: Candidate): boolean => options.atomic || stands(candidate);
   const end = ({ entry }: Candidate, outcome: 'rejected' | 'lost', reason: string, kind?: 'late'): void => {
     candidates.delete(entryKey(entry));
+    returned.delete(entryKey(entry));
     context.fail(entry, outcome, reason, kind);
   };
 
