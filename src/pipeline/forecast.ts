@@ -35,6 +35,8 @@ export interface LeadOutlook {
   readonly madeBy: Contestant;
   /** Skill over persistence of the last verified forecasts at this lead; absent before there are any. */
   readonly skill?: number;
+  /** What earlier errors let expect of the RMSE at this lead; absent before enough forecasts are verified. */
+  readonly rmseExpected?: number;
   /** The RMSE at this lead stays below with 90 % probability; absent before enough forecasts are verified. */
   readonly rmseBound?: number;
 }
@@ -106,6 +108,8 @@ export interface LeadScore extends BetweenRmse {
   readonly forecasterRmse: number;
   readonly persistenceRmse: number;
   readonly linearRmse: number;
+  /** What the forecast said that earlier errors let expect of `rmse`, if it did. */
+  readonly rmseExpected?: number;
   /** What the forecast said that `rmse` would stay below with 90 % probability, if it did. */
   readonly rmseBound?: number;
   /** 1 - rmse / persistenceRmse; 0 where persistence makes no error and neither does the forecast. */

@@ -207,7 +207,7 @@ export const scoreLead = (
     normalise(slice.previous, normalisation),
     normalise(slice.predicted, normalisation),
   ];
-  const { madeBy = 'forecaster', rmseBound } = outlook?.[lead - 1] ?? {};
+  const { madeBy = 'forecaster', rmseExpected, rmseBound } = outlook?.[lead - 1] ?? {};
   const frames = {
     forecaster: predicted,
     trend: dampedTrend(last, previous, lead, damping),
@@ -225,6 +225,7 @@ export const scoreLead = (
     persistenceRmse: errors.persistence,
     linearRmse: errors.linear,
     ...between,
+    ...(rmseExpected !== undefined && { rmseExpected }),
     ...(rmseBound !== undefined && { rmseBound }),
     skill: skillOf(errors[madeBy], errors.persistence),
     ssim: ssim(frames[madeBy], seen, shape, known),

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { alarmOf } from '../../src/learning/judging/alarm.js';
+import { boundOf } from '../../src/learning/judging/error-bounds.js';
 import { effectiveSize, likelyAbove, meanOf, surelyAbove } from '../../src/learning/judging/noise.js';
 import { createJudge } from '../../src/learning/judging/judge.js';
 import { trendReach } from '../../src/metrics/baselines.js';
@@ -237,6 +238,56 @@ test.each([
     const held = bounded.filter(({ score }) => score.rmse <= score.rmseBound!).length / bounded.length;
     expect([lead, held > 0.85 && held < 0.95 ? 'held' : held]).toEqual([lead, 'held']);
   }
+});
+
+test('of a new forecaster half is expected of what those before it erred, half of what vouches for it', () => {
+  const scoreOf = (lead: number, origin: number, forecaster: string, forecasterRmse: number): Verified => ({
+    ...{ lead, origin, forecaster, madeBy: 'forecaster', rmse: forecasterRmse, forecasterRmse },
+    ...{ persistenceRmse: 0.2, linearRmse: 0.2, betweenRmse: [0.2, 0.2, 0.2] },
+  });
+  const expectedOf = (own: number, vouched: readonly Verified[]) =>
+    boundOf(
+      (lead) =>
+        Array.from({ length: 20 }, (_, k) =>
+          k < 20 - own ? scoreOf(lead, k, 'old', 0.16) : scoreOf(lead, k, 'new', 0.08),
+        ),
+      4,
+      { madeBy: 'forecaster', damping: 0, hash: 'new', vouched },
+    )?.rmseExpected;
+  // A fifth of the trend's error.
+  const tried = [1, 2, 3].map((window) => scoreOf(4, -window, 'new', 0.04));
+  expect(expectedOf(0, tried)).toBeCloseTo(Math.sqrt(0.16 * 0.04), 6);
+  expect(expectedOf(0, [])).toBeCloseTo(0.16, 6);
+  expect(expectedOf(0, [scoreOf(5, -1, 'new', 0.04)])).toBeCloseTo(0.16, 6);
+  // With ten forecasts of its own these count alone.
+  expect(expectedOf(10, tried)).toBeCloseTo(0.08, 6);
+});
+
+test('bounds answer to what is expected having been wrong, at leads where that is not known by shorter ones', () => {
+  const scoresOf = (lead: number, count: number, wrong: number): Verified[] =>
+    Array.from({ length: count }, (_, origin) => ({
+      ...{ lead, origin, forecaster: 'own', madeBy: 'forecaster', rmse: 0.1, forecasterRmse: 0.1 },
+      ...{ persistenceRmse: 0.2, linearRmse: 0.2, betweenRmse: [0.2, 0.2, 0.2] },
+      ...(origin >= count - 10 && { rmseExpected: 0.1 / wrong }),
+    }));
+  const own = { madeBy: 'forecaster', damping: 0, hash: 'own', vouched: [] } as const;
+  const atFour = (wrong: number) =>
+    boundOf(
+      (lead) =>
+        lead === 1
+          ? scoresOf(1, 20, wrong)
+          : scoresOf(lead, 6, 1).map(({ rmseExpected: _, ...score }) => score),
+      4,
+      own,
+    );
+  expect(atFour(1)?.rmseExpected).toBeCloseTo(0.1, 6);
+  expect(atFour(8)?.rmseExpected).toBeCloseTo(0.1, 6);
+  // A third of three octaves, as ten forecasts say it and twenty more say nothing.
+  expect(atFour(8)!.rmseBound / atFour(1)!.rmseBound).toBeCloseTo(2, 6);
+  // Of the trend they say nothing.
+  const trends = { ...own, madeBy: 'trend' } as const;
+  const trendAt = (wrong: number) => boundOf((lead) => scoresOf(lead, 20, wrong), 4, trends)?.rmseBound;
+  expect(trendAt(8)).toBe(trendAt(1));
 });
 
 test('a forecaster that errs more than the one before it raises no alarm, a change of the run soon after does', () => {

@@ -62,11 +62,13 @@ const open = async (folder: string, more: Partial<LearnerSetup> = {}) => {
 const turns = async (learner: Learner, most: number, until: () => boolean): Promise<void> => {
   for (let k = 0; k < most && !until(); k++) await learner.turn();
 };
-const curve = async (folder: string): Promise<{ steps: number; relativeError: number }[]> =>
+const curve = async (
+  folder: string,
+): Promise<{ steps: number; relativeError: number; champion?: number }[]> =>
   (await readFile(join(folder, 'curve.jsonl'), 'utf8'))
     .trim()
     .split('\n')
-    .map((line) => JSON.parse(line) as { steps: number; relativeError: number });
+    .map((line) => JSON.parse(line) as { steps: number; relativeError: number; champion?: number });
 
 test('it waits for frames, learns, and offers what is better on frames that it has not learned from', async () => {
   const folder = join(home, 'learns');
@@ -105,6 +107,25 @@ test('it waits for frames, learns, and offers what is better on frames that it h
     again.replay.add('a', t, [16, 16, 1], { low: 0, high: 1 }, frame(40 + 0.01 * (t - 40)));
   await turns(again.learner, 1 + 40, () => false);
   expect((await curve(folder)).at(-1)?.steps).toBe(steps + 40);
+});
+
+test('what is learned from nothing takes the place of a forecaster of another making after a trial', async () => {
+  const other = await open(join(home, 'other'));
+  fill(other.replay, 0, 40);
+  await turns(other.learner, 800, () => other.said.length > 0);
+  const [made] = other.said.flatMap((message) => ('folder' in message ? [message.folder] : []));
+
+  const folder = join(home, 'trial');
+  const { learner, replay, said } = await open(folder, { champion: made });
+  fill(replay, 0, 40);
+  await turns(learner, 700, () => said.length > 0);
+  // However much better it has become: frames that are further from those that it has learned from have yet to come.
+  const { relativeError, champion } = (await curve(folder)).at(-1)!;
+  expect(relativeError).toBeLessThan(0.8 * champion!);
+  expect(said).toEqual([]);
+  fill(replay, 40, 46);
+  await turns(learner, 50, () => said.length > 0);
+  expect(said).toMatchObject([{ type: 'challenger', over: made }]);
 });
 
 test('it rests when nothing gets better, until the run changes', async () => {

@@ -52,6 +52,7 @@ const scoreFor = ({ id, series, index, horizon, stride, time, forecaster }: Fore
       persistenceRmse: 0.2,
       linearRmse: 0.3,
       betweenRmse: [0.18, 0.2, 0.24],
+      rmseExpected: 0.08,
       rmseBound: 0.15,
       skill: 0.5,
       ssim: 0.9,

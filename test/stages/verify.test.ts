@@ -200,7 +200,7 @@ test('at the orderly end of a run everything that waits expires, once', async ()
 test('a lead is scored as whoever made it, and the forecaster by its own frame', async () => {
   const [first, ...rest] = Array.from({ length: 4 }, (_, position) => observation(position));
   const outlook = [
-    { madeBy: 'trend', rmseBound: 0.5 },
+    { madeBy: 'trend', rmseExpected: 0.4, rmseBound: 0.5 },
     { madeBy: 'trend' },
     { madeBy: 'forecaster' },
   ] as const;
@@ -215,7 +215,7 @@ test('a lead is scored as whoever made it, and the forecaster by its own frame',
   expect(linear?.rmse).toBeCloseTo(0, 6);
   // It moves on by .05 a frame: a quarter of that leaves three quarters.
   expect(linear?.betweenRmse.map((error) => Math.round(1e4 * error))).toEqual([469, 375, 219]);
-  expect(linear?.rmseBound).toBe(0.5);
+  expect(linear).toMatchObject({ rmseExpected: 0.4, rmseBound: 0.5 });
   expect(linear?.forecasterRmse).toBeCloseTo(0.02, 6);
   expect(own?.rmse).toBeCloseTo(0.06, 6);
 });

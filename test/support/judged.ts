@@ -53,7 +53,7 @@ export const judgeRun = (
       const all = errors(lead, position - lead);
       const { forecaster, persistence, linear } = all;
       const { leads, damping } = outlooks[position - lead - first]!;
-      const { madeBy, rmseBound } = leads[lead - 1]!;
+      const { madeBy, rmseExpected, rmseBound } = leads[lead - 1]!;
       const known = { lead, persistenceRmse: persistence, linearRmse: linear, ...betweenFrom(lead, all) };
       const rmse = madeBy === 'forecaster' ? forecaster : trendError(known, damping);
       const score = {
@@ -61,6 +61,7 @@ export const judgeRun = (
         rmse,
         madeBy,
         forecasterRmse: forecaster,
+        ...(rmseExpected !== undefined && { rmseExpected }),
         ...(rmseBound !== undefined && { rmseBound }),
         skill: 1 - rmse / persistence,
         ssim: 1,

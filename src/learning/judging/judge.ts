@@ -77,20 +77,22 @@ export const createJudge = ({ store, horizon, stride, forecastEvery, madeBy }: J
   return {
     outlook: (series, position, { hash }) => {
       const verified = standingsOf(series).asOf(position - 1);
+      const known = vouched.get(hash);
       const { makers, damping } =
-        madeBy === 'forecaster'
-          ? { makers: own, damping: 0 }
-          : chooseMakers(verified, hash, horizon, vouched.get(hash));
+        madeBy === 'forecaster' ? { makers: own, damping: 0 } : chooseMakers(verified, hash, horizon, known);
       return {
         damping,
         trustedLeads: trustedLeads(verified, horizon, leadsApart(verified)),
         leads: makers.map((maker, k): LeadOutlook => {
           const skill = recentSkill(verified, k + 1);
-          const rmseBound = boundOf(verified, k + 1, { madeBy: maker, damping });
+          const bound = boundOf(verified, k + 1, {
+            ...{ madeBy: maker, damping, hash },
+            vouched: known?.scores ?? [],
+          });
           return {
             madeBy: maker,
             ...(skill !== undefined && { skill }),
-            ...(rmseBound !== undefined && { rmseBound }),
+            ...bound,
           };
         }),
       };

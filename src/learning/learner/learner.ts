@@ -1,5 +1,5 @@
 import { appendFile, mkdir, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Engine } from '../../engine/index.js';
 import { loadForecaster, saveForecaster } from '../../forecaster/folder.js';
 import type { Forecaster } from '../../forecaster/forecaster.js';
@@ -16,11 +16,13 @@ import {
   scoreWindows,
   trendRival,
   windowsOver,
+  type Rival,
   type Windows,
 } from './compare.js';
 import type { FromLearner, HeldOutScore, LearnerSetup } from './messages.js';
 import type { Recording, Replay } from './replay.js';
 import { canLearn, openStudy, optionsFor, type Study } from './study.js';
+import { createTrial, type Trial } from './trial.js';
 
 /** Frames of one series before forecasters are tried, and before learning begins. */
 const ENOUGH = 16;
@@ -107,6 +109,8 @@ export const createLearner = async ({
   const rest = (): number => replay.fresh + (MORE_FRAMES - 1) * replay.seen;
   /** Lengths of the series when the first version was made. */
   let firstAt: ReadonlyMap<string, number> | undefined;
+  /** Of what is learned from nothing, against the forecaster in use. */
+  let trial: Trial | undefined;
   /** What versions of an earlier process were tried at. */
   let triedBefore = setup.tried ?? 0;
 
@@ -160,7 +164,7 @@ export const createLearner = async ({
         linear: mean(near, 'linearRmse'),
       },
     });
-    [champion, championIn] = [forecaster, folder];
+    [champion, championIn, trial] = [forecaster, folder, undefined];
   };
 
   /** The furthest lead that what is learned from nothing was tried at: by frames kept apart, and by forecasts since its first version. */
@@ -173,7 +177,7 @@ export const createLearner = async ({
   /** What has been learned is not gone on with. */
   const discard = async (): Promise<void> => {
     await study?.discard();
-    [study, best, since] = [undefined, Infinity, 0];
+    [study, best, since, trial] = [undefined, Infinity, 0, undefined];
     [firstAt, triedBefore] = [undefined, 0];
   };
 
@@ -265,6 +269,12 @@ export const createLearner = async ({
     return join(versionsFolder(setup.folder), String(Math.max(0, ...numbers) + 1).padStart(4, '0'));
   };
 
+  /** What is learned from nothing takes the place of a forecaster that is of use and has learned nothing here after a trial. */
+  const isOnTrial = ({ fromNothing }: Study, rival: readonly HeldOutScore[]): boolean =>
+    fromNothing &&
+    dirname(championIn ?? '') !== versionsFolder(setup.folder) &&
+    isBetter(rival, trendRival(rival));
+
   const judge = async (learned: Study): Promise<void> => {
     const parts = replay.heldOut(CONTEXT).filter(({ unseen }) => unseen > 1);
     const most = Math.max(...parts.map(({ unseen }) => unseen));
@@ -289,7 +299,20 @@ export const createLearner = async ({
       return;
     }
     const rival = champion && { forecaster: champion, near: await score(champion, windows) };
-    if (isBetter(near, rival ? (_, k) => rival.near[k]!.forecasterRmse : trendRival(near))) {
+    const toBeat: Rival = rival ? (_, k) => rival.near[k]!.forecasterRmse : trendRival(near);
+    const verdict =
+      rival && isOnTrial(learned, rival.near)
+        ? await (trial ??= createTrial(score)).verdict(
+            { forecaster, lengths: replay.lengths() },
+            near,
+            most,
+            windows,
+            toBeat,
+          )
+        : undefined;
+    if (verdict?.isLearning) since = 0;
+    const isAdmitted = verdict === undefined || verdict.isPassed;
+    if (isAdmitted && isBetter(near, toBeat)) {
       const [beyond = [], before = []] = await scoreBeyond([{ forecaster, near }, ...(rival ? [rival] : [])]);
       // Who does better at first, but worse far ahead, is no better forecaster.
       if (before.length === 0 || !isBetter(before, (_, k) => beyond[k]!.forecasterRmse)) {
@@ -353,7 +376,7 @@ export const createLearner = async ({
       return true;
     },
     setChampion: async (folder, rolledBack = false) => {
-      [champion, championIn] = [await load(folder), folder];
+      [champion, championIn, trial] = [await load(folder), folder, undefined];
       // One was taken, or none is wanted.
       if (folder !== undefined || rolledBack) candidates = [];
       isRolledBack = rolledBack;
