@@ -242,7 +242,8 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
     if (hash !== undefined && hash !== reigns.champion) {
       for (const change of await readChanges(state)) remember(change);
       try {
-        void keep(hash, Promise.resolve(bring(await read(hash))));
+        const set = await read(hash);
+        void keep(hash, champions.get(hash) ?? Promise.resolve(bring(set)));
         const change = changeTo(hash, ROLLED_BACK);
         await begin(change, true);
         notice(`forecasts are those of ${change.name} from now on: ${change.why}`);
@@ -256,7 +257,8 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   await lookForRollback();
   // What cannot be read any more could not be beaten either: nothing would ever take its place.
   try {
-    void keep(reigns.champion, Promise.resolve(bring(await read(reigns.champion))));
+    const set = await read(reigns.champion);
+    void keep(reigns.champion, champions.get(reigns.champion) ?? Promise.resolve(bring(set)));
   } catch (error) {
     notice(`${messageOf(error)}: forecasts are those of ${first.id.name} again`);
     await beginWithFirst('the one before cannot be read');

@@ -346,11 +346,15 @@ test('a line of the log that a full disk cut short takes no other with it', asyn
 
 test('one that ships is found where mesocast is installed now, one of a user only where it was', async () => {
   const state = at('installed-elsewhere');
-  for (const folder of ['/old/mesocast/forecasters/dendrite', '/old/mine'])
-    await appendChange(state, { at: '', name: 'a', hash: folder, folder, why: 'it fits' });
-  const [shipped, own] = await readChanges(state);
+  const others = '/other/state/learning/versions/0003';
+  await mkdir(join(versionsFolder(learningFolder(state)), '0003'), { recursive: true });
+  for (const folder of ['/old/mesocast/forecasters/dendrite', '/old/mine', others])
+    await appendChange(state, { at: '', name: 'learned', hash: folder, folder, why: 'it fits' });
+  const [shipped, own, anothers] = await readChanges(state);
   expect(await readdir(shipped?.folder ?? '')).toContain('forecaster.json');
   expect(own?.folder).toBe('/old/mine');
+  // A version of another run is not the one of that number here.
+  expect(anothers?.folder).toBe(others);
 });
 
 test('versions long out of use are deleted, but for the one that was gone back to; the log says which', async () => {

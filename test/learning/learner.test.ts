@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -250,7 +250,8 @@ test('what is learned takes the place of nothing that could not be read, and say
   const gone = join(home, 'gone');
   const { learner, replay, said } = await open(join(home, 'unread'), { champion: gone });
   fill(replay, 0, 40);
-  await turns(learner, 300, () => said.length > 1);
+  await turns(learner, 500, () => said.length > 1);
+  expect(await readdir(join(home, 'unread'))).toContain('checkpoint.safetensors'); // it was judged
   expect(said).toEqual([
     { type: 'notice', message: expect.stringMatching(/^what is learned cannot be compared with .*gone/) },
   ]);

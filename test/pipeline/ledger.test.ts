@@ -392,6 +392,16 @@ describe('ledger', () => {
     expect(places('last')).toEqual([]);
   });
 
+  test('scores of series that are too short to be scored often are forgotten all the same', async () => {
+    const ledger = begin();
+    for (let k = 0; k < 6000; k++)
+      ledger.verified.put({ series: `series ${k}`, position: 4, stride: 1, scores: [] });
+    const left = Array.from({ length: 6000 }, (_, k) => [...ledger.verified.rows(`series ${k}`)].length);
+    expect(left[0]).toBe(0);
+    expect(left[5999]).toBe(1);
+    expect(left.filter((rows) => rows > 0).length).toBeLessThan(5200);
+  });
+
   test('what is rebuilt after damage keeps the numbering and normalisation of its series', async () => {
     const facts = { series: 's', first: 900, increment: 10, normalisation: { low: 0, high: 7 } };
     const first = begin();

@@ -34,14 +34,15 @@ export const learningFolder = (state: string): string => join(state, 'learning')
 const fileOf = (state: string): string => join(learningFolder(state), 'log.jsonl');
 
 /**
- * Where the forecaster of a change is by now: a version is beside the log, wherever the state folder was when it was
- * learned, and one that ships where mesocast is installed, wherever that was.
+ * Where the forecaster of a change is by now: a version, which is named after its folder, is beside the log, wherever the
+ * state folder was when it was learned, and one that ships where mesocast is installed, wherever that was. One of another
+ * run's versions stays where it is.
  */
 const found = async (state: string, change: Change): Promise<Change> => {
   const { folder } = change;
   if (folder === undefined) return change;
   const [kind, name] = [basename(dirname(folder)), basename(folder)];
-  if (kind === 'versions') {
+  if (kind === 'versions' && change.name.endsWith(name)) {
     const here = join(learningFolder(state), 'versions', name);
     return existsSync(here) || !existsSync(folder) ? { ...change, folder: here } : change;
   }

@@ -80,11 +80,11 @@ const reachOf = (verified: ByLead, lead: number): number => {
 const correction = (verified: ByLead, lead: number, madeBy: Contestant): number => {
   for (let near = lead; near > 0; near--) {
     const times = verified(near)
+      .slice(-WINDOW)
       .filter((score) => score.madeBy === madeBy)
       .flatMap(({ rmse, rmseExpected }) =>
         rmseExpected === undefined ? [] : [Math.log(Math.max(rmse, FLOOR) / rmseExpected)],
-      )
-      .slice(-WINDOW);
+      );
     if (times.length >= FEWEST) return Math.exp((meanOf(times) * times.length) / (times.length + DOUBTED));
   }
   return 1;

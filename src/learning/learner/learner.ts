@@ -106,11 +106,13 @@ export const createLearner = async ({
   let isTooLarge = false;
   /** It rests until so many frames have come. */
   let resting: number | undefined;
-  const rest = (): number => replay.fresh + (MORE_FRAMES - 1) * replay.seen;
+  const rest = (): number => replay.fresh + (MORE_FRAMES - 1) * replay.frames;
   /** Lengths of the series when the first version was made. */
   let firstAt: ReadonlyMap<string, number> | undefined;
   /** Of what is learned from nothing, against the forecaster in use. */
   let trial: Trial | undefined;
+  /** Frames that had come when it was last said to be learning while on trial. */
+  let learningAt = 0;
   /** What versions of an earlier process were tried at. */
   let triedBefore = setup.tried ?? 0;
 
@@ -185,7 +187,7 @@ export const createLearner = async ({
   const choose = async (): Promise<void> => {
     const all = replay.all();
     const longest = longestOf(all);
-    tryFrom = 2 * replay.seen; // until one fits
+    tryFrom = replay.seen + replay.frames; // until one fits
     // Windows have half as many leads as there are frames: no more than forecasts have.
     const parts = all
       .filter(({ frames }) => frames.length >= longest / 2 && frames.length > CONTEXT + 2)
@@ -273,7 +275,7 @@ export const createLearner = async ({
   const isOnTrial = ({ fromNothing }: Study, rival: readonly HeldOutScore[]): boolean =>
     fromNothing &&
     dirname(championIn ?? '') !== versionsFolder(setup.folder) &&
-    isBetter(rival, trendRival(rival));
+    (trial !== undefined || isBetter(rival, trendRival(rival)));
 
   const judge = async (learned: Study): Promise<void> => {
     const parts = replay.heldOut(CONTEXT).filter(({ unseen }) => unseen > 1);
@@ -295,7 +297,7 @@ export const createLearner = async ({
     if (championIn !== undefined) champion ??= await load(championIn);
     if (championIn !== undefined && champion === undefined) {
       // There is no saying whether it is better.
-      resting = ++since >= PATIENCE ? rest() : undefined;
+      resting = since >= PATIENCE ? rest() : undefined;
       return;
     }
     const rival = champion && { forecaster: champion, near: await score(champion, windows) };
@@ -310,7 +312,8 @@ export const createLearner = async ({
             toBeat,
           )
         : undefined;
-    if (verdict?.isLearning) since = 0;
+    // Of the same frames it would learn better and better for ever.
+    if (verdict?.isLearning && replay.seen > learningAt) [since, learningAt] = [0, replay.seen];
     const isAdmitted = verdict === undefined || verdict.isPassed;
     if (isAdmitted && isBetter(near, toBeat)) {
       const [beyond = [], before = []] = await scoreBeyond([{ forecaster, near }, ...(rival ? [rival] : [])]);

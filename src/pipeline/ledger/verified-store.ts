@@ -32,7 +32,7 @@ export interface VerifiedStore {
 
 /** Series whose scores are kept, besides those that go on: a daemon of months sees many that end. */
 const MOST_SERIES = 256;
-/** A series is over when so many frames of each were scored since its last one. */
+/** A series is over when so many frames of each were scored since its last one, or so many times as many series had come. */
 const ROUNDS = 20;
 /** Notes that list them, one for each. */
 const LISTED = 'judged';
@@ -40,18 +40,23 @@ const LISTED = 'judged';
 export const verifiedStore = (store: Store): VerifiedStore => {
   const rows = store.table<VerifiedRow>('verified');
   const notes = store.table<unknown>('notes');
-  let scored = 0;
-  /** Series with scores, the one that was scored last at the end, and how many rows there had been by then. */
+  let [scored, met] = [0, 0];
+  /** Series with scores, the one that was scored last at the end, and how many rows and series there had been by then. */
   const known = new Map(
-    [...notes.range([LISTED, ''], [LISTED, '\uffff'])].map((series) => [String(series), 0]),
+    [...notes.range([LISTED, ''], [LISTED, '\uffff'])].map((series) => [
+      String(series),
+      { scored: 0, met: 0 },
+    ]),
   );
   const forget = (series: string, before: number): void => {
     for (const { position } of [...rows.range([series, 0], [series, before - 1])])
       rows.remove([series, position]);
   };
   const meet = (series: string): void => {
+    met++;
     for (const [old, at] of known) {
-      if (known.size < MOST_SERIES || scored - at < ROUNDS * known.size) break;
+      const isOver = scored - at.scored >= ROUNDS * known.size || met - at.met >= ROUNDS * MOST_SERIES;
+      if (known.size < MOST_SERIES || !isOver) break;
       forget(old, Number.MAX_SAFE_INTEGER);
       notes.remove([LISTED, old]);
       known.delete(old);
@@ -67,7 +72,7 @@ export const verifiedStore = (store: Store): VerifiedStore => {
     put: (row) => {
       scored++;
       if (!known.delete(row.series)) meet(row.series);
-      known.set(row.series, scored);
+      known.set(row.series, { scored, met });
       rows.put([row.series, row.position], row);
     },
     forget,
