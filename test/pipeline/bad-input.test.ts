@@ -73,6 +73,34 @@ test('each kind of bad file: one message with its name, a count, and the daemon 
   ).toEqual(bad.map(([index]) => index));
 });
 
+test('where nothing of a series could be used, its files are read again by the next run, with other settings', async () => {
+  const vti = (t: number): string => {
+    const arrays = ['phi', 'mu'].map(
+      (name) =>
+        `<DataArray type="Float32" Name="${name}" format="ascii">${movingField(t, [16, 16, 1]).join(' ')}</DataArray>`,
+    );
+    const extent = '0 15 0 15 0 0';
+    return `<VTKFile type="ImageData" version="1.0" byte_order="LittleEndian"><ImageData WholeExtent="${extent}" Origin="0 0 0" Spacing="1 1 1"><Piece Extent="${extent}"><PointData>${arrays.join('')}</PointData></Piece></ImageData></VTKFile>`;
+  };
+  for (let t = 0; t < 8; t++) await writeFile(framePath(frames, t, '.vti'), vti(t));
+  const counted = async (more: Parameters<typeof smallRun>[0]) => {
+    const { summary, notices } = await (await record(settings(more))).finished;
+    return { frames: summary.frames, first: notices[0] };
+  };
+  const nothing = { forecast: 0, observed: 0, 'warm-up': 0, rejected: 8, lost: 0 };
+  const says: unknown = expect.stringMatching(/holds several fields: phi, mu/);
+  expect(await counted({})).toEqual({ frames: nothing, first: says });
+  // The same again is no better, and counts once.
+  expect(await counted({})).toEqual({ frames: nothing, first: says });
+  const { frames: read } = await counted({ codecs: { vti: { field: 'phi' } } });
+  expect(read).toEqual({ forecast: 5, observed: 0, 'warm-up': 3, rejected: 0, lost: 0 });
+  // From then on what is done is done.
+  await writeFile(framePath(frames, 8, '.vti'), 'nothing');
+  const phi = { codecs: { vti: { field: 'phi' } } };
+  expect((await counted(phi)).frames).toMatchObject({ forecast: 0, rejected: 1 });
+  expect((await counted(phi)).frames).toMatchObject({ forecast: 0, rejected: 0 });
+});
+
 test('a frame of nothing but NaN is rejected in words, one with a few is forecast from', async () => {
   const files = { extension: '.npy', sampleType: 'float32' } as const;
   await putFrames(frames, 0, 9, files);

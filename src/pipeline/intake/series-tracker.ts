@@ -83,6 +83,7 @@ export const trackSeries = (
 ): SeriesTracker => {
   const { ledger } = context;
   const { gapWait = options.patience } = options;
+  ledger.retryRejected(series);
   let record: SeriesRecord | undefined = ledger.series(series);
   const candidates = new Map<string, Candidate>();
   /** Numbers of files that were handed on and may not have their outcome yet. */

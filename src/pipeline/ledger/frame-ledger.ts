@@ -33,6 +33,11 @@ export interface FrameLedger {
   lastFinished(series: string): number | undefined;
   /** The frame was dealt with so long ago that nothing but the counts is left of it. */
   isForgotten(series: string, index: number): boolean;
+  /**
+   * Takes back what was rejected of a series that has no frame which could be used: settings may be others now, and the files
+   * are taken up as if they were new.
+   */
+  retryRejected(series: string): void;
   /** A file with an outcome has changed, or was moved: keeps where it is and its revision; a change is counted. */
   revise(entry: Entry): void;
 
@@ -157,6 +162,22 @@ export const frameLedger = (
       return undefined;
     },
     isForgotten: (series, index) => index <= (counting.of(series).forgottenTo ?? -1),
+    retryRejected: (series) => {
+      const { forgottenTo, frames: counted } = counting.of(series);
+      const used = counted.forecast + counted.observed + counted['warm-up'];
+      if (used > 0 || counted.rejected === 0 || openOf(series).size > 0 || forgottenTo !== undefined) return;
+      const isRejected = ({ outcome }: FrameRecord): boolean => outcome === 'rejected';
+      const own = [...frames.range([series, 0], [series, LAST])].filter(isRejected);
+      const others = [...duplicates.range([series, 0], [series, LAST, '\uffff'])].filter(isRejected);
+      for (const { index } of own) frames.remove([series, index]);
+      for (const { index, path } of others) duplicates.remove(duplicateKey(series, index, path));
+      seriesRecords.delete(series);
+      seriesTable.remove([series]);
+      counting.update(series, (counts) => {
+        const left = [...own, ...others].reduce((sum, record) => recounted(sum, record, -1), counts);
+        return { ...left, kept: left.kept - own.length };
+      });
+    },
     revise: ({ series, index, path, item, revision }) => {
       const key = duplicateKey(series, index, path);
       const frame = frames.get([series, index]);
