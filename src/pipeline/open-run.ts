@@ -8,6 +8,7 @@ import type { EngineKeeper } from './engine-keeper.js';
 import { StateError } from './errors.js';
 import { createRoots } from './intake/open-roots.js';
 import { openLedger, type Ledger } from './ledger/ledger.js';
+import type { CodecOptions } from './plugins/registry.js';
 import { placesOf, prepareRun } from './prepare-run.js';
 import { openOutstanding } from './state/outstanding.js';
 import { openStateFolder } from './state/state-folder.js';
@@ -20,6 +21,27 @@ const requireSameView = (ledger: Ledger, description: string, path: string): voi
       hint: 'begin anew with another --state folder',
     });
   ledger.putNote('preparation', description);
+};
+
+/** A state whose frames were read as one field does not go on with another. @throws StateError */
+const requireSameReading = (ledger: Ledger, codecs: CodecOptions, path: string): void => {
+  const before = (ledger.note('codecs') ?? {}) as CodecOptions;
+  const { frames } = ledger.counts();
+  const isRead = frames.forecast + frames.observed + frames['warm-up'] > 0;
+  for (const [codec, options] of Object.entries(codecs))
+    for (const [option, value] of Object.entries(options)) {
+      const [was, is] = [before[codec]?.[option], value].map((one) => JSON.stringify(one));
+      if (isRead && was !== undefined && was !== is)
+        throw new StateError(
+          `the frames of the state in ${path} were read with ${codec}.${option} ${was}, this run asks for ${is}`,
+          { hint: 'begin anew with another --state folder' },
+        );
+    }
+  const all = [...Object.keys(before), ...Object.keys(codecs)];
+  ledger.putNote(
+    'codecs',
+    Object.fromEntries(all.map((codec) => [codec, { ...before[codec], ...codecs[codec] }])),
+  );
 };
 
 export interface OpenRunOptions {
@@ -53,6 +75,7 @@ export const openRun = async (
   const ledger = openLedger(state.path, { keep: config.keepLedger });
   undo.add(() => ledger.close());
   requireSameView(ledger, preparation.description, state.path);
+  requireSameReading(ledger, config.codecs, state.path);
   const outstanding = await openOutstanding({
     directory: join(state.path, 'outstanding'),
     quotaBytes: config.outstandingBytes,

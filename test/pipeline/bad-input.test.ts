@@ -99,6 +99,11 @@ test('where nothing of a series could be used, its files are read again by the n
   const phi = { codecs: { vti: { field: 'phi' } } };
   expect((await counted(phi)).frames).toMatchObject({ forecast: 0, rejected: 1 });
   expect((await counted(phi)).frames).toMatchObject({ forecast: 0, rejected: 0 });
+  // Other values are another run.
+  await expect(counted({ codecs: { vti: { field: 'mu' } } })).rejects.toThrow(
+    /were read with vti.field "phi", this run asks for "mu"/,
+  );
+  expect((await counted({})).frames).toMatchObject({ forecast: 0, rejected: 0 });
 });
 
 test('a frame of nothing but NaN is rejected in words, one with a few is forecast from', async () => {
