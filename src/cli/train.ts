@@ -66,7 +66,9 @@ const run = async (args: Args, ui: Ui): Promise<number> => {
     );
     progress.stop();
     ui.result(result, [
-      `${result.interrupted ? 'stopped at' : 'finished'} step ${result.iterations} after ${duration(result.seconds)}; the forecaster is in ${result.out}`,
+      result.iterations === 0
+        ? 'stopped before the first step: nothing was saved'
+        : `${result.interrupted ? 'stopped at' : 'finished'} step ${result.iterations} after ${duration(result.seconds)}; the forecaster is in ${result.out}`,
       ...(result.skill.length > 0
         ? [`skill over persistence: mean ${result.meanSkill.toFixed(3)}, at lead ${skillLine(result.skill)}`]
         : []),

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +10,9 @@ import { buildNetwork, settingsSchema, withWeights, type Forecaster } from './fo
 import { networkParams } from './network-functions.js';
 import { readSafetensors, writeSafetensors, type Weight } from './safetensors.js';
 
-const SETTINGS = 'forecaster.json';
+/** What makes a folder a forecaster's, or that of several under one name. */
+export const SETTINGS = 'forecaster.json';
+export const ENSEMBLE = 'ensemble.json';
 const WEIGHTS = 'weights.safetensors';
 
 /** Forecasters that ship with the package, beside dist/. */
@@ -27,11 +30,18 @@ const isFolder = async (path: string): Promise<boolean> =>
 /** The folder of one that ships, whatever the working directory has of that name. */
 export const shippedFolder = (name: string): string => join(SHIPPED, name);
 
-/** The folder of a forecaster given by path, or by the name of one that ships. */
+/**
+ * The folder of a forecaster given by path, or by the name of one that ships. A folder of such a name hides it only if it
+ * holds a forecaster: `dendrite` may as well have frames.
+ */
 export const locateForecaster = async (where: string): Promise<string> => {
-  if (await isFolder(where)) return resolve(where);
   const shipped = await shippedForecasters();
-  if (shipped.includes(where)) return shippedFolder(where);
+  const isName = shipped.includes(where);
+  const isMeant = isName
+    ? [SETTINGS, ENSEMBLE].some((file) => existsSync(join(where, file)))
+    : await isFolder(where);
+  if (isMeant) return resolve(where);
+  if (isName) return shippedFolder(where);
   throw new ForecasterError(`there is no forecaster "${where}"`, {
     hint: `give a folder that \`mesocast train\` made, or one of those that ship: ${shipped.join(', ')}`,
   });

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { appendFile, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openEngine, type Named } from '../engine/index.js';
 import { buildNetwork, initialWeights, sealedStages, withWeights } from '../forecaster/forecaster.js';
-import { loadForecaster, saveForecaster } from '../forecaster/folder.js';
+import { loadForecaster, saveForecaster, SETTINGS } from '../forecaster/folder.js';
 import { createRunner } from '../forecaster/programs.js';
 import type { Network } from '../forecaster/network-functions.js';
 import type { Weight } from '../forecaster/safetensors.js';
@@ -45,6 +46,22 @@ const tidy = async (out: string, iteration: number): Promise<void> => {
   else await writeAtomically(curve, Buffer.from(known.map((line) => `${line}\n`).join('')));
 };
 
+/**
+ * What a training begins in must hold no forecaster, but for the first that this training has saved: a kill may have come
+ * before its checkpoint. @throws UsageError
+ */
+const requireFree = async (options: TrainOptions, identity: string): Promise<void> => {
+  const { out, validateEvery } = options;
+  if (!existsSync(join(out, SETTINGS))) return;
+  const found = await loadForecaster(out).catch(() => undefined);
+  const { iterations = Infinity, options: before } = found?.settings.training ?? {};
+  const isOwn = before !== undefined && identityAgain(JSON.stringify(before)) === identity;
+  if (isOwn && Number(iterations) <= validateEvery) return;
+  throw new UsageError(`${out} has a forecaster and no checkpoint to go on from`, {
+    hint: `give another --out, with --from ${out} to go on from its weights, or --fresh to replace it`,
+  });
+};
+
 /** OUT's checkpoint, if this training can go on from it. Makes OUT. */
 const takeUp = async (
   options: TrainOptions,
@@ -55,8 +72,12 @@ const takeUp = async (
   await mkdir(out, { recursive: true }).catch((cause: unknown) => {
     throw new StartupError(`cannot write to ${out}: ${messageOf(cause)}`, { cause });
   });
-  const checkpoint = fresh ? undefined : await loadCheckpoint(out);
-  if (checkpoint === undefined) return undefined;
+  if (fresh) return undefined;
+  const checkpoint = await loadCheckpoint(out);
+  if (checkpoint === undefined) {
+    await requireFree(options, identity);
+    return undefined;
+  }
   const other = (why: string): UsageError =>
     new UsageError(`${out} has a checkpoint of a training with ${why}`, {
       hint: 'give the same options to go on with it, --fresh to begin anew, or another --out',
@@ -97,8 +118,9 @@ const judgedBy = ({ best, since }: Progress, skill: readonly number[]): Progress
 /**
  * Trains a forecaster and writes its folder, at every validation a usable one. Deterministic from the seed on one
  * device and number of threads; goes on from OUT's checkpoint if there is one. Aborting the signal ends it after the
- * step in progress, with a checkpoint.
- * @throws UsageError for unusable options or data and for a checkpoint of other options, StateError for a damaged one
+ * step in progress, with a checkpoint; before the first step of a new training nothing is saved.
+ * @throws UsageError for unusable options or data, for a checkpoint of other options, and for a forecaster in OUT that is
+ * not of this training; StateError for a damaged checkpoint
  */
 export const train = async (
   chosen: TrainOptions,
@@ -228,8 +250,8 @@ export const train = async (
       notice(
         `no better skill at the later leads in ${progress.since} validations: stopped; the best is kept`,
       );
-    else if (iteration > first || first === 0) await judge(iteration);
-    if (isSpent() || iteration === first) {
+    else if (iteration > first) await judge(iteration);
+    if (isSpent() || (iteration === first && first > 0)) {
       const { validation: kept = judged } = (await loadForecaster(options.out)).settings.training;
       judged = kept as typeof judged;
     }

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { Engine } from '../engine/types.js';
-import { loadForecaster, locateForecaster } from '../forecaster/folder.js';
+import { ENSEMBLE, loadForecaster, locateForecaster } from '../forecaster/folder.js';
 import type { Forecaster } from '../forecaster/forecaster.js';
 import type { Runner } from '../forecaster/programs.js';
 import { writeAtomically } from '../pipeline/atomic.js';
@@ -17,7 +17,6 @@ import { calibrationSchema, FORMAT, LEVELS, type Calibration } from './calibrati
 import { createEnsembleRunner } from './ensemble.js';
 import { lagged } from './lagged.js';
 
-const ENSEMBLE = 'ensemble.json';
 const CALIBRATION = 'calibration.json';
 
 /** ensemble.json: several forecasters under one name, in a folder of their own. */

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -102,6 +102,30 @@ test.each([1, 3, 4])(
     await expectEqualWeights(out, `whole-${stopAfter}`);
   },
 );
+
+test('a forecaster without a checkpoint is not replaced unasked, but for the first that this training saved', async () => {
+  const all = (out: string): Promise<Buffer[]> =>
+    Promise.all(['forecaster.json', 'weights.safetensors'].map((file) => bytes(out, file)));
+  await saveTiny(join(home, 'colleague'));
+  const before = await all('colleague');
+  await expect(run(settings('colleague'))).rejects.toThrow(
+    /has a forecaster and no checkpoint to go on from/,
+  );
+  expect(await all('colleague')).toEqual(before);
+  expect((await run(settings('colleague', { fresh: true }))).result.iterations).toBe(6);
+  const withoutCheckpoint = (): Promise<void> => rm(join(home, 'colleague', 'checkpoint.safetensors'));
+  await withoutCheckpoint(); // what is there has more than a first save
+  await expect(run(settings('colleague'))).rejects.toThrow(/has a forecaster/);
+  await run(settings('colleague', { fresh: true }), 2);
+  await withoutCheckpoint();
+  expect((await run(settings('colleague'))).result.iterations).toBe(6);
+});
+
+test('stopped before its first step, it saves nothing', async () => {
+  const { iterations, interrupted } = await train(settings('unbegun'), () => undefined, AbortSignal.abort());
+  expect({ iterations, interrupted }).toEqual({ iterations: 0, interrupted: true });
+  expect(await readdir(join(home, 'unbegun'))).toEqual([]);
+});
 
 test('with a bound on memory far below the size of the data the weights are the same', async () => {
   await run(settings('roomy'));
