@@ -62,12 +62,20 @@ const flagOf = ({ type, length }: OptionInfo) => {
   return length === undefined ? { string: true, array: true } : { string: true, nargs: length };
 };
 
+/** yargs leaves numbers beyond 2^53 as text: 1e20. What is none stays, so that a message can say what was given. */
+const number = (value: unknown): unknown =>
+  typeof value === 'string' && value.trim() !== '' && Number.isFinite(Number(value)) ? Number(value) : value;
+
 /** The options of a schema that were given as flags. */
 export const given = (args: Args, options: readonly OptionInfo[]): Record<string, unknown> => {
-  const numbers = (value: unknown): unknown => (Array.isArray(value) ? value.map(Number) : value);
+  const valueOf = ({ name, type, item }: OptionInfo): unknown => {
+    const value = args[name];
+    if (type === 'number') return number(value);
+    return item === 'number' && Array.isArray(value) ? value.map(number) : value;
+  };
   return Object.fromEntries(
     options
-      .map(({ name, item }) => [name, item === 'number' ? numbers(args[name]) : args[name]] as const)
+      .map((option) => [option.name, valueOf(option)] as const)
       .filter(([, value]) => value !== undefined),
   );
 };

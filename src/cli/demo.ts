@@ -129,10 +129,11 @@ export const demoCommand: Command = {
     );
     let best: Forecast | undefined;
     try {
+      const { shippedFolder } = await import('../forecaster/folder.js');
       const config = attachSchema.parse({
         directory: frames,
         out,
-        forecaster: 'dendrite',
+        forecaster: shippedFolder('dendrite'),
         learn: 'off',
         horizon: HORIZON,
         frames: FRAMES,

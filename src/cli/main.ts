@@ -80,6 +80,16 @@ const usageError = async (
   });
 };
 
+/** `attach "$UNSET"` would follow the current folder. @throws UsageError */
+const requireFull = (args: Args): void => {
+  const isEmpty = (value: unknown): boolean => value === '' || (Array.isArray(value) && value.some(isEmpty));
+  const [name] = Object.entries(args).find(([, value]) => isEmpty(value)) ?? [];
+  if (name !== undefined)
+    throw new UsageError(`${name} is "", an empty argument`, {
+      hint: 'leave it out, or set the variable that it comes from',
+    });
+};
+
 const report = (error: unknown, json: boolean, debug: boolean): void => {
   const hint = error instanceof MesocastError ? error.hint : undefined;
   const message = messageOf(error).replaceAll(/\s*\n\s*/g, ' ');
@@ -134,6 +144,7 @@ const main = async (line: readonly string[]): Promise<number> => {
     };
     const handler = async (args: Args): Promise<void> => {
       state.parsed = true;
+      requireFull(args);
       state.code = (await command.run(args, createUi(json))) ?? 0;
     };
     parser.command(command.usage, command.summary, builder, handler);

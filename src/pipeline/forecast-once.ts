@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { lastValueFrom, of } from 'rxjs';
 import { openEngine } from '../engine/index.js';
+import { shippedFolder } from '../forecaster/folder.js';
 import { decode } from '../stages/decode.js';
 import { encode, type SeriesMemory } from '../stages/encode.js';
 import { predict } from '../stages/predict.js';
@@ -45,7 +46,7 @@ export type ForecastOnceOptions = Pick<
   };
 
 /** A single forecast has nothing to choose by. */
-const DEFAULT_FORECASTER = 'dendrite';
+const DEFAULT_FORECASTER = shippedFolder('dendrite');
 
 /** The series that a path means: the folder's own, or the only one below it; a file's, up to that file. */
 const chosenSeries = async (

@@ -29,6 +29,9 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'mesocast-usage-'));
   await mkdir(join(folder, 'frames'));
   await mkdir(join(folder, 'broken'));
+  await mkdir(join(folder, 'dendrite')); // no forecaster, so that the name is that of the one that ships
+  await mkdir(join(folder, 'plane_wave'));
+  await writeFile(join(folder, 'plane_wave/ensemble.json'), '{ "format": 1');
   await writeFile(join(folder, 'broken/forecaster.json'), '{ "format": 1');
 });
 afterAll(() => rm(folder, { recursive: true }));
@@ -39,6 +42,13 @@ const mistakes: readonly (readonly [line: string, code: number, says: RegExp])[]
   ['attach frames --horizon abc', 2, /--horizon is "abc": allowed is a whole number, at least 1/],
   ['attach frames --range 1 0', 2, /--range is \[1,0\]: the second must be larger/],
   ['attach frames --range 1', 2, /--range lacks a value/],
+  // Numbers that the parser leaves as text.
+  ['attach frames --missing-value 1e20 --range 1 0', 2, /^mesocast: --range is [^;]*$/],
+  ['attach frames --missing-value -9.96921e36 --range 1 0', 2, /^mesocast: --range is [^;]*$/],
+  ['attach frames --range 0 high', 2, /--range\[1\] is "high": allowed is a number/],
+  ['attach ', 2, /directory is "", an empty argument/],
+  ['attach frames --out ', 2, /out is "", an empty argument/],
+  ['train  --out new', 2, /data is "", an empty argument/],
   ['attach frames --config no.yaml', 2, /no\.yaml: there is no such file/],
   ['attach frames --set jsonl.rotate', 2, /not of the form/],
   ['attach frames --interval 0.9', 2, /--interval belongs to a forecaster/],
@@ -73,6 +83,14 @@ const mistakes: readonly (readonly [line: string, code: number, says: RegExp])[]
     2,
     /interval is 0\.85 \(there are intervals of 0\.1, /,
   ],
+  [
+    'attach frames --forecaster plane_wave --interval 0.9',
+    3,
+    /forecaster folder \S+plane_wave: ensemble\.json: not JSON/,
+  ],
+  ['forecast frames', 3, /no frames/],
+  ['evaluate dendrite frames', 3, /no frames/],
+  ['train frames --out broken', 2, /broken has a forecaster and no checkpoint to go on from/],
   ['train nowhere --out new', 3, /nowhere/],
   ['train --out new', 2, /folders of frames, or a simulation/],
   ['simulate dendrit --out new', 2, /there is no simulation "dendrit" \(did you mean "dendrite"/],

@@ -64,6 +64,10 @@ test('mistakes are named with file, line, key, what was given and what is allowe
   expect(await refusal('directory: d\nhorizon: 4\n', { horizon: 0, forecastEvery: 1.5 })).toBe(
     '--horizon is 0: allowed is a whole number, at least 1; --forecast-every is 1.5: allowed is a whole number, at least 1',
   );
+  // Else they would be the folder of the file.
+  expect(await refusal('directory: ""\nout: ""\n')).toBe(
+    `${file}:1: directory is "": name a folder; ${file}:2: out is "": name a folder`,
+  );
   expect(await refusal('horizon: 4\n')).toBe('the directory to attach to is missing');
 });
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { PhysicalTime, Region } from '../frame.js';
 import type { Start } from '../intake/start-at.js';
-import { filesShape, rootOptions, rootSchema } from './root-options.js';
+import { filesShape, pathSchema, rootOptions, rootSchema } from './root-options.js';
 
 /** A sink as a config names it: `jsonl`, `./my-sink.mjs`, `my-package`, or an object with what is to be known of it. */
 const sinkSchema = z
@@ -65,8 +65,7 @@ export const rangeSchema = z
 
 /** Everything `mesocast attach` can be told, with its defaults. The config file has these keys; flags are their kebab-case. */
 export const attachSchema = z.strictObject({
-  directory: z
-    .string()
+  directory: pathSchema
     .optional()
     .describe('the folder that frames appear in; folders below it are series of their own'),
   roots: z
@@ -76,8 +75,8 @@ export const attachSchema = z.strictObject({
     .describe(
       'several such folders: paths, or { directory, as, include, ignore, pattern, doneMarker, atomic, links, watch } for settings of their own',
     ),
-  out: z.string().default('mesocast-out').describe('where sinks write'),
-  state: z.string().optional().describe('where the ledger lives; default: OUT/state'),
+  out: pathSchema.default('mesocast-out').describe('where sinks write'),
+  state: pathSchema.optional().describe('where the ledger lives; default: OUT/state'),
   forecaster: z
     .string()
     .optional()

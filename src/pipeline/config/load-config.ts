@@ -83,7 +83,8 @@ const readConfigFile = async (file: string): Promise<ConfigFile> => {
 
 /** Paths in a config file are relative to it, so that it means the same from everywhere. */
 const anchorPaths = (values: Mapping, base: string): Mapping => {
-  const anchored = (value: unknown): unknown => (typeof value === 'string' ? resolve(base, value) : value);
+  const anchored = (value: unknown): unknown =>
+    typeof value === 'string' && value !== '' ? resolve(base, value) : value;
   const anchoredIfPath = (value: unknown): unknown =>
     typeof value === 'string' && /^\.{1,2}[/\\]/.test(value) ? resolve(base, value) : value;
   const sink = (value: unknown): unknown =>

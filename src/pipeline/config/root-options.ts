@@ -2,6 +2,9 @@ import { z } from 'zod';
 import { messageOf } from '../errors.js';
 import { compilePattern } from '../intake/frame-names.js';
 
+/** An empty path would be the current folder. */
+export const pathSchema = z.string().refine((path) => path !== '', 'name a folder');
+
 /** What can be said of a folder of frames. */
 export const rootOptions = {
   include: z
