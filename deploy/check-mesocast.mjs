@@ -28,6 +28,7 @@ const { run, process: daemon, heartbeat, series, sinks } = JSON.parse(stdout);
 const secondsSince = (moment) => Math.round((Date.now() - Date.parse(moment)) / 1000);
 const all = Object.values(series);
 const frames = all.reduce((sum, one) => sum + Object.values(one.frames).reduce((a, b) => a + b, 0), 0);
+if (run === 'starting') end(1, `process ${daemon.pid} is starting`);
 if (run !== 'running')
   end(2, `the run ${run === 'killed' ? 'was killed' : 'has ended'} after ${frames} frames`);
 // It tells of itself every two seconds: a process that hangs, or is stopped, does not.

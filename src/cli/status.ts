@@ -43,6 +43,7 @@ const bytesText = (bytes: number): string => {
 const runLine = ({ run, process, heartbeat }: Status, now: number): string => {
   const last = heartbeat === undefined ? '' : `, last heard of ${ago(heartbeat.writtenAt, now)} ago`;
   const started = heartbeat === undefined ? '' : ` for ${ago(heartbeat.startedAt, now)}`;
+  if (run === 'starting') return `starting: process ${process?.pid} on ${process?.host}`;
   if (run === 'running') return `running${started}: process ${process?.pid} on ${process?.host}${last}`;
   return run === 'killed' ? `not running: it was killed${last}` : `not running: it ended${last}`;
 };

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { openStateFolder } from '../../src/pipeline/state/state-folder.js';
 import type { Status } from '../../src/pipeline/status/status.js';
 import { mesocast } from '../support/cli.js';
 import { daemon, forecastLines, until } from '../support/runs.js';
@@ -75,6 +76,9 @@ test('status and ledger tell of a run while it runs, after a kill, and after its
       },
     },
   });
+  const next = openStateFolder(join(out, 'state'));
+  expect((await mesocast(['status', out])).stdout).toMatch(/^run +starting: process \d+ on /);
+  next.release();
   expect((await mesocast(['status', out])).stdout).toMatch(
     /newest +at frame 9 by tiny, trusted 0 frames ahead/,
   );

@@ -1,10 +1,9 @@
-import { spawnSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { chmod, chown, mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import sharp from 'sharp';
+import { nobody, nobodyReads } from '../support/nobody.js';
 import {
   daemon,
   difference,
@@ -121,25 +120,14 @@ test('a frame of nothing but NaN is rejected in words, one with a few is forecas
   expect(summary.frames).toMatchObject({ rejected: 1, 'warm-up': 3, forecast: 5 });
 });
 
-/** Root may read everything: the daemon runs as somebody else then, if that somebody can read this checkout. */
-const root = process.getuid?.() === 0;
-const NOBODY = 65534;
-const script = fileURLToPath(import.meta.url);
-const nobodyReads =
-  !root ||
-  spawnSync(process.execPath, ['-e', `require('fs').readFileSync(${JSON.stringify(script)})`], {
-    uid: NOBODY,
-    gid: NOBODY,
-  }).status === 0;
 const testAsNobody = nobodyReads ? test : test.skip;
-
 testAsNobody('a file that may not be read (skipped where only root can read this checkout)', async () => {
   await putFrames(frames, 0, 8);
   await chmod(framePath(frames, 4), 0o000);
-  if (root) for (const folder of [home, frames, forecaster]) await chmod(folder, 0o755);
+  if (nobody) for (const folder of [home, frames, forecaster]) await chmod(folder, 0o755);
   const out = join(home, 'out');
   await mkdir(out);
-  if (root) await chown(out, NOBODY, NOBODY);
+  if (nobody) await chown(out, nobody.uid, nobody.gid);
   const line = [
     frames,
     '--out',
@@ -156,7 +144,7 @@ testAsNobody('a file that may not be read (skipped where only root can read this
     '0.4',
     '--json',
   ];
-  const { code, stdout, stderr } = await daemon(line, root ? { uid: NOBODY, gid: NOBODY } : {}).exited;
+  const { code, stdout, stderr } = await daemon(line, nobody).exited;
   expect(stderr.trim()).toMatch(/^\S*frame_0004\.png is rejected: it cannot be read: EACCES[^\n]*$/);
   expect(code).toBe(0);
   expect(JSON.parse(stdout)).toMatchObject({ frames: { rejected: 1, 'warm-up': 2, forecast: 5 } });

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, open, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, open, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,7 +11,9 @@ import { openLedger, readLedger } from '../../src/pipeline/ledger/ledger.js';
 import type { Entry } from '../../src/pipeline/frame.js';
 import { uniformNumbers } from '../../src/pipeline/random.js';
 import { skillByLead } from '../../src/pipeline/skill-sums.js';
+import { openStateFolder } from '../../src/pipeline/state/state-folder.js';
 import { StateError } from '../../src/pipeline/errors.js';
+import { nobody, nobodyReads } from '../support/nobody.js';
 
 let folder: string;
 const opened: Ledger[] = [];
@@ -50,6 +52,7 @@ const waiting = {
   forecaster: { name: 'n', hash: 'h' },
   leads: [],
 };
+const LEDGER_MODULE = new URL('../../src/pipeline/ledger/ledger.js', import.meta.url).href;
 const FLIPS = Number(process.env.LEDGER_FLIPS ?? 12);
 
 describe('ledger', () => {
@@ -313,13 +316,32 @@ describe('ledger', () => {
     expect(begin().notice).toBeUndefined();
   });
 
+  const testAsNobody = nobodyReads ? test : test.skip;
+  testAsNobody('who may not write its lock file does not call a ledger damaged that is in use', async () => {
+    await begin().close();
+    await damage['another file']?.(join(folder, 'ledger.mdb')); // as pages that are reused look
+    await writeFile(join(folder, 'ledger.mdb-lock'), '');
+    await chmod(join(folder, 'ledger.mdb-lock'), 0o444);
+    await chmod(folder, 0o755);
+    const script = `import { readLedger } from ${JSON.stringify(LEDGER_MODULE)};
+      try { readLedger(process.argv[1]); } catch (error) { console.log(error.message, error.hint); }`;
+    const said = (): string =>
+      spawnSync(process.execPath, ['--input-type=module', '-e', script, folder], {
+        ...nobody,
+        encoding: 'utf8',
+      }).stdout;
+    const state = openStateFolder(folder);
+    expect(said()).toMatch(/changes while it is read: .*ledger\.mdb-lock .* run this as the user of the run/);
+    state.release();
+    expect(said()).toMatch(/is damaged/);
+  });
+
   const onLinux = process.platform === 'linux' ? test : test.skip;
   onLinux('a sound ledger stays in use when its check is killed', async () => {
     const first = begin();
     first.finish(entry(1), 'observed');
     await first.close();
-    const ledgerModule = new URL('../../src/pipeline/ledger/ledger.js', import.meta.url).href;
-    const script = `import { openLedger } from ${JSON.stringify(ledgerModule)};
+    const script = `import { openLedger } from ${JSON.stringify(LEDGER_MODULE)};
       try { console.log(openLedger(process.argv[1]).notice ?? 'sound'); } catch (error) { console.log(error.message); }
       process.exit();`;
     for (const [signal, expected] of [

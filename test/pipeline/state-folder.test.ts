@@ -66,6 +66,19 @@ test('a lock of another machine counts while it is kept fresh', async () => {
   openStateFolder(folder).release();
 });
 
+test('in containers of one host name a process number is another process: such a lock counts while it is kept fresh', async () => {
+  const held = openStateFolder(folder);
+  const lock = join(folder, 'lock');
+  const own = JSON.parse(await readFile(lock, 'utf8')) as Record<string, unknown>;
+  held.release();
+  await writeFile(lock, JSON.stringify({ ...own, started: 'then', namespace: 'pid:[1]' }));
+  const withNamespaces = process.platform === 'linux';
+  if (withNamespaces) expect(() => openStateFolder(folder)).toThrow(`${process.pid} in another container`);
+  const old = new Date(Date.now() - 3_600_000);
+  await utimes(lock, old, old);
+  openStateFolder(folder).release();
+});
+
 test('a folder of the version before is taken over, and no longer that of an older mesocast', async () => {
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, 'version'), '1\n');

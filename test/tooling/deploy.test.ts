@@ -46,6 +46,7 @@ const status: Status = {
   sinks: { jsonl: sink },
   disk: { ledger: 0, outstanding: 0, deliveries: 0, learning: 0, out: 0 },
 };
+const { heartbeat: _, ...first } = status;
 const old = { ...status.heartbeat!, writtenAt: new Date(Date.now() - 300_000).toISOString() };
 
 test.each<[number, string, Status, string[]]>([
@@ -54,6 +55,8 @@ test.each<[number, string, Status, string[]]>([
   [1, 'sink jsonl is tried again: 503', { ...status, sinks: { jsonl: { ...sink, trouble: '503' } } }, []],
   [1, 'sink jsonl refused 2', { ...status, sinks: { jsonl: { ...sink, refusedOnDisk: 2 } } }, []],
   [1, 'sink jsonl missed 3', { ...status, sinks: { jsonl: { ...sink, dropped: 3 } } }, []],
+  [1, 'process 7 is starting', { ...first, run: 'starting', series: {}, sinks: {} }, []],
+  [1, 'process 7 is starting', { ...status, run: 'starting', heartbeat: old }, []],
   [2, 'was killed after 7 frames', { ...status, run: 'killed' }, []],
   [2, 'process 7 has not been heard of for 3', { ...status, heartbeat: old }, []],
   [3, 'usage', status, ['--quite', '60']],

@@ -1,7 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, renameSync, rmSync } from 'node:fs';
+import { accessSync, constants, existsSync, renameSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { StateError } from '../errors.js';
+import { holderOf } from '../state/state-folder.js';
 
 /** Exit codes of the inspecting process. */
 export const MIGRATED = 10;
@@ -40,13 +42,30 @@ const inspected = (path: string, target?: string): 'sound' | 'damaged' => {
   throw new StateError(`cannot check the ledger ${path}: ${stderr.trim().split('\n').at(-1)}`);
 };
 
-/** @throws StateError when there is none, or it is damaged. Changes nothing. */
+/**
+ * Whoever cannot write LMDB's lock file reads without telling the writer, who then reuses pages that are being read: a
+ * sound ledger looks damaged.
+ */
+const isReadUnseen = (path: string): boolean => {
+  try {
+    accessSync(`${path}-lock`, constants.W_OK);
+    return false;
+  } catch {
+    return holderOf(dirname(path)) !== undefined;
+  }
+};
+
+/** @throws StateError when there is none, it is damaged, or that cannot be told. Changes nothing. */
 export const requireSound = (path: string): void => {
   if (!existsSync(path)) throw new StateError(`there is no ledger ${path}`);
-  if (inspected(path) === 'damaged')
-    throw new StateError(`the ledger ${path} is damaged`, {
-      hint: 'the next start of mesocast attach sets it aside and rebuilds what it can from the directory',
+  if (inspected(path) === 'sound') return;
+  if (isReadUnseen(path))
+    throw new StateError(`the ledger ${path} changes while it is read: ${path}-lock cannot be written`, {
+      hint: 'run this as the user of the run',
     });
+  throw new StateError(`the ledger ${path} is damaged`, {
+    hint: 'the next start of mesocast attach sets it aside and rebuilds what it can from the directory',
+  });
 };
 
 /**

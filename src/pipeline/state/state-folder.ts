@@ -3,6 +3,7 @@ import {
   linkSync,
   mkdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   statSync,
@@ -31,9 +32,13 @@ interface Holder {
   readonly pid: number;
   readonly started: string;
   readonly host: string;
+  /** The PID namespace, where there are such: in containers of one host name a process id means another process. */
+  readonly namespace?: string | undefined;
+  /** When it took the folder, ISO 8601. Older versions did not write it. */
+  readonly since?: string | undefined;
 }
 
-/** A lock from another machine counts while its owner has touched it within this time. */
+/** A lock from another machine or container counts while its owner has touched it within this time. */
 const HEARTBEAT_MS = 10_000;
 const ABANDONED_MS = 6 * HEARTBEAT_MS;
 
@@ -73,7 +78,11 @@ const versionOf = (path: string): number | undefined => {
 
 const lock = (path: string): (() => void) => {
   const file = join(path, 'lock');
-  const own = JSON.stringify({ pid: process.pid, started: startOf(process.pid) ?? '', host: hostname() });
+  const holder: Holder = {
+    ...{ pid: process.pid, started: startOf(process.pid) ?? '', host: hostname() },
+    ...{ namespace: ownNamespace(), since: new Date().toISOString() },
+  };
+  const own = JSON.stringify(holder);
   const draft = `${file}.${process.pid}`;
   writeFileSync(draft, own);
   try {
@@ -110,7 +119,8 @@ const inUse = (path: string, file: string, holder: Holder | undefined): StateErr
     holder === undefined
       ? `the state folder ${path} is in use`
       : `the state folder ${path} is in use by process ${holder.pid}` +
-          (holder.host === hostname() ? '' : ` on ${holder.host}`),
+          (holder.host === hostname() ? '' : ` on ${holder.host}`) +
+          (isOfOtherNamespace(holder) ? ' in another container' : ''),
     {
       hint: `stop that process, use another --state folder, or remove ${file} if it is not mesocast any more`,
     },
@@ -148,7 +158,7 @@ const tryLink = (from: string, to: string): boolean => {
 };
 
 /** The process that holds a state folder, if it is alive. Changes nothing. */
-export const holderOf = (path: string): Pick<Holder, 'pid' | 'host'> | undefined => {
+export const holderOf = (path: string): Pick<Holder, 'pid' | 'host' | 'since'> | undefined => {
   const file = join(path, 'lock');
   const holder = parseHolder(readIfThere(file) ?? '');
   try {
@@ -160,13 +170,28 @@ export const holderOf = (path: string): Pick<Holder, 'pid' | 'host'> | undefined
 };
 
 const isAlive = (holder: Holder, file: string): boolean => {
-  if (holder.host !== hostname()) return Date.now() - statSync(file).mtimeMs < ABANDONED_MS;
+  if (holder.host !== hostname() || isOfOtherNamespace(holder))
+    return Date.now() - statSync(file).mtimeMs < ABANDONED_MS;
   try {
     process.kill(holder.pid, 0);
   } catch (error) {
     return codeOf(error) === 'EPERM' && sameStart(holder); // it exists and is another user's
   }
   return sameStart(holder);
+};
+
+const ownNamespace = (): string | undefined => {
+  try {
+    return readlinkSync('/proc/self/ns/pid');
+  } catch {
+    return undefined;
+  }
+};
+
+/** False where that is not known. */
+const isOfOtherNamespace = ({ host, namespace }: Holder): boolean => {
+  const own = ownNamespace();
+  return host === hostname() && namespace !== undefined && own !== undefined && namespace !== own;
 };
 
 const sameStart = (holder: Holder): boolean => {
@@ -191,14 +216,15 @@ const startOf = (pid: number): string | undefined => {
   }
 };
 
+const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+
 const parseHolder = (text: string): Holder | undefined => {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value !== 'object' || value === null) return undefined;
-    if (!('pid' in value && 'started' in value && 'host' in value)) return undefined;
-    const { pid, started, host } = value;
+    const { pid, started, host, namespace, since }: Record<string, unknown> = { ...value };
     return typeof pid === 'number' && typeof started === 'string' && typeof host === 'string'
-      ? { pid, started, host }
+      ? { pid, started, host, namespace: textOf(namespace), since: textOf(since) }
       : undefined;
   } catch {
     return undefined; // not a lock that any mesocast wrote

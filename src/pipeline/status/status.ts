@@ -26,8 +26,8 @@ export interface SeriesStatus extends LedgerCounts {
 
 /** How a run is, or was when it ended. */
 export interface Status {
-  /** `killed`: it is gone, and did not end in order. */
-  readonly run: 'running' | 'ended' | 'killed';
+  /** `starting`: what is known of it is of a run before. `killed`: it is gone, and did not end in order. */
+  readonly run: 'starting' | 'running' | 'ended' | 'killed';
   readonly process?: { readonly pid: number; readonly host: string };
   readonly heartbeat?: Omit<Heartbeat, 'waiting' | 'newest' | 'sinks' | 'version' | 'ended'>;
   readonly state: string;
@@ -71,7 +71,7 @@ export const readStatus = async (directory: string): Promise<Status> => {
       };
     };
     return {
-      run: holder !== undefined ? 'running' : beat?.ended === false ? 'killed' : 'ended',
+      run: runOf(holder, beat),
       ...(holder !== undefined && { process: { pid: holder.pid, host: holder.host } }),
       ...(beat !== undefined && { heartbeat: withoutParts(beat) }),
       state,
@@ -89,6 +89,11 @@ export const readStatus = async (directory: string): Promise<Status> => {
   } finally {
     await ledger.close();
   }
+};
+
+const runOf = (holder: ReturnType<typeof holderOf>, beat: Heartbeat | undefined): Status['run'] => {
+  if (holder === undefined) return beat?.ended === false ? 'killed' : 'ended';
+  return beat === undefined || beat.writtenAt < (holder.since ?? '') ? 'starting' : 'running';
 };
 
 const withoutParts = ({ waiting: _, newest: _n, sinks: _s, version: _v, ended: _e, ...rest }: Heartbeat) =>
