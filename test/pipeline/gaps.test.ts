@@ -57,6 +57,16 @@ describe('what is done to frames when they are read', () => {
     expect(() => apply(counting(2, 3))).toThrow('it is 2x3, the mask 2x2 (height x width)');
     expect(view).toBeUndefined();
     expect(description).toContain('mask');
+    // By what it holds: where it lies is another matter.
+    const values = field([2, 2, 1], [0, 255, 1, 255]);
+    const same = await openPreparation({ mask: await write(join(home, 'moved.png'), values) });
+    expect([same.description, same.formerDescription]).toEqual([
+      description,
+      `mask ${join(home, 'moved.png')}`,
+    ]);
+    values.data[3] = 0;
+    const other = await openPreparation({ mask: await write(join(home, 'mask.png'), values) });
+    expect(other.description).not.toBe(description);
     await expect(openPreparation({ mask: join(home, 'none.png') })).rejects.toThrow('there is no such file');
   });
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { codeOf, FrameError, messageOf, UsageError } from '../errors.js';
@@ -17,10 +18,11 @@ export interface PreparationOptions {
 }
 
 /** @throws UsageError when it cannot be read */
-const readMask = async (path: string): Promise<Field> => {
+const readMask = async (path: string): Promise<{ readonly field: Field; readonly hash: string }> => {
   try {
     const codec = await codecForExtension(extname(path));
-    return await codec.decode(await readFile(path));
+    const bytes = await readFile(path);
+    return { field: await codec.decode(bytes), hash: createHash('sha256').update(bytes).digest('hex') };
   } catch (cause) {
     throw new UsageError(
       `--mask ${path}: ${codeOf(cause) === 'ENOENT' ? 'there is no such file' : messageOf(cause)}`,
@@ -78,6 +80,8 @@ export interface Preparation {
   readonly view: View | undefined;
   /** Everything that changes values, as text: a state stands for one of these. */
   readonly description: string;
+  /** The same as older versions wrote it: a mask by its path. */
+  readonly formerDescription: string;
 }
 
 /** @throws UsageError for a mask that cannot be read */
@@ -92,17 +96,19 @@ export const openPreparation = async ({
     ...(region !== undefined && { region }),
     ...(downsample > 1 && { downsample }),
   };
-  const said = [
-    ...(region === undefined ? [] : [`region ${region.join()}`]),
-    ...(downsample === 1 ? [] : [`downsample ${downsample}`]),
-    ...(missingValue === undefined ? [] : [`missing value ${missingValue}`]),
-    ...(maskPath === undefined ? [] : [`mask ${maskPath}`]),
-  ];
+  const saying = (aboutMask: string): string =>
+    [
+      ...(region === undefined ? [] : [`region ${region.join()}`]),
+      ...(downsample === 1 ? [] : [`downsample ${downsample}`]),
+      ...(missingValue === undefined ? [] : [`missing value ${missingValue}`]),
+      ...(mask === undefined ? [] : [aboutMask]),
+    ].join(', ') || 'whole frames';
   return {
     view: region === undefined && downsample === 1 ? undefined : view,
-    description: said.join(', ') || 'whole frames',
+    description: saying(`mask with SHA-256 ${mask?.hash.slice(0, 16)}`),
+    formerDescription: saying(`mask ${maskPath}`),
     apply: (given) => {
-      const field = withGaps(given, missingValue, mask);
+      const field = withGaps(given, missingValue, mask?.field);
       const [height, width] = field.shape;
       if (region === undefined && downsample === 1) return field;
       const [x, y, w, h] = region ?? [0, 0, width, height];
