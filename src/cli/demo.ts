@@ -127,6 +127,8 @@ export const demoCommand: Command = {
       () => undefined,
       (error: unknown) => error,
     );
+    /** Forecasts whose leads have not all come true, by the number of their frame; and the last one of which they have. */
+    const waiting = new Map<number, Forecast>();
     let best: Forecast | undefined;
     try {
       const { shippedFolder } = await import('../forecaster/folder.js');
@@ -141,7 +143,11 @@ export const demoCommand: Command = {
       });
       const followed = await follow(config, ui, {
         watch: (event) => {
-          if (event.type === 'forecast' && event.forecast.index + HORIZON < FRAMES) best = event.forecast;
+          if (event.type === 'forecast') waiting.set(event.forecast.index, event.forecast);
+          if (event.type !== 'score') return;
+          const { index, status } = event.score;
+          if (status === 'final') best = waiting.get(index);
+          waiting.delete(index);
         },
       });
       child.stop();
