@@ -1,22 +1,31 @@
 import { didYouMean } from '../pipeline/closest.js';
 import { UsageError } from '../pipeline/errors.js';
-import { requireRange } from '../pipeline/intake/normalisation.js';
+import { requireRange, type KnownRanges } from '../pipeline/intake/normalisation.js';
 import type { Parameter } from '../pipeline/parameters.js';
 import { describeLongest, loadSeries, simulateSeries } from './load-series.js';
 import { ownRanges, type TrainOptions } from './options.js';
 import { fitted, longestStretch, strided, type Series } from './series.js';
 
-/** All series that the options name, on disk or simulated. @throws what loading and simulating throw */
-export const gather = async (options: TrainOptions, notice: (message: string) => void): Promise<Series[]> => {
+/**
+ * All series that the options name, on disk or simulated. `known` says which of the ranges is the user's, and which a forecaster
+ * that is gone on from was trained with: that holds where frames fit it, as when it forecasts. @throws what loading and
+ * simulating throw
+ */
+export const gather = async (
+  options: TrainOptions,
+  known: Pick<KnownRanges, 'range' | 'usual'>,
+  notice: (message: string) => void,
+): Promise<Series[]> => {
   const { simulation, data } = options;
   if ((simulation === undefined) === (data.length === 0)) {
     throw new UsageError('give folders of frames, or a simulation by name, to train on');
   }
   requireRange(options.range, options.channels, ownRanges(options));
+  const ranges = { ...known, ownRanges: ownRanges(options) };
   if (simulation === undefined)
     return loadSeries({
       ...options,
-      ownRanges: ownRanges(options),
+      ...ranges,
       parameters: undefined, // each series has its own, or there is nothing to learn
       asked:
         options.from === undefined ? options.parameters.map(({ name }) => ({ name })) : options.parameters,
@@ -28,7 +37,7 @@ export const gather = async (options: TrainOptions, notice: (message: string) =>
   );
   return simulateSeries(simulation, options.simulationOptions, seeds, options.frames, {
     ...options,
-    ownRanges: ownRanges(options),
+    ...ranges,
   });
 };
 

@@ -179,7 +179,7 @@ export const refined = (
   };
 };
 
-/** The options with what `base`, the forecaster that is gone on from, brings. */
+/** The options with what `base`, the forecaster that is gone on from, brings; in the schema's order, which identities have. */
 export const withBase = (
   options: TrainOptions,
   {
@@ -193,21 +193,22 @@ export const withBase = (
     range,
     parameters = [],
   }: Settings,
-): TrainOptions => ({
-  ...options,
-  encoder: encoder.name,
-  encoderOptions: encoder.options,
-  predictor: predictor.name,
-  predictorOptions: predictor.options,
-  decoder: decoder.name,
-  decoderOptions: decoder.options,
-  channels,
-  channelRanges: channelRanges ?? 'shared',
-  boundary,
-  context,
-  parameters,
-  range: options.range ?? range,
-});
+): TrainOptions =>
+  trainSchema.parse({
+    ...options,
+    encoder: encoder.name,
+    encoderOptions: encoder.options,
+    predictor: predictor.name,
+    predictorOptions: predictor.options,
+    decoder: decoder.name,
+    decoderOptions: decoder.options,
+    channels,
+    channelRanges: channelRanges ?? 'shared',
+    boundary,
+    context,
+    parameters,
+    range: options.range ?? range,
+  });
 
 /** The scalars that the network is told, with their ranges; 0 to 1 for those that are still to be measured. */
 export const rangedParameters = ({ parameters }: Pick<TrainOptions, 'parameters'>): Parameter[] =>

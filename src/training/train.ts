@@ -143,7 +143,9 @@ export const train = async (
   if (base !== undefined) withWeights(settingsOf(asked, {}), network, base.weights); // they have to fit what was given anew
   const identity = identityOf(asked);
   const checkpoint = await takeUp(asked, network, identity);
-  const all = await gather(asked, notice);
+  const brought = base?.settings.range;
+  const ranges = { range: chosen.range, usual: brought === undefined ? [] : [brought] };
+  const all = await gather(asked, ranges, notice);
   const options = withParameterRanges(asked, all, checkpoint?.parameters);
   const { training, validation } = divide(all, options, network.encoder.stride);
   const data = dataOf(training, validation, options);

@@ -15,7 +15,7 @@ beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'mesocast-resume-'));
   for (const seed of [0, 1, 2]) await putFrames(join(home, 'data', `run${seed}`), 0, 12, { ...files, seed });
   await putFrames(join(home, 'data', 'wide'), 0, 12, { ...files, shape: [12, 24, 1], seed: 4 });
-  await saveTiny(join(home, 'teacher'));
+  await saveTiny(join(home, 'teacher'), 1, 10, { range: [0, 1] });
 });
 afterAll(() => rm(home, { recursive: true }));
 
@@ -67,7 +67,7 @@ const CASES: [what: string, more: () => Partial<TrainOptions>][] = [
     () => ({ sampling: 'reverse', noise: 0.01, stride: 2, leads: 1, horizon: 2 }),
   ],
   [
-    'scheduled sampling from another forecaster',
+    'scheduled sampling from another forecaster, which brings a range',
     () => ({ sampling: 'scheduled', from: join(home, 'teacher') }),
   ],
 ];

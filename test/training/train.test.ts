@@ -297,6 +297,25 @@ test('options of the stages can be given anew where one goes on from a forecaste
   await expect(run(pupil('other', { encoderOptions: { width: 5 } }))).rejects.toThrow(/weight ".*" is \[/);
 });
 
+test('the range of the forecaster that one goes on from holds where frames fit it, as when it forecasts', async () => {
+  await saveTiny(join(home, 'unit'), 1, 10, { range: [0, 1] });
+  for (const seed of [0, 1, 2]) {
+    await putFrames(join(home, 'png', `run${seed}`), 0, 12, { seed, sampleType: 'uint16' });
+    await putFrames(join(home, 'npy', `run${seed}`), 0, 12, {
+      ...{ seed, extension: '.npy', sampleType: 'float32' },
+    });
+  }
+  const pupil = (from: string, out: string) =>
+    trainSchema.parse({
+      ...{ data: [join(home, from)], out: join(home, out), from: join(home, 'unit'), validation: 1 },
+      ...{ leads: 4, horizon: 5, iterations: 2, batch: 2, device: 'cpu', threads: 1 },
+    });
+  const [png, npy] = [await run(pupil('png', 'of-png')), await run(pupil('npy', 'of-npy'))];
+  // 16 bits on the full scale hold the same composition of 0 to 1.
+  png.losses.forEach((loss, k) => expect(loss / npy.losses[k]!).toBeCloseTo(1, 2));
+  expect((await loadForecaster(join(home, 'of-png'))).settings.range).toEqual([0, 1]);
+});
+
 test('a declared range is the forecaster’s own', async () => {
   await run(settings('ranged', { iterations: 1, range: [0, 2] }));
   expect((await loadForecaster(join(home, 'ranged'))).settings.range).toEqual([0, 2]);
