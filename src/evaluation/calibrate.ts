@@ -1,7 +1,8 @@
 import { openEngine } from '../engine/index.js';
 import { gradientMagnitude, INTERFACE_GRADIENT } from '../metrics/gradient.js';
 import { UsageError } from '../pipeline/errors.js';
-import { sizeOf } from '../pipeline/frame.js';
+import { fittedShape } from '../pipeline/fit.js';
+import { describeShape, sizeOf } from '../pipeline/frame.js';
 import { streamSeed, uniformNumbers } from '../pipeline/random.js';
 import {
   bandsUpTo,
@@ -31,7 +32,7 @@ export interface Calibrated {
 /**
  * Finds how wide a forecaster's intervals have to be, on series that it was not trained on, and writes it into its
  * folder: split conformal prediction (fit.ts) for each band of leads.
- * @throws as `evaluate` does; UsageError for a single series
+ * @throws as `evaluate` does; UsageError for a single series, and for more members than frames have symmetries for
  */
 export const calibrate = async (
   options: EvaluateOptions,
@@ -68,6 +69,14 @@ export const calibrate = async (
   let done = 0;
   try {
     const runner = set.run(engine, options.tile);
+    for (const { name, shape } of series) {
+      const members = runner.members(fittedShape(shape, set.latentStride));
+      if (members === set.members) continue;
+      throw new UsageError(
+        `the ${describeShape(shape)} frames of ${name} have ${members} members, not ${set.members}: they have no more symmetries`,
+        { hint: `--ensemble ${members}: what is calibrated holds for as many members as it says` },
+      );
+    }
     const of = series.flatMap((one) => windowsOf(one, windows)).length;
     for await (const batch of forecastWindows(runner, series, windows)) {
       for (const { series: one, observed, frames, spread, own } of batch) {

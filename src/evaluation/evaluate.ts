@@ -1,4 +1,5 @@
 import { openEngine } from '../engine/index.js';
+import { fittedShape } from '../pipeline/fit.js';
 import type { ForecasterId } from '../pipeline/forecast.js';
 import type { FrameShape, PhysicalTime } from '../pipeline/frame.js';
 import { atLead, leadSums } from '../training/score-series.js';
@@ -155,14 +156,16 @@ const score = async (
   };
 
   const engine = await openEngine(options.device, options.threads, options.notice);
+  let { members } = set;
   try {
-    const runner = set.run(engine, options.tile);
+    const runner = set.run(engine, options.tile, options.notice);
     const of = series.flatMap((one) => windowsOf(one, windows)).length;
     let done = 0;
     for await (const batch of forecastWindows(runner, series, windows)) {
       batch.forEach(take);
       progress((done += batch.length), of);
     }
+    members = Math.min(...series.map(({ shape }) => runner.members(fittedShape(shape, set.latentStride))));
     await runner.dispose();
   } finally {
     await engine.dispose();
@@ -176,7 +179,7 @@ const score = async (
     windows: all.windows,
     ...(perLead !== undefined && { time_per_lead: perLead }),
     ...scoresOf(all),
-    ...(known !== undefined && { uncertainty: known }),
+    ...(known !== undefined && { uncertainty: { ...known, members } }),
   };
   if (!detailed) return { evaluation };
   const perSeries = sums.map((one, k) => ({

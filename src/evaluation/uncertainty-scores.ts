@@ -13,6 +13,7 @@ import {
 
 /** How well a forecast knew its own errors. Normalised values; lists have one entry for each lead unless they say other. */
 export interface UncertaintyReport {
+  /** Of series whose frames have fewer symmetries than others the fewest. */
   readonly members: number;
   /** Whether the spread is the distance from the forecast a frame earlier. */
   readonly lagged: boolean;
@@ -22,7 +23,7 @@ export interface UncertaintyReport {
   readonly intervals?: {
     readonly levels: readonly number[];
     readonly bands: readonly BandCoverage[];
-    /** Mean width of the 90 % intervals: of all pixels, and of those on interfaces of the truth. */
+    /** Mean width of the 90 % intervals: of all pixels, and of those on interfaces of the truth; NaN at leads without any. */
     readonly width: readonly number[];
     readonly interface_width: readonly number[];
     /** Coverage of the 90 % intervals. */
@@ -176,7 +177,7 @@ export const collectUncertainty = (
       };
       const perPixel = (pick: (sums: Sums) => number): number[] => leads.map((sums) => pick(sums) / sums.n);
       const perInterface = (pick: (sums: Sums) => number): number[] =>
-        leads.map((sums) => (sums.interfaces === 0 ? 0 : pick(sums) / sums.interfaces));
+        leads.map((sums) => pick(sums) / sums.interfaces);
       return {
         members,
         lagged,

@@ -27,6 +27,8 @@ export interface Runner {
   observe(shape: FrameShape, batch: readonly SeriesInput[]): Promise<StateHandles[]>;
   /** Leads 1..horizon of each series, one handle [B, horizon, H, W, C] for all. The states stay the caller's. */
   rollOut(shape: FrameShape, batch: readonly SeriesInput[], horizon: number): Promise<Handle>;
+  /** How many forecasts that of a frame of this shape is the average of. */
+  members(shape: FrameShape): number;
   readonly engine: Engine;
   dispose(): Promise<void>;
 }
@@ -189,6 +191,7 @@ export const createRunner = (forecaster: Forecaster, engine: Engine): Runner => 
       const { frames } = await program.run(feed(shape, batch));
       return frames as Handle;
     },
+    members: () => 1,
     dispose: async () => {
       for (const program of programs.values()) await (await program).dispose();
       programs.clear();

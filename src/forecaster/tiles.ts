@@ -134,6 +134,7 @@ export const tiled = (runner: Runner, options: TileOptions): Runner => {
 
   return {
     engine: runner.engine,
+    members: (shape) => runner.members(layoutOf(shape).inner),
     dispose: () => runner.dispose(),
     observe: async (shape, batch) => {
       const { inner, tiles } = layoutOf(shape);

@@ -86,7 +86,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   let learner: LearnerProcess | undefined;
   const champions = new Map<string, Promise<Champion>>();
 
-  const bring = (set: ForecasterSet): Champion => ({ set, runner: set.run(engine, config.tile) });
+  const bring = (set: ForecasterSet): Champion => ({ set, runner: set.run(engine, config.tile, notice) });
   /** @throws ForecasterError when it is not known, cannot be read, or takes other frames than this run has */
   const read = async (hash: string): Promise<ForecasterSet> => {
     if (hash === first.id.hash) return first;

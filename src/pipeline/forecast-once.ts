@@ -174,7 +174,7 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
   const sinks = await createSinks(options.sinks, resolve(options.out), log);
   const engine = await openEngine(options.device, options.threads, log);
   try {
-    const runner = forecaster.run(engine, options.tile);
+    const runner = forecaster.run(engine, options.tile, log);
     const { latentStride } = forecaster;
     const last = frames.at(-1) as Frame;
     const clock = createSeriesClock({
@@ -199,12 +199,11 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
         }),
         predict({ runner, horizon, latentStride }),
         decode({
-          engine,
+          runner,
           horizon,
           stride,
           latentStride,
           forecaster: forecaster.id,
-          members: forecaster.members,
           ...intervalOf(forecaster, options.interval),
           now: () => new Date(),
           view,

@@ -76,7 +76,7 @@ const observe = (
   run: OpenRun,
   { outcomes, credits, trackers, signal, notice }: ObserveContext,
 ): Observable<Observation> => {
-  const { engine, ledger, live, judge, preparation, ranges, told } = run;
+  const { ledger, live, judge, preparation, ranges, told } = run;
   const { context, horizon, stride } = config;
   const codecFor = run.codecs.for;
   const stageContext = { signal, fail: outcomes.fail, notice, now: () => new Date(), ledger };
@@ -132,12 +132,11 @@ const observe = (
               }),
               predict({ runner, horizon, latentStride: set.latentStride }),
               decode({
-                engine,
+                runner,
                 horizon,
                 stride,
                 latentStride: set.latentStride,
                 forecaster: set.id,
-                members: set.members,
                 ...intervalOf(set, config.interval),
                 now: stageContext.now,
                 clock,

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { concatMap, type OperatorFunction } from 'rxjs';
-import type { Engine, Handle } from '../engine/types.js';
+import type { Handle } from '../engine/types.js';
+import type { Runner } from '../forecaster/programs.js';
 import { crop, fittedShape } from '../pipeline/fit.js';
 import type {
   Forecast,
@@ -19,14 +20,12 @@ import { halfWidths, localOf, type Calibration } from '../uncertainty/calibratio
 import { rolledOut } from '../uncertainty/ensemble.js';
 
 export interface DecodeOptions {
-  readonly engine: Engine;
+  readonly runner: Pick<Runner, 'engine' | 'members'>;
   readonly horizon: number;
   readonly stride: number;
   /** Frame pixels per latent pixel. */
   readonly latentStride: number;
   readonly forecaster: ForecasterId;
-  /** Members of the ensemble that the roll-outs are of. */
-  readonly members: number;
   /** Intervals that forecasts carry. */
   readonly interval?: {
     readonly level: number;
@@ -60,7 +59,7 @@ const stacked = (frames: readonly Float32Array[]): Float32Array => {
 
 /** From normalised frames and their spread at each lead. */
 const uncertaintyOf = (
-  { members, interval }: DecodeOptions,
+  { runner, latentStride, interval }: DecodeOptions,
   predicted: readonly Float32Array[],
   spread: readonly Float32Array[] | undefined,
   own: Float32Array | undefined,
@@ -84,7 +83,7 @@ const uncertaintyOf = (
       ),
     );
   return {
-    members,
+    members: runner.members(fittedShape(shape, latentStride)),
     ...(spread && { spread: denormaliseDifferences(stacked(spread), normalisation) }),
     ...(interval &&
       halves && { interval: { level: interval.level, lower: end(-1, halves), upper: end(1, halves) } }),
@@ -110,7 +109,8 @@ const gapped = (uncertainty: Uncertainty | undefined, frame: Float32Array): Unce
 
 /** Brings roll-outs over from the device and makes forecasts of them, in the user's physical values. */
 export const decode = (options: DecodeOptions): OperatorFunction<readonly Predicted[], Observation> => {
-  const { engine, horizon, stride, latentStride } = options;
+  const { horizon, stride, latentStride } = options;
+  const { engine } = options.runner;
 
   const forecastOf = (
     { frame, normalisation, rollOut }: Predicted,

@@ -23,12 +23,13 @@ interface Member {
  * through each member, moved by the member's symmetry, and forecasts are moved back: `rollOut` then gives
  * [B, 2, horizon, H, W, C], the average over the members and their standard deviation. Members are the forecasters in
  * turn, with one symmetry more in each round; there are at least as many as forecasters, and no more than they have
- * symmetries. A series' state is the members' states one after the other.
+ * symmetries: `onFewer` is told once of each shape that has fewer than asked for. A series' state is the members' states one after the other.
  */
 export const createEnsembleRunner = (
   forecasters: readonly Forecaster[],
   engine: Engine,
   members: number,
+  onFewer: (shape: FrameShape, members: number) => void = () => undefined,
 ): Runner => {
   const runners = forecasters.map((forecaster) => createRunner(forecaster, engine));
   const [only] = runners;
@@ -37,8 +38,11 @@ export const createEnsembleRunner = (
   const known = new Map<string, readonly Member[]>();
   const membersFor = (shape: FrameShape): readonly Member[] => {
     const key = shape.join();
-    const made = known.get(key) ?? makeMembers(shape);
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    const made = makeMembers(shape);
     known.set(key, made);
+    if (made.length < members) onFewer(shape, made.length);
     return made;
   };
   const makeMembers = (shape: FrameShape): Member[] => {
@@ -122,6 +126,7 @@ export const createEnsembleRunner = (
     engine,
     observe,
     rollOut,
+    members: (shape) => membersFor(shape).length,
     dispose: async () => {
       for (const runner of runners) await runner.dispose();
     },

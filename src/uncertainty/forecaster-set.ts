@@ -10,6 +10,7 @@ import type { Runner } from '../forecaster/programs.js';
 import { writeAtomically } from '../pipeline/atomic.js';
 import { codeOf, ForecasterError, messageOf, UsageError } from '../pipeline/errors.js';
 import type { ForecasterId } from '../pipeline/forecast.js';
+import { describeShape } from '../pipeline/frame.js';
 import { requireRange, type GivenRange, type KnownRanges } from '../pipeline/intake/normalisation.js';
 import { requireAsked, type ParameterValues } from '../pipeline/parameters.js';
 import { explain } from '../pipeline/config/options.js';
@@ -74,7 +75,7 @@ export interface ForecasterSet {
   readonly forecasters: readonly Forecaster[];
   /** Where it was loaded from; its calibration is in there. */
   readonly folder: string;
-  /** Members of the ensemble. */
+  /** Members of the ensemble, where frames have so many symmetries; the runner knows how many they are. */
   readonly members: number;
   /** Whether the spread is the distance from the forecast a frame earlier (lagged.ts), not the deviation of members. */
   readonly lagged: boolean;
@@ -89,8 +90,11 @@ export interface ForecasterSet {
   readonly ownRanges: number | undefined;
   /** Frame pixels per latent pixel: frames are enlarged to multiples of it. */
   readonly latentStride: number;
-  /** Frames with a side of more than `tile` pixels go through the network in overlapping tiles of that size. */
-  run(engine: Engine, tile?: number): Runner;
+  /**
+   * Frames with a side of more than `tile` pixels go through the network in overlapping tiles of that size. `notice` hears of
+   * shapes that have fewer members than asked for.
+   */
+  run(engine: Engine, tile?: number, notice?: (message: string) => void): Runner;
 }
 
 /** Pixels that tiles lose at their edges; docs/performance.md has what that does to forecasts. */
@@ -187,8 +191,12 @@ export const loadForecasterSet = async (
     usual: ranges.size === 1 && first.settings.range !== undefined ? [first.settings.range] : [],
     ownRanges: first.settings.channelRanges === 'each' ? first.settings.channels : undefined,
     latentStride,
-    run: (engine, tile) => {
-      const ensemble = createEnsembleRunner(forecasters, engine, members);
+    run: (engine, tile, notice = () => undefined) => {
+      const ensemble = createEnsembleRunner(forecasters, engine, members, (shape, fewer) =>
+        notice(
+          `${describeShape(shape)} frames have no more symmetries: forecasts are of ${fewer} members, not ${members}${problem === undefined ? '; intervals are calibrated for those, and may cover more or less than they say' : ''}`,
+        ),
+      );
       const runner = isLagged ? lagged(ensemble) : ensemble;
       if (tile === undefined) return runner;
       return tiled(runner, { tile: tile - (tile % latentStride), halo: HALO, periodic, latentStride });

@@ -68,5 +68,6 @@ export const lagged = (runner: Runner): Runner => {
     return engine.upload({ shape: [batch.length, 2, 1 + horizon, ...shape], dtype: 'float32', data });
   };
 
-  return { engine, observe, rollOut, dispose: () => runner.dispose() };
+  const members = (shape: FrameShape): number => runner.members(shape);
+  return { engine, observe, rollOut, members, dispose: () => runner.dispose() };
 };

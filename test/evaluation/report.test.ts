@@ -13,6 +13,7 @@ import {
 import { overSeries, quantile } from '../../src/evaluation/over-series.js';
 import { uncertaintyCharts } from '../../src/evaluation/report/charts.js';
 import { svgOf } from '../../src/evaluation/report/chart.js';
+import { writePictures } from '../../src/evaluation/report/pictures.js';
 import { writeReport } from '../../src/evaluation/report/write-report.js';
 import { forecastOnce } from '../../src/pipeline/forecast-once.js';
 import { attachSchema } from '../../src/pipeline/config/config.js';
@@ -134,6 +135,31 @@ test('intervals of a lagged ensemble follow how each series fares', async () => 
   await expect(forecast(0.9, { lagged: true, forecaster: at('tiny') })).rejects.toThrow('has no intervals');
 });
 
+test('frames with fewer symmetries have fewer members: forecasts say so, and nothing is calibrated for others', async () => {
+  const files = { extension: '.npy', sampleType: 'float32' } as const;
+  for (const seed of [0, 1])
+    await putFrames(at(`wide/${seed}`), 0, 12, { ...files, seed, shape: [12, 20, 1] });
+  await saveTiny(at('turned'), 1, 1);
+  const ofIt = { forecaster: at('turned'), ensemble: 6 };
+  const notices: string[] = [];
+  const notice = (text: string): unknown => notices.push(text);
+  const made = await forecast(0.9, { ...ofIt, interval: undefined, path: at('wide/0'), notice });
+  expect(made.uncertainty?.members).toBe(4);
+  const fewer = '12x20x1 frames have no more symmetries: forecasts are of 4 members, not 6';
+  expect(notices).toEqual([fewer]);
+  const { uncertainty } = await evaluate(options({ ...ofIt, data: [at('wide'), at('data')] }));
+  expect(uncertainty?.members).toBe(4);
+  await expect(calibrate(options({ ...ofIt, data: [at('wide')] }))).rejects.toMatchObject({
+    message: expect.stringContaining('have 4 members, not 6') as unknown,
+    hint: expect.stringContaining('--ensemble 4') as unknown,
+  });
+  await calibrate(options({ ...ofIt, data: [at('kept')] }));
+  await forecast(0.9, { ...ofIt, path: at('wide/0'), notice });
+  expect(notices.at(-1)).toBe(
+    `${fewer}; intervals are calibrated for those, and may cover more or less than they say`,
+  );
+});
+
 test('a report is one page with plots and pictures, and the numbers beside it', async () => {
   const folder = at('report');
   const detail = await evaluateInDetail(options());
@@ -156,6 +182,9 @@ test('a report is one page with plots and pictures, and the numbers beside it', 
     expect(names).toContain(name);
   for (const name of names.filter((file) => file.endsWith('.png')))
     expect((await sharp(join(folder, name)).metadata()).width).toBeGreaterThan(200);
+  // Frames of the first series alone are kept.
+  const [picture] = await writePictures(folder, { ...detail, examples: detail.examples.slice(0, 3) });
+  expect(picture?.title).toContain('the series of median skill among the first 3: ');
 });
 
 test('leads are told in time where it is known, and even', async () => {
@@ -257,6 +286,12 @@ test('plots of calibration show by how many points intervals miss their level', 
   expect(first?.values).toEqual(band.all.map((share, k) => 100 * (share - xs[k]!)));
   for (const { values } of lines)
     for (const value of values) expect(Math.abs(value)).toBeLessThanOrEqual(domain![1]);
+  // Leads at which the truth has no interfaces are gaps.
+  const interface_coverage = uncertainty.intervals!.interface_coverage.with(0, NaN);
+  const gapped = { ...uncertainty, intervals: { ...uncertainty.intervals!, interface_coverage } };
+  const coverage = uncertaintyCharts(report, gapped).find(({ id }) => id === 'coverage')!;
+  expect(coverage.domain!.every(Number.isFinite)).toBe(true);
+  expect(svgOf(coverage)).not.toContain('NaN');
   const svg = svgOf(all.find(({ id }) => id === 'calibration')!);
   for (const [, x, text] of svg.matchAll(/<text x="([\d.]+)" y="46"[^>]*>([^<]*)/g))
     expect(Number(x) + 6.9 * (text?.length ?? 0)).toBeLessThan(520);

@@ -34,15 +34,15 @@ const reported = (series: readonly (readonly number[])[]) => {
   series.forEach((truth, of) =>
     scores.add(of, 1, { predicted, spread, truth: Float32Array.from(truth), last, shape: [1, 4, 1] }),
   );
-  return scores.report()?.intervals?.bands[0];
+  return scores.report()!.intervals!;
 };
 
 test('coverage comes with its standard error: how much it differs between the series', () => {
   // 3 and 1 of 4 values are covered; where the truth has its step, one of two in both.
-  const band = reported([
+  const [band] = reported([
     [0.5, 0.5, 0.5, 2],
     [0.5, 2, 2, 2],
-  ]);
+  ]).bands;
   expect([band?.all[8], band?.interface?.[8]]).toEqual([0.5, 0.5]);
   // sqrt(2 / 1 ((3 - 2)^2 + (1 - 2)^2)) / 8
   expect(band?.standard_error?.all).toBeCloseTo(0.25, 12);
@@ -51,11 +51,17 @@ test('coverage comes with its standard error: how much it differs between the se
 });
 
 test('one series has no standard error, and series without interfaces none on them', () => {
-  expect(reported([[0.5, 0.5, 0.5, 2]])?.standard_error).toBeUndefined();
-  const flat = reported([
+  expect(reported([[0.5, 0.5, 0.5, 2]]).bands[0]?.standard_error).toBeUndefined();
+  const {
+    bands: [flat],
+    coverage,
+    interface_coverage: onInterfaces,
+    interface_width: width,
+  } = reported([
     [0.5, 0.5, 0.5, 0.5],
     [2, 2, 2, 2],
   ]);
+  expect([coverage, onInterfaces, width]).toEqual([[0.5], [NaN], [NaN]]);
   expect(flat?.interface).toBeUndefined();
   expect(flat?.standard_error).toEqual({ all: 0.5 });
 });

@@ -45,6 +45,7 @@ const recordingRunner = () => {
       );
     },
     rollOut: () => Promise.reject(new Error('not asked for here')),
+    members: () => 1,
     // Nothing in `encode` touches it.
     engine: { device: 'none' } as Engine,
     dispose: () => Promise.resolve(),

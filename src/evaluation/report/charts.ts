@@ -176,7 +176,10 @@ export const uncertaintyCharts = (report: ReportData, uncertainty: UncertaintyRe
       title: 'Coverage of the 90 % intervals',
       ...leads,
       y: 'share of values inside',
-      domain: [Math.min(0.7, ...intervals.coverage, ...intervals.interface_coverage), 1],
+      domain: [
+        Math.min(0.7, ...[...intervals.coverage, ...intervals.interface_coverage].filter(Number.isFinite)),
+        1,
+      ],
       lines: [
         { name: '90 %', colour: '#999999', values: leads.xs.map(() => 0.9), dashed: true },
         { name: 'all pixels', colour: COLOURS.forecast, values: intervals.coverage },

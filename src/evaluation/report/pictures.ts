@@ -14,17 +14,18 @@ export interface ReportPicture {
 
 const UNIT: Normalisation = { low: 0, high: 1 };
 
-/** Series to show: that of median skill, and the worst. One, where they are the same. */
+/** Series to show: that of median skill, and the worst, of those whose frames were kept. One, where they are the same. */
 const chosen = ({ report, examples }: Detail): readonly (readonly [what: string, example: Example])[] => {
   const skillOf = ({ of }: Example): number => report.per_series[of]?.mean_skill ?? 0;
   const order = examples.toSorted((a, b) => skillOf(a) - skillOf(b));
   const [worst, median] = [order[0], order[Math.floor(order.length / 2)]];
+  const among = examples.length < report.per_series.length ? ` among the first ${examples.length}` : '';
   if (worst === undefined || median === undefined) return [];
   return worst === median
     ? [['the series', median]]
     : [
-        ['the series of median skill', median],
-        ['the series of lowest skill', worst],
+        [`the series of median skill${among}`, median],
+        [`the series of lowest skill${among}`, worst],
       ];
 };
 

@@ -29,6 +29,7 @@ export const noForecaster = (usual: readonly GivenRange[] = []): ForecasterSet =
         data.set(batch[Math.floor(k / horizon)]!.frame, k * size);
       return engine.upload({ shape: [batch.length, horizon, ...shape], dtype: 'float32', data });
     },
+    members: () => 1,
     dispose: () => Promise.resolve(),
   }),
 });
