@@ -13,26 +13,27 @@ export interface Figures {
   readonly persistenceSsim: number;
   /** Leads from 3 on at which linear extrapolation has the smaller error. */
   readonly linearBetterAt: readonly number[];
-  /** Greatest difference of the mean value between forecast and truth, at any lead. */
+  /** How far the mean value is off, mean over the series, at the lead where that is most. */
   readonly meanDrift: number;
   /** At the last lead, of forecast and truth, means over the series. */
   readonly statistics: Readonly<Record<Statistic, readonly [forecast: number, truth: number]>>;
   /** Least and greatest value of a forecast at any lead, of the truth beside it. */
   readonly values: readonly [least: number, greatest: number];
   readonly trueValues: readonly [least: number, greatest: number];
+  /**
+   * Drift and values are of every series. In records of earlier runs, which lack it, the drift is that of the mean over all
+   * series, in which those that drift either way cancel, and the tenths of the series with the least and the greatest values
+   * are left out.
+   */
+  readonly ofEvery?: true;
 }
 
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 
 export const figuresOf = (report: ReportData): Figures => {
-  const { leads } = report.statistics;
+  const { leads, extremes } = report.statistics;
   const last = report.horizon - 1;
-  const { forecast, truth } = leads.mean;
   const shown = [1, 3, 10, 20, 50, 100, 200].filter((lead) => lead <= report.horizon);
-  const ends = (of: 'forecast' | 'truth'): [number, number] => [
-    Math.min(...leads.least[of].low),
-    Math.max(...leads.greatest[of].high),
-  ];
   const lastOf = (name: Statistic): [number, number] => [
     leads[name].forecast.mean[last] ?? 0,
     leads[name].truth.mean[last] ?? 0,
@@ -48,10 +49,11 @@ export const figuresOf = (report: ReportData): Figures => {
     linearBetterAt: report.rmse.flatMap((value, l) =>
       l >= 2 && value >= (report.linear_rmse[l] ?? 0) ? [l + 1] : [],
     ),
-    meanDrift: Math.max(...forecast.mean.map((value, l) => Math.abs(value - (truth.mean[l] ?? 0)))),
+    meanDrift: Math.max(...leads.mean.error),
     statistics: eachStatistic(lastOf),
-    values: ends('forecast'),
-    trueValues: ends('truth'),
+    values: extremes.forecast,
+    trueValues: extremes.truth,
+    ofEvery: true,
   };
 };
 

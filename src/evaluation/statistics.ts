@@ -85,8 +85,11 @@ export interface StatisticsReport {
       }
     >
   >;
+  /** Least and greatest value of any frame at any lead, in any series. */
+  readonly extremes: { readonly forecast: Extremes; readonly truth: Extremes };
   readonly curves: readonly Curves[];
 }
+type Extremes = readonly [least: number, greatest: number];
 
 type ByLead = Record<Statistic, number[]>;
 /** An entry for each statistic. */
@@ -119,6 +122,11 @@ export const collectStatistics = (horizon: number, shown: readonly number[], opt
     twoTruth: [] as number[],
   }));
   let curveShape: string | undefined;
+  const extremes = { forecast: [Infinity, -Infinity] as Extremes, truth: [Infinity, -Infinity] as Extremes };
+  const widened = ([low, high]: Extremes, { least, greatest }: Record<Statistic, number>): Extremes => [
+    Math.min(low, least),
+    Math.max(high, greatest),
+  ];
   return {
     /** Frames at a lead (1 is the first) of a window of the series with this number. */
     add: (of: number, lead: number, { predicted, truth, before, shape }: LeadFrames): void => {
@@ -128,6 +136,8 @@ export const collectStatistics = (horizon: number, shown: readonly number[], opt
       if (lead === 1) sums.windows++;
       const a = statisticsOf(predicted, before.predicted, shape, options);
       const b = statisticsOf(truth, before.truth, shape, options);
+      extremes.forecast = widened(extremes.forecast, a);
+      extremes.truth = widened(extremes.truth, b);
       for (const name of STATISTICS) {
         sums.forecast[name][lead - 1]! += a[name];
         sums.truth[name][lead - 1]! += b[name];
@@ -160,6 +170,7 @@ export const collectStatistics = (horizon: number, shown: readonly number[], opt
       return {
         ...options,
         leads: eachStatistic(entry),
+        extremes: { ...extremes },
         curves: curves.map(({ lead, count, k, forecast, truth, twoForecast, twoTruth }) => {
           const shares = (values: readonly number[]): number[] => values.map((value) => value / count);
           return {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { FrameShape } from '../../src/pipeline/frame.js';
 import { evaluate, evaluateInDetail } from '../../src/evaluation/evaluate.js';
 import type { EvaluateOptions } from '../../src/evaluation/evaluate.js';
+import { collectStatistics } from '../../src/evaluation/statistics.js';
 import { frameBytes, framePath, movingField, putFrames, saveTiny } from '../support/tiny.js';
 
 const [CONTEXT, HORIZON] = [4, 3];
@@ -110,6 +111,18 @@ test('a frozen forecast shows in the statistics: it does not change, what came d
   expect(change.truth.mean[0]).toBeCloseTo(report.persistence_rmse[0]!, 6); // of the only window
   expect(change.truth.mean[1]).toBeLessThan(report.persistence_rmse[1]!);
   expect(greatest.truth.mean[0]).toBeGreaterThan(least.truth.mean[0]!);
+});
+
+test('extremes are those of the one series that goes furthest', () => {
+  const { add, report } = collectStatistics(1, [], { threshold: 0.5, periodic: false });
+  for (let k = 0; k < 12; k++) {
+    const [truth, predicted] = [Float32Array.of(0, 1, 0, 1), Float32Array.of(0, k === 5 ? 9 : 1, 0, 1)];
+    const before = { predicted: truth, truth };
+    add(k, 1, { predicted, truth, before, shape: [2, 2, 1] });
+  }
+  const { extremes, leads } = report();
+  expect(leads.greatest.forecast.high).toEqual([1]); // 90 % of the series
+  expect(extremes).toEqual({ forecast: [0, 9], truth: [0, 1] });
 });
 
 test('frames that the network must enlarge are scored as they are', async () => {
