@@ -8,6 +8,7 @@ import {
   pixelsToChannels,
   weight,
 } from '../../src/forecaster/layers.js';
+import type { NetworkShape } from '../../src/forecaster/network.js';
 import { defineEncoder } from '../../src/pipeline/plugins/plugin.js';
 
 /**
@@ -37,10 +38,17 @@ export const patch = defineEncoder({
     space: z
       .enum(['value', 'logit'])
       .default('value')
-      .describe('frames as they are, or the log-odds of their values: for fields 0 to 1 with steep fronts'),
+      .describe(
+        'frames as they are, or the log-odds of their values: for fields 0 to 1 with steep fronts; scalars that the network is told stay as they are',
+      ),
   }),
   create: ({ patch: p, embed, velocityScale, space }) => {
-    const seen = (frame: tf.Tensor4D): tf.Tensor4D => (space === 'logit' ? logOdds(frame) : frame);
+    const seen = (frame: tf.Tensor4D, { channels, told = 0 }: NetworkShape): tf.Tensor4D => {
+      if (space === 'value') return frame;
+      if (told === 0) return logOdds(frame);
+      const [field, scalars] = tf.split(frame, [channels - told, told], 3) as [tf.Tensor4D, tf.Tensor4D];
+      return tf.concat<tf.Tensor4D>([logOdds(field), scalars], 3);
+    };
     const inputs = (channels: number): number => p * p * (velocityScale === 0 ? 1 : 2) * channels;
     return {
       stride: p,
@@ -50,9 +58,9 @@ export const patch = defineEncoder({
         embed === 0
           ? {}
           : { 'embed.weight': filterSpec(1, inputs(channels), embed), 'embed.bias': biasSpec(embed) },
-      encode: (params, frame, previous, { boundary }) => {
-        const now = seen(frame);
-        const velocity = tf.mul<tf.Tensor4D>(tf.sub(now, seen(previous)), velocityScale);
+      encode: (params, frame, previous, net) => {
+        const now = seen(frame, net);
+        const velocity = tf.mul<tf.Tensor4D>(tf.sub(now, seen(previous, net)), velocityScale);
         const x = velocityScale === 0 ? now : tf.concat<tf.Tensor4D>([now, velocity], 3); // [N, H, W, C or 2C]
         const blocks = pixelsToChannels(x, p); // [N, H/p, W/p, p p C or 2C]
         if (embed === 0) return { latent: blocks, skips: [] };
@@ -60,7 +68,7 @@ export const patch = defineEncoder({
           blocks,
           weight(params, 'embed.weight'),
           weight(params, 'embed.bias'),
-          boundary,
+          net.boundary,
         );
         return { latent, skips: [] }; // [N, H/p, W/p, embed]
       },

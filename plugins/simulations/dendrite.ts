@@ -145,9 +145,9 @@ export const dendrite = defineSimulation({
     return {
       shape: [height, width, 1],
       range: [0, 1],
+      // Not the orientation: what networks learn from is flipped and turned, which such a scalar would not be.
       parameters: {
         symmetry: arms,
-        orientation: theta0,
         latentHeat: heat,
         anisotropy,
         nuclei,

@@ -33,16 +33,20 @@ export const planeWave = defineSimulation({
   create: ({ height, width, boundary, seed, modes, framesPerUnit }) => {
     const random = uniformNumbers(streamSeed(seed, 0));
     const between = (low: number, high: number): number => low + (high - low) * random();
-    /** A component of a wave vector, the nearest that the edges allow. */
-    const fitted = (k: number, size: number): number => {
-      const lowest = (2 * Math.PI * RESOLUTION) / size;
-      return boundary === 'open' ? k : Math.round(k / lowest) * lowest;
+    /** The nearest wave vector that the edges allow; in a frame that is too small for any, one wave along the nearer axis. */
+    const fitted = (kx: number, ky: number): { readonly kx: number; readonly ky: number } => {
+      if (boundary === 'open') return { kx, ky };
+      const [lowestX, lowestY] = [(2 * Math.PI * RESOLUTION) / width, (2 * Math.PI * RESOLUTION) / height];
+      const [x, y] = [kx / lowestX, ky / lowestY];
+      let [columns, rows] = [Math.round(x), Math.round(y)];
+      if (columns === 0 && rows === 0)
+        [columns, rows] = Math.abs(x) > Math.abs(y) ? [Math.sign(x), 0] : [0, Math.sign(y)];
+      return { kx: columns * lowestX, ky: rows * lowestY };
     };
     const waves = Array.from({ length: modes ?? (random() < 0.5 ? 1 : 2) }, () => {
       const [length, angle] = [between(8, 12), between(0, 2 * Math.PI)];
       return {
-        kx: fitted(length * Math.cos(angle), width),
-        ky: fitted(length * Math.sin(angle), height),
+        ...fitted(length * Math.cos(angle), length * Math.sin(angle)),
         omega: between(15, 20),
         phase: between(0, 2 * Math.PI),
         decay: between(0.4, 0.6),

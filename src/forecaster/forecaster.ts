@@ -69,7 +69,8 @@ const onnxFile = ({ name, options }: z.output<typeof stage>, folder: string): st
 export const buildNetwork = async (settings: Settings, folder = process.cwd()): Promise<Network> => {
   const { channels, boundary, feedback, parameters = [] } = settings;
   const shape = { channels, boundary };
-  const seen = { channels: channels + parameters.length, boundary };
+  const told = parameters.length;
+  const seen = { channels: channels + told, told, boundary };
   const files = {
     encoder: onnxFile(settings.encoder, folder),
     predictor: onnxFile(settings.predictor, folder),

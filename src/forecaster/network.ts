@@ -18,6 +18,8 @@ export type Boundary = 'periodic' | 'replicate' | 'zero';
 export interface NetworkShape {
   /** Channels of a frame. */
   readonly channels: number;
+  /** So many of them, the last, are scalars that an encoder is told, the same at every pixel; absent for none. */
+  readonly told?: number;
   readonly boundary: Boundary;
 }
 

@@ -3,12 +3,13 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import { openEngine } from '../../src/engine/index.js';
 import type { HostTensor } from '../../src/engine/types.js';
+import { buildNetwork } from '../../src/forecaster/forecaster.js';
 import { fromLogOdds, logOdds } from '../../src/forecaster/layers.js';
 import type { Boundary } from '../../src/forecaster/network.js';
 import { inflow, nextFrame } from '../../src/forecaster/outputs.js';
 import { randomTensor, runOnce } from '../support/engine-compare.js';
 import { forecastWith, largestDifference } from '../support/forecast-with.js';
-import { movingField, tinyForecaster } from '../support/tiny.js';
+import { movingField, tinyForecaster, tinySettings } from '../support/tiny.js';
 import type { FrameShape } from '../../src/pipeline/frame.js';
 
 const engine = await openEngine('cpu', 1);
@@ -143,6 +144,22 @@ test('log-odds go on where they went, stay between 0 and 1, and are found again'
   const expected = [16 / 17, Math.E / (1 + Math.E), 0.9999, 1 / (1 + 9999 * Math.exp(0.4))];
   for (const [k, value] of expected.entries()) expect(next?.data[k]).toBeCloseTo(value, 6);
   for (const [k, value] of [0.8, 0.5, 0.9999, 0.0001].entries()) expect(same?.data[k]).toBeCloseTo(value, 6);
+});
+
+test('scalars that a network is told stay as they are where it sees log-odds of frames', async () => {
+  const settings = tinySettings({
+    encoder: { name: 'patch', options: { patch: 1, velocityScale: 0, space: 'logit' } },
+    decoder: { name: 'patch', options: {} },
+    parameters: [{ name: 'drive', low: 0, high: 1 }],
+  });
+  const { encoder, seen } = await buildNetwork(settings);
+  const { latent } = await runOnce(
+    engine,
+    ({ frame }) => ({ latent: encoder.encode({}, frame as Tensor4D, frame as Tensor4D, seen).latent }),
+    { frame: { shape: [1, 1, 1, 2], dtype: 'float32', data: Float32Array.of(0.5, 0.9) } },
+  );
+  expect(latent?.data[0]).toBeCloseTo(0, 6);
+  expect(latent?.data[1]).toBeCloseTo(0.9, 6);
 });
 
 test('a damped last change goes on by its factor, one for each channel, and keeps a conserved mean', async () => {

@@ -107,6 +107,14 @@ test('plane wave: a wave travels at omega / |k| and decays', async () => {
   expect(distance(18)).toBeGreaterThan(0.4);
 });
 
+test('plane wave: around the edges of a small frame goes one wave at least', async () => {
+  for (let seed = 0; seed < 8; seed++) {
+    const small = { seed, height: 8, width: 12, boundary: 'periodic' };
+    const [frame] = (await framesOf('plane_wave', small, 1)) as [Float32Array];
+    expect(Math.max(...frame) - Math.min(...frame)).toBeGreaterThan(0.5);
+  }
+});
+
 test('the example of docs/plugins.md: the seed decides where stripes grow from, the size is free', async () => {
   const series = (seed: number) =>
     framesOf('./examples/my-simulation.mjs', { seed, height: 48, width: 64 }, 8);

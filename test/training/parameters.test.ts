@@ -296,4 +296,13 @@ test('simulations write what their runs are made from, and can be trained on by 
   expect(told!.low).toBeGreaterThan(0.3);
   expect(told!.high).toBeLessThan(0.7);
   await expect(ran('compositon')).rejects.toMatchObject({ hint: 'did you mean "composition"?' });
+  // A direction, which clips are flipped and turned without.
+  const dendrites = { ...options, simulation: 'dendrite', simulationOptions: { height: 16, width: 16 } };
+  await expect(
+    train(
+      { ...dendrites, out: at('turned'), parameters: [{ name: 'orientation' }] },
+      () => undefined,
+      new AbortController().signal,
+    ),
+  ).rejects.toThrow('the parameter "orientation" is not known of dendrite-1000');
 });
