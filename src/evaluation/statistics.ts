@@ -7,7 +7,7 @@ import { structureFactor } from '../metrics/structure-factor.js';
 import { checkerboard, shortWaves } from '../metrics/texture.js';
 import { twoPointCorrelation } from '../metrics/two-point.js';
 import type { FrameShape } from '../pipeline/frame.js';
-import { mean, overSeries, type OverSeries } from './over-series.js';
+import { overSeries, type OverSeries } from './over-series.js';
 
 /** What is told of a frame in one number; of several channels, of the first. Normalised values, lengths in pixels. */
 export const STATISTICS = [
@@ -34,7 +34,7 @@ export interface StatisticsOptions {
 /** Pixels: the largest blocks that encoders of mesocast make latent pixels of by themselves. */
 const BLOCK = 4;
 
-/** @param before the frame at the lead before */
+/** NaN for what a frame does not have: a length where all is of one value, an area where there are no grains. */
 const statisticsOf = (
   frame: Float32Array,
   before: Float32Array,
@@ -47,9 +47,9 @@ const statisticsOf = (
     phase_fraction: phaseFraction(plane, threshold),
     mean: meanOf(plane),
     interface_length: interfaceLength(plane, threshold, periodic),
-    characteristic_length: structureFactor(plane).characteristicLength,
+    characteristic_length: structureFactor(plane).characteristicLength || NaN,
     grains: grains.count,
-    grain_area: grains.meanArea,
+    grain_area: grains.count === 0 ? NaN : grains.meanArea,
     least: plane.values.reduce((a, b) => Math.min(a, b), Infinity),
     greatest: plane.values.reduce((a, b) => Math.max(a, b), -Infinity),
     change: rmse(plane.values, planeOf(before, shape).values),
@@ -91,7 +91,11 @@ export interface StatisticsReport {
 }
 type Extremes = readonly [least: number, greatest: number];
 
-type ByLead = Record<Statistic, number[]>;
+interface Sum {
+  total: number;
+  count: number;
+}
+type ByLead = Record<Statistic, Sum[]>;
 /** An entry for each statistic. */
 export const eachStatistic = <T>(make: (name: Statistic) => T): Record<Statistic, T> =>
   Object.fromEntries(STATISTICS.map((name) => [name, make(name)])) as Record<Statistic, T>;
@@ -109,9 +113,15 @@ const addTo = (sums: number[], values: readonly number[]): void =>
     sums[i] = (sums[i] ?? 0) + value;
   });
 
+const addKnown = (sum: Sum, value: number): void => {
+  if (Number.isNaN(value)) return;
+  sum.total += value;
+  sum.count++;
+};
+
 /** Adds up windows. Curves are of the leads in `shown`, of frames that have the first one's shape. */
 export const collectStatistics = (horizon: number, shown: readonly number[], options: StatisticsOptions) => {
-  const series = new Map<number, { windows: number; forecast: ByLead; truth: ByLead; error: ByLead }>();
+  const series = new Map<number, { forecast: ByLead; truth: ByLead; error: ByLead }>();
   const curves = shown.map((lead) => ({
     lead,
     count: 0,
@@ -130,18 +140,18 @@ export const collectStatistics = (horizon: number, shown: readonly number[], opt
   return {
     /** Frames at a lead (1 is the first) of a window of the series with this number. */
     add: (of: number, lead: number, { predicted, truth, before, shape }: LeadFrames): void => {
-      const zeros = (): ByLead => eachStatistic(() => Array<number>(horizon).fill(0));
-      const sums = series.get(of) ?? { windows: 0, forecast: zeros(), truth: zeros(), error: zeros() };
+      const zeros = (): ByLead =>
+        eachStatistic(() => Array.from({ length: horizon }, () => ({ total: 0, count: 0 })));
+      const sums = series.get(of) ?? { forecast: zeros(), truth: zeros(), error: zeros() };
       series.set(of, sums);
-      if (lead === 1) sums.windows++;
       const a = statisticsOf(predicted, before.predicted, shape, options);
       const b = statisticsOf(truth, before.truth, shape, options);
       extremes.forecast = widened(extremes.forecast, a);
       extremes.truth = widened(extremes.truth, b);
       for (const name of STATISTICS) {
-        sums.forecast[name][lead - 1]! += a[name];
-        sums.truth[name][lead - 1]! += b[name];
-        sums.error[name][lead - 1]! += Math.abs(a[name] - b[name]);
+        addKnown(sums.forecast[name][lead - 1]!, a[name]);
+        addKnown(sums.truth[name][lead - 1]!, b[name]);
+        addKnown(sums.error[name][lead - 1]!, Math.abs(a[name] - b[name]));
       }
       const curve = curves.find((entry) => entry.lead === lead);
       curveShape ??= shape.join();
@@ -158,15 +168,12 @@ export const collectStatistics = (horizon: number, shown: readonly number[], opt
     report: (): StatisticsReport => {
       const all = [...series.values()];
       const means = (kind: 'forecast' | 'truth' | 'error', name: Statistic): number[][] =>
-        all.map((sums) => sums[kind][name].map((value) => value / sums.windows));
-      const entry = (name: Statistic) => {
-        const errors = means('error', name);
-        return {
-          forecast: overSeries(means('forecast', name)),
-          truth: overSeries(means('truth', name)),
-          error: Array.from({ length: horizon }, (_, l) => mean(errors.map((values) => values[l]!))),
-        };
-      };
+        all.map((sums) => sums[kind][name].map(({ total, count }) => total / count));
+      const entry = (name: Statistic) => ({
+        forecast: overSeries(means('forecast', name)),
+        truth: overSeries(means('truth', name)),
+        error: overSeries(means('error', name)).mean,
+      });
       return {
         ...options,
         leads: eachStatistic(entry),

@@ -125,6 +125,28 @@ test('extremes are those of the one series that goes furthest', () => {
   expect(extremes).toEqual({ forecast: [0, 9], truth: [0, 1] });
 });
 
+test('what a frame does not have is left out of the means', () => {
+  const { add, report } = collectStatistics(2, [], { threshold: 0.5, periodic: false });
+  const shape: FrameShape = [4, 4, 1];
+  const grain = Float32Array.from({ length: 16 }, (_, k) => (k < 8 ? 1 : 0));
+  const flat = new Float32Array(16);
+  const window = (of: number, lead: number, predicted: Float32Array, truth: Float32Array): void =>
+    add(of, lead, { predicted, truth, before: { predicted, truth }, shape });
+  window(0, 1, grain, grain);
+  window(0, 1, flat, grain);
+  window(1, 1, flat, flat);
+  for (const of of [0, 1]) window(of, 2, flat, grain);
+  const { grain_area: area, characteristic_length: length, grains } = report().leads;
+  expect([area.forecast.mean, area.truth.mean, area.error]).toEqual([
+    [8, NaN],
+    [8, 8],
+    [0, NaN],
+  ]);
+  expect(area.forecast.high).toEqual([8, NaN]);
+  expect(length.forecast.mean[0]).toBeCloseTo(length.truth.mean[0]!, 12);
+  expect(grains.error).toEqual([0.25, 1]);
+});
+
 test('frames that the network must enlarge are scored as they are', async () => {
   const { rmse, windows } = await run({ data: [at('odd')] });
   const expected = persistenceByHand([fields(0, 17, odd)]);
