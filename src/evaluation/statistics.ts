@@ -151,7 +151,8 @@ export const collectStatistics = (horizon: number, shown: readonly number[], opt
       for (const name of STATISTICS) {
         addKnown(sums.forecast[name][lead - 1]!, a[name]);
         addKnown(sums.truth[name][lead - 1]!, b[name]);
-        addKnown(sums.error[name][lead - 1]!, Math.abs(a[name] - b[name]));
+        // What the truth has and the forecast has not is off by all of it.
+        addKnown(sums.error[name][lead - 1]!, Math.abs((a[name] || 0) - b[name]));
       }
       const curve = curves.find((entry) => entry.lead === lead);
       curveShape ??= shape.join();
