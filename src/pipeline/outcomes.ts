@@ -55,11 +55,12 @@ export const createOutcomes = (
     },
     acknowledge: async (observation, scores) => {
       await settle(scores);
-      const { frame, outcome, forecast } = observation;
+      const { frame, outcome, forecast, release } = observation;
       const { contentHash, position, time } = frame;
       ledger.finish(frame.source, outcome, { contentHash, position, ...(time && { time: time.value }) });
       held.get(keyOf(frame))?.();
       held.delete(keyOf(frame));
+      release?.();
       if (forecast !== undefined) {
         counts.forecasts++;
         const { series, index, forecaster, trustedLeads, stride } = forecast;

@@ -32,6 +32,8 @@ export interface Observation {
   readonly ownFrames?: Float32Array;
   /** Known once the series' first `context` frames are there. */
   readonly normalisation?: Normalisation;
+  /** With `forecast`: gives back its share of the memory for forecasts, once sinks have it. */
+  readonly release?: () => void;
   /** With `forecast`: the frame one stride before `frame`, physical values, for linear extrapolation. */
   readonly previous?: Float32Array;
 }

@@ -18,11 +18,11 @@ import { compose } from '../stages/compose.js';
 import { decode } from '../stages/decode.js';
 import { emit } from '../stages/emit.js';
 import { encode, networkShape, type SeriesMemory } from '../stages/encode.js';
-import { predict } from '../stages/predict.js';
+import { predict, type ForecastRoom } from '../stages/predict.js';
 import { read } from '../stages/read.js';
 import { verify } from '../stages/verify.js';
 import { watch } from '../stages/watch.js';
-import { intervalOf } from '../uncertainty/forecaster-set.js';
+import { intervalOf, type ForecasterSet } from '../uncertainty/forecaster-set.js';
 import { cleanup } from './cleanup.js';
 import type { AttachConfig } from './config/config.js';
 import type { Delivery } from './delivery/delivery.js';
@@ -60,9 +60,14 @@ const waitingOf = (trackers: ReadonlyMap<string, SeriesTracker>): Record<string,
     }),
   );
 
+/** Arrays [horizon, H, W, C] that a forecast may hold: frames, those before leads are made by others, spread, interval. */
+const layersOf = ({ madeBy, interval }: AttachConfig, { members, lagged }: ForecasterSet): number =>
+  1 + (madeBy === 'forecaster' ? 0 : 1) + (members > 1 || lagged ? 1 : 0) + (interval === undefined ? 0 : 2);
+
 interface ObserveContext {
   readonly outcomes: Outcomes;
   readonly credits: Credits;
+  readonly room: Omit<ForecastRoom, 'layers'>;
   /** Filled by the series that are found. */
   readonly trackers: Map<string, SeriesTracker>;
   /** When it aborts, no more frames are taken in. */
@@ -74,7 +79,7 @@ interface ObserveContext {
 const observe = (
   config: AttachConfig,
   run: OpenRun,
-  { outcomes, credits, trackers, signal, notice }: ObserveContext,
+  { outcomes, credits, room, trackers, signal, notice }: ObserveContext,
 ): Observable<Observation> => {
   const { ledger, live, judge, preparation, ranges, told } = run;
   const { context, horizon, stride } = config;
@@ -130,7 +135,12 @@ const observe = (
                 ...ranges,
                 stateBytes: config.stateBytes,
               }),
-              predict({ runner, horizon, latentStride: set.latentStride }),
+              predict({
+                runner,
+                horizon,
+                latentStride: set.latentStride,
+                room: { ...room, layers: layersOf(config, set) },
+              }),
               decode({
                 runner,
                 horizon,
@@ -200,6 +210,7 @@ export const attach = async (
     const outcomes = createOutcomes(run, { events, notice });
     const trackers = new Map<string, SeriesTracker>();
     const credits = createCredits({ items: config.memoryFrames, bytes: config.memoryBytes });
+    const forecastCredits = createCredits({ items: Infinity, bytes: config.forecastBytes });
     const { roots, out } = placesOf(config);
     const heartbeat = startHeartbeat(run.state.path, () => ({
       directories: roots.map(({ directory }) => directory),
@@ -218,6 +229,7 @@ export const attach = async (
     const acknowledged$ = observe(config, run, {
       outcomes,
       credits,
+      room: { credits: forecastCredits, signal: hard.signal },
       trackers,
       signal: intake.signal,
       notice,

@@ -222,6 +222,13 @@ export const attachSchema = z.strictObject({
   memoryBytes: count
     .default(512 * 2 ** 20)
     .describe('most bytes of frames in memory between read and delivery'),
+  // Two batches of eight series of 512 x 512 pixels over 50 leads, with what the trend makes: the network works while sinks
+  // write what it made before.
+  forecastBytes: count
+    .default(2 * 2 ** 30)
+    .describe(
+      'most bytes of forecasts in memory that sinks have not taken yet; over it the network waits for the sinks (a batch that is larger by itself goes alone)',
+    ),
   stateBytes: count
     .default(2 ** 30)
     .describe(

@@ -1,4 +1,4 @@
-/** What a frame in memory owes to the pool. */
+/** What a frame, or the forecasts of a batch, owe to the pool. */
 export interface Credit {
   /** Corrects the bytes once they are known; never waits. */
   resize(bytes: number): void;
@@ -6,7 +6,10 @@ export interface Credit {
   release(): void;
 }
 
-/** Bounds what is in memory between reading and delivery: one pool of items and bytes for all series. */
+/**
+ * Bounds what is in memory between reading and delivery: one pool of items and bytes for all series. Frames have one, and
+ * forecasts another: in a common one frames that wait for the network would keep out the forecasts that they wait for.
+ */
 export interface Credits {
   /**
    * One item of so many bytes, when there is room; in the order of the calls. What is larger than the whole pool is let
@@ -27,6 +30,17 @@ interface Waiter {
   readonly bytes: number;
   readonly grant: () => void;
 }
+
+/** One credit for `count` items of so many bytes each, by parts that are given back one by one, each once. */
+export const inParts = (credit: Credit, count: number, bytes: number): (() => void)[] => {
+  let left = count;
+  const giveBack = (): void => {
+    left--;
+    if (left > 0) credit.resize(left * bytes);
+    else credit.release();
+  };
+  return Array.from({ length: count }, () => giveBack);
+};
 
 export const createCredits = (limits: CreditLimits): Credits => {
   const used = { items: 0, bytes: 0 };
