@@ -23,7 +23,7 @@ export const files = defineSink({
       .enum(['auto', 'png', 'npy', 'vti', 'zarr'])
       .default('auto')
       .describe(
-        'png: an image per lead, float frames scaled to 8 bits; npy: one array, exact; vti: a file per lead and a .pvd for ParaView, exact; zarr: a group of arrays, exact; auto: png, for float frames npy',
+        'png: an image per lead, float frames scaled to 8 bits; npy: one array, exact; vti: a file per lead and a .pvd for ParaView, exact; zarr: a group of arrays, exact; auto: png, for float frames and those that have not 1 or 3 channels npy',
       ),
     leads: z
       .union([z.literal('all'), z.array(lead).min(1)])
@@ -56,9 +56,9 @@ export const files = defineSink({
           told = true;
           return;
         }
+        if (options.animation) requireAnimated(forecast);
         const path = forecastPath(forecast.series, forecast.index);
-        const format =
-          options.format === 'auto' ? (forecast.sampleType === 'float32' ? 'npy' : 'png') : options.format;
+        const format = options.format === 'auto' ? (isImage(forecast) ? 'png' : 'npy') : options.format;
         let bytes = 0;
         if (format === 'npy') {
           const npy = await codec('npy');
@@ -114,6 +114,10 @@ export const files = defineSink({
   },
 });
 
+/** Whether an image file holds such frames as they are. */
+const isImage = ({ sampleType, shape }: Forecast): boolean =>
+  sampleType !== 'float32' && (shape[2] === 1 || shape[2] === 3);
+
 /** What is written of a forecast, by the first part of its files' names; each [horizon, H, W, C]. */
 const layersOf = ({ frames, uncertainty }: Forecast): [LayerName, Float32Array][] => {
   const { spread, interval } = uncertainty ?? {};
@@ -152,6 +156,18 @@ const imageOf = (forecast: Forecast, at: number): Field => {
     : { shape, data, sampleType };
 };
 
+/** Pixels a side that a WebP holds. */
+const WEBP_SIDE = 16383;
+
+/** @throws SinkError for frames that are too large for a WebP */
+const requireAnimated = ({ shape: [height, width] }: Forecast): void => {
+  if (Math.max(height, width) <= WEBP_SIDE) return;
+  throw new SinkError(`an animation holds ${WEBP_SIDE} pixels a side, these frames are ${height}x${width}`, {
+    retryable: false,
+    hint: 'leave out the animation',
+  });
+};
+
 /** A lossless animated WebP, ten leads a second; frames of one channel are grey, of others their first three colours. */
 const animationOf = async (forecast: Forecast, leads: readonly number[]): Promise<Buffer> => {
   const [height, width, channels] = forecast.shape;
@@ -161,7 +177,10 @@ const animationOf = async (forecast: Forecast, leads: readonly number[]): Promis
     const colour = channels < 3 ? 0 : at % 3;
     pixels[at] = values[Math.floor(at / 3) * channels + colour]!;
   }
-  return sharp(pixels, { raw: { width, height: height * leads.length, channels: 3, pageHeight: height } })
+  return sharp(pixels, {
+    raw: { width, height: height * leads.length, channels: 3, pageHeight: height },
+    limitInputPixels: false, // they are ours
+  })
     .webp({ lossless: true, delay: leads.map(() => 100), loop: 0 })
     .toBuffer();
 };

@@ -1,5 +1,6 @@
+import type { Stats } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { forecastLine } from '../../src/pipeline/delivery/forecast-message.js';
@@ -68,31 +69,50 @@ const lineFile = (
 ) => {
   const path = join(folder, `${name}.jsonl`);
   let handle: FileHandle | undefined;
+  /** Which file is open. */
+  let opened: Stats | undefined;
   let size = 0;
   /** Of the last line. */
   let day = '';
   let last: Promise<void> = Promise.resolve();
 
+  /** Behind the last whole line: what comes after it is cut off. */
   const start = async (): Promise<FileHandle> => {
-    const opened = await open(path, 'a+');
-    const { size: found, mtimeMs } = await opened.stat();
-    day = dayOf(mtimeMs);
-    size = await endOfLastLine(opened, found);
-    if (size < found) {
-      await opened.truncate(size);
-      log(
-        `${path}: removed the last ${found - size} bytes, a line that was cut off; it will be written again`,
-      );
+    const file = await open(path, 'a+');
+    try {
+      opened = await file.stat();
+      const { size: found, mtimeMs } = opened;
+      day = dayOf(mtimeMs);
+      size = await endOfLastLine(file, found);
+      if (size < found) {
+        await file.truncate(size);
+        log(
+          `${path}: removed the last ${found - size} bytes, a line that was cut off; it will be written again`,
+        );
+      }
+      return file;
+    } catch (error) {
+      await file.close().catch(() => undefined); // the first error is the one to report
+      throw error;
     }
-    return opened;
   };
-  const setAside = async (opened: FileHandle): Promise<FileHandle> => {
+  /** The next line goes to whatever is at the path by then. */
+  const letGo = async (): Promise<void> => {
+    const before = handle;
+    handle = undefined;
+    await before?.close();
+  };
+  /** What is open is still what is at the path, with all that was written: nobody has moved, removed or emptied it. */
+  const isInPlace = async (): Promise<boolean> => {
+    const found = await stat(path).catch(() => undefined);
+    return found?.ino === opened?.ino && found?.dev === opened?.dev && (found?.size ?? 0) >= size;
+  };
+  const setAside = async (): Promise<FileHandle> => {
     const pattern = new RegExp(`^${name}\\.(\\d+)\\.jsonl$`);
     const numberOf = (file: string): number => Number(pattern.exec(file)?.[1] ?? 0);
     const rotated = (await readdir(folder)).filter((file) => pattern.test(file));
     rotated.sort((a, b) => numberOf(a) - numberOf(b));
-    await opened.close();
-    handle = undefined;
+    await letGo();
     const next = numberOf(rotated.at(-1) ?? '') + 1;
     await rename(path, join(folder, `${name}.${String(next).padStart(6, '0')}.jsonl`));
     for (const file of rotated.slice(0, Math.max(0, rotated.length + 1 - keepRotated)))
@@ -100,16 +120,18 @@ const lineFile = (
     return start();
   };
   const write = async (line: Buffer): Promise<void> => {
+    if (handle !== undefined && !(await isInPlace())) await letGo().catch(() => undefined);
     handle ??= await start();
     const today = dayOf(Date.now());
     const isFull = size + line.length > rotateBytes || (rotateDaily && day < today);
-    if (size > 0 && isFull) handle = await setAside(handle);
+    if (size > 0 && isFull) handle = await setAside();
     try {
       await handle.appendFile(line);
       size += line.length;
       day = today;
     } catch (error) {
-      await handle.truncate(size).catch(() => undefined); // the next try must not begin in the middle of a line
+      // The next try opens what is there then, and does not begin in the middle of a line.
+      await letGo().catch(() => undefined);
       throw error;
     }
   };
@@ -129,9 +151,7 @@ const lineFile = (
     },
     close: async () => {
       await last;
-      const open = handle;
-      handle = undefined;
-      await open?.close();
+      await letGo();
     },
   };
 };

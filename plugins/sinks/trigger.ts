@@ -64,15 +64,13 @@ export const trigger = defineSink({
     })
     .refine(({ command, url }) => (command === undefined) !== (url === undefined), {
       path: ['command'],
-      message: 'give a command or a url; for both, two sinks: when one fails, only that one is tried again',
+      message:
+        'give a command or a url; for both, two sinks, with `as`: when one fails, only that one is tried again',
     }),
   create: ({ when, match, fire, command, url, secretEnv, timeout, frames }, { log }) => {
     let secret: string | undefined;
-    /** Of each series: the last forecast, whether the conditions hold for it, and whether they did for the one before it. */
-    const latest = new Map<
-      string,
-      { readonly id: string; readonly holds: boolean; readonly held: boolean }
-    >();
+    /** Series for which the conditions hold and a call has succeeded since they began to. */
+    const told = new Set<string>();
     return {
       open: async () => {
         secret = secretFrom(secretEnv);
@@ -82,11 +80,8 @@ export const trigger = defineSink({
         const values = when.map((condition) => measured(forecast, condition));
         const fulfilled = values.map((value, at) => fulfils(value, when[at]!));
         const holds = match === 'all' ? fulfilled.every(Boolean) : fulfilled.some(Boolean);
-        const last = latest.get(forecast.series);
-        // One that is tried again is told as the first time; one that was refused was told all the same.
-        const held = last?.id === forecast.id ? last.held : last?.holds === true;
-        latest.set(forecast.series, { id: forecast.id, holds, held });
-        if (holds && (fire === 'each' || !held)) {
+        if (!holds) told.delete(forecast.series);
+        else if (fire === 'each' || !told.has(forecast.series)) {
           const key = `${forecast.id}.trigger`;
           const message = {
             ...jsonMessage({ type: 'forecast', forecast }, leadsToSend(frames)),
@@ -102,6 +97,7 @@ export const trigger = defineSink({
             await runCommand(command, JSON.stringify(message), timeout * 1000, signal);
           if (url !== undefined)
             await postJson(key, message, { url, secret, timeoutMs: timeout * 1000 }, signal);
+          told.add(forecast.series);
           log(`trigger: the conditions hold for ${forecast.series}, frame ${forecast.index}`);
         }
       },
@@ -110,7 +106,7 @@ export const trigger = defineSink({
   },
 });
 
-/** The quantity that a condition speaks of; undefined where the forecast does not reach so far, or has no such values. */
+/** The quantity that a condition speaks of; undefined where the forecast does not reach so far, has no such values, or knows none. */
 const measured = (forecast: Forecast, condition: Condition): number | undefined => {
   const { measure, lead, channel, scale, threshold = 0 } = condition;
   const channels = forecast.shape[2];
@@ -129,6 +125,7 @@ const measured = (forecast: Forecast, condition: Condition): number | undefined 
     if (value > threshold) above++;
     count++;
   }
+  if (count === 0) return undefined;
   return { min, max, mean: sum / count, spread: sum / count, fraction: above / count }[measure];
 };
 

@@ -1,5 +1,16 @@
 import { spawnSync } from 'node:child_process';
-import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -171,6 +182,24 @@ test('float frames become one exact array, or 8-bit images of the normalised ran
   expect([...image.data.subarray(0, 3)]).toEqual([0, 1, 3]); // 0, 1 and 2 of 0..200
 });
 
+test('integer frames that no image holds become an array, and an animation that no WebP holds is refused', async () => {
+  const two = forecastOf(
+    frameOf(1, () => 0, { shape: [8, 9, 2] }),
+    (lead) => lead,
+  );
+  await write('files', {}, two);
+  expect(await names('forecasts/run1')).toEqual(['00000010.npy']);
+  const wide = forecastOf(
+    frameOf(2, () => 0, { shape: [1, 16384, 1] }),
+    (lead) => lead,
+  );
+  await expect(write('files', { animation: true }, wide)).rejects.toMatchObject({
+    tag: 'sink',
+    retryable: false,
+    message: expect.stringContaining('16383'),
+  });
+});
+
 test('chosen leads only, and an animation of them', async () => {
   const options = { leads: [3, 1, 50], animation: true };
   const forecast = forecastAt(1, { normalisation: { low: 0, high: 4000 } });
@@ -289,6 +318,23 @@ test('a line that a crash cut off is removed before the next is written', async 
       .map((line) => (JSON.parse(line) as { index: number }).index),
   ).toEqual([10, 20]);
   expect(context.messages).toEqual([expect.stringContaining('removed the last 16 bytes')]);
+});
+
+test.each<[string, () => Promise<unknown>, number[]]>([
+  ['moved', () => rename(join(out, 'forecasts.jsonl'), join(out, 'elsewhere.jsonl')), [2]],
+  ['removed', () => rm(join(out, 'forecasts.jsonl')), [2]],
+  ['emptied', () => writeFile(join(out, 'forecasts.jsonl'), ''), [2]],
+  ['left with half a line', () => truncate(join(out, 'forecasts.jsonl'), 100), [2]],
+  ['written to by another', () => write('jsonl', {}, forecastAt(3)), [1, 3, 2]],
+])('a file that was %s while it was open gets the next line, whole', async (_, change, positions) => {
+  const sink = await sinkAt(out, 'jsonl');
+  await sink.open(never);
+  await sink.forecast(forecastAt(1), never);
+  await change();
+  await sink.forecast(forecastAt(2), never);
+  await sink.close();
+  const lines = (await readFile(join(out, 'forecasts.jsonl'), 'utf8')).trimEnd().split('\n');
+  expect(lines.map((line) => (JSON.parse(line) as { position: number }).position)).toEqual(positions);
 });
 
 test('files are set aside at their size', async () => {

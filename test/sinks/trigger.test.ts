@@ -129,6 +129,20 @@ test('one forecast that cannot be told is told again as often as it is tried, an
   await sink.close();
 });
 
+test('a call that was given up is made at the next forecast; unknown values fulfil nothing', async () => {
+  const file = join(folder, 'wishes');
+  const script = `const fs=require('fs'),f=process.argv[1];fs.appendFileSync(f,'x');process.exitCode=fs.readFileSync(f).length<2?7:0`;
+  const when = [{ measure: 'min', lead: 1, above: -1 }];
+  const sink = await sinkAt(folder, 'trigger', { when, command: [process.execPath, '-e', script, file] });
+  await sink.open(never);
+  const unknown = { frames: growing(1).frames.map(() => NaN) };
+  await sink.forecast(growing(1, 'run1', unknown), never);
+  await expect(sink.forecast(growing(2), never)).rejects.toThrow('exit code 7');
+  for (const position of [3, 4]) await sink.forecast(growing(position), never);
+  expect((await readFile(file)).length).toBe(2);
+  await sink.close();
+});
+
 test.each([
   [{ when: [] }, /when/],
   [{ when: [{ measure: 'mean', lead: 1, above: 1 }], command: ['true'] }, /give a command or a url/],
