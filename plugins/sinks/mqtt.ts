@@ -4,6 +4,7 @@ import type { Delivery } from '../../src/pipeline/delivery/delivery.js';
 import { messageOf, SinkError } from '../../src/pipeline/errors.js';
 import { filledIn, jsonMessage, leadsToSend } from '../../src/pipeline/delivery/forecast-message.js';
 import { defineSink } from '../../src/pipeline/plugins/plugin.js';
+import { endsWithin } from '../../src/pipeline/delivery/ends-within.js';
 import { secretFrom } from '../../src/pipeline/delivery/secret.js';
 import { messageOptions, secretOption, timeoutOption } from '../../src/pipeline/delivery/sink-options.js';
 
@@ -46,7 +47,7 @@ export const mqtt = defineSink({
     const timeoutMs = options.timeout * 1000;
     let client: MqttClient | undefined;
 
-    const connect = async (): Promise<MqttClient> => {
+    const connect = async (signal: AbortSignal): Promise<MqttClient> => {
       // Loaded when it is used: a run without this sink does without the library.
       const { connectAsync } = await import('mqtt');
       const password = secretFrom(passwordEnv);
@@ -63,6 +64,10 @@ export const mqtt = defineSink({
       ).catch((cause: unknown) => {
         throw new SinkError(`${url} cannot be reached: ${messageOf(cause) || 'no answer'}`, { cause });
       });
+      if (signal.aborted) {
+        await connected.endAsync(true); // the sink may be closed already: nobody would end it
+        throw signal.reason;
+      }
       // Whoever waits for an acknowledgement is told; the next delivery connects anew.
       connected.on('error', () => undefined);
       connected.on('close', () => {
@@ -77,7 +82,7 @@ export const mqtt = defineSink({
     };
     const publish = async (delivery: Delivery, signal: AbortSignal): Promise<void> => {
       signal.throwIfAborted();
-      client ??= await connect();
+      client ??= await connect(signal);
       // A level of a topic may hold anything but the wildcards.
       const place = filledIn(topic, delivery, (series) => series.replaceAll(/[#+\0]/g, encodeURIComponent));
       const payload = JSON.stringify(jsonMessage(delivery, leadsToSend(frames)));
@@ -87,7 +92,7 @@ export const mqtt = defineSink({
         ...(version === 5 && { properties: { contentType: 'application/json' } }),
       });
       try {
-        await endsWithin(sent, timeoutMs, signal);
+        await endsWithin(timeoutMs, signal, () => sent);
       } catch (cause) {
         await drop().catch(() => undefined); // what the client still holds must not go out beside the next try
         signal.throwIfAborted();
@@ -99,8 +104,8 @@ export const mqtt = defineSink({
       }
     };
     return {
-      open: async () => {
-        client ??= await connect();
+      open: async (signal) => {
+        client ??= await connect(signal);
       },
       forecast: (forecast, signal) => publish({ type: 'forecast', forecast }, signal),
       ...(scores && { score: (score, signal) => publish({ type: 'score', score }, signal) }),
@@ -112,14 +117,3 @@ export const mqtt = defineSink({
     };
   },
 });
-
-/** @throws when it takes too long, or the signal aborts */
-const endsWithin = async (work: Promise<unknown>, ms: number, signal: AbortSignal): Promise<void> => {
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(ms)]);
-  await new Promise<void>((resolve, reject) => {
-    limit.addEventListener('abort', () => reject(new Error(`no acknowledgement within ${ms / 1000} s`)), {
-      once: true,
-    });
-    work.then(() => resolve(), reject);
-  });
-};

@@ -35,14 +35,15 @@ export const nats = defineSink({
     let connection: NatsConnection | undefined;
     let jetstream: JetStreamClient | undefined;
 
-    const connected = async (): Promise<JetStreamClient> => {
+    const connected = async (signal: AbortSignal): Promise<JetStreamClient> => {
       if (connection !== undefined && !connection.isClosed() && jetstream !== undefined) return jetstream;
       // Loaded when they are used: a run without this sink does without them.
       const { connect } = await import('@nats-io/transport-node');
       const library = await import('@nats-io/jetstream');
       const [token, pass] = [secretFrom(tokenEnv), secretFrom(passwordEnv)];
+      let made: NatsConnection;
       try {
-        connection = await connect({
+        made = await connect({
           servers,
           name: 'mesocast',
           timeout: timeout * 1000,
@@ -54,11 +55,16 @@ export const nats = defineSink({
       } catch (cause) {
         throw new SinkError(`${where} cannot be reached: ${messageOf(cause)}`, { cause });
       }
-      return (jetstream = library.jetstream(connection));
+      if (signal.aborted) {
+        await made.close(); // the sink may be closed already: nobody would end it
+        throw signal.reason;
+      }
+      connection = made;
+      return (jetstream = library.jetstream(made));
     };
     const publish = async (delivery: Delivery, signal: AbortSignal): Promise<void> => {
       signal.throwIfAborted();
-      const client = await connected();
+      const client = await connected(signal);
       // Levels of a series become levels of the subject; what a level may not hold becomes "_".
       const place = filledIn(subject, delivery, (series) =>
         series.replaceAll(/[\s*>.]/g, '_').replaceAll('/', '.'),
@@ -86,8 +92,8 @@ export const nats = defineSink({
       }
     };
     return {
-      open: async () => {
-        await connected();
+      open: async (signal) => {
+        await connected(signal);
       },
       forecast: (forecast, signal) => publish({ type: 'forecast', forecast }, signal),
       ...(scores && { score: (score, signal) => publish({ type: 'score', score }, signal) }),

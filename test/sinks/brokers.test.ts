@@ -71,6 +71,16 @@ withMosquitto(`mqtt with mosquitto${missing('mosquitto')}`, () => {
     },
   });
 
+  test('a delivery that is interrupted while it connects is not made', async () => {
+    await forget();
+    const [sink, stop] = [await sinkAt('.', 'mqtt', options()), new AbortController()];
+    const delivering = sink.forecast(at(1), stop.signal);
+    stop.abort(new Error('interrupted'));
+    await expect(delivering).rejects.toThrow('interrupted');
+    await flush();
+    expect(places(got)).toEqual([]);
+  });
+
   test('topics are made of the series, without wildcards, and a large message goes through', async () => {
     await forget();
     const sink = await sinkAt('.', 'mqtt', { ...options(), topic: 'lab/{type}/{series}', frames: 'all' });
@@ -145,6 +155,15 @@ withNats(`nats with nats-server${missing('nats-server')}`, () => {
     create: (context) => createPlugin('sink', 'nats', options(), context),
     begin,
     delivered: async () => places(await stored()),
+  });
+
+  test('a delivery that is interrupted while it connects is not made', async () => {
+    await begin();
+    const [sink, stop] = [await sinkAt('.', 'nats', options()), new AbortController()];
+    const delivering = sink.forecast(at(1), stop.signal);
+    stop.abort(new Error('interrupted'));
+    await expect(delivering).rejects.toThrow('interrupted');
+    expect(places(await stored())).toEqual([]);
   });
 
   test('a repeat is stored once, and subjects are made of the series', async () => {

@@ -1,6 +1,8 @@
 import { createHmac } from 'node:crypto';
+import { getEventListeners } from 'node:events';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { exampleForecast, exampleFrame, exampleScore } from '../../src/testing/examples.js';
+import { endsWithin } from '../../src/pipeline/delivery/ends-within.js';
 import { createPlugin } from '../../src/pipeline/plugins/registry.js';
 import { httpServer } from '../support/servers.js';
 import { describeSink } from '../support/sink-conformance.js';
@@ -82,4 +84,38 @@ test('a server that is away can be tried again; a secret that is not set cannot 
   const unset = await sinkAt('.', 'webhook', { url: server.url, secretEnv: 'MESOCAST_TEST_NO_SUCH' });
   await expect(unset.open(never)).rejects.toThrow('MESOCAST_TEST_NO_SUCH is not set');
   await expect(sinkAt('.', 'webhook', { url: 'file:///etc/passwd' })).rejects.toThrow('option url');
+});
+
+test.each([
+  [
+    'a header that is not Latin-1',
+    () => ({ url: server.url, headers: { lab: '\u2713' } }),
+    /cannot be called: .*ByteString/,
+  ],
+  ['a port that is blocked', () => ({ url: 'http://127.0.0.1:6000' }), /cannot be called: bad port/],
+])('%s is no trouble that passes', async (_, options, message) => {
+  const sink = await sinkAt('.', 'webhook', options());
+  await sink.open(never);
+  await expect(sink.forecast(forecast, never)).rejects.toMatchObject({
+    retryable: false,
+    message: expect.stringMatching(message),
+  });
+});
+
+test('a URL has no password in it', async () => {
+  for (const url of ['http://me:sesame@127.0.0.1/', 'https://me@127.0.0.1/'])
+    await expect(sinkAt('.', 'webhook', { url })).rejects.toThrow('no user name and no password');
+});
+
+test('what has to end in time is not waited for, and leaves nothing on the signal', async () => {
+  const stop = new AbortController();
+  const endless = () => endsWithin(30, stop.signal, () => new Promise<void>(() => undefined));
+  await expect(endless()).rejects.toThrow('no answer within 0.03 s');
+  const stopped = endsWithin(60_000, stop.signal, () => new Promise<void>(() => undefined));
+  expect(getEventListeners(stop.signal, 'abort')).toHaveLength(1);
+  stop.abort(new Error('stopped'));
+  await expect(stopped).rejects.toThrow('stopped');
+  await expect(endless()).rejects.toThrow('stopped');
+  expect(await endsWithin(60_000, never, async () => 'done')).toBe('done');
+  for (const signal of [stop.signal, never]) expect(getEventListeners(signal, 'abort')).toEqual([]);
 });

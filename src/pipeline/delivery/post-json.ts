@@ -1,5 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { messageOf, SinkError } from '../errors.js';
+import { isRetryable } from './delivery.js';
+import { endsWithin } from './ends-within.js';
 
 export interface PostOptions {
   readonly url: string;
@@ -16,6 +18,10 @@ export const signatureOf = (secret: string, seconds: number, body: string): stri
 /** Answers that may be others in a while; all that are not 2xx and not here are for good. */
 const MAY_PASS = new Set([408, 409, 423, 425, 429]);
 
+/** `fetch` says why it failed in the cause; what it refuses to send at all, such as a header that is not Latin-1, has none. */
+const causeOf = (error: unknown): unknown =>
+  typeof error === 'object' && error !== null ? Reflect.get(error, 'cause') : undefined;
+
 /**
  * POSTs JSON with its key as `Idempotency-Key` and, with a secret, `Mesocast-Signature: t=SECONDS,v1=HEX`.
  * @throws SinkError: retryable when the server cannot be reached, is busy or broken (408, 425, 429, 5xx, ...)
@@ -31,27 +37,35 @@ export const postJson = async (
   const seconds = Math.floor(Date.now() / 1000);
   let response: Response;
   try {
-    response = await fetch(url, {
-      method: 'POST',
-      body,
-      // A POST that follows a redirection arrives as something else.
-      redirect: 'manual',
-      headers: {
-        'content-type': 'application/json',
-        'idempotency-key': key,
-        ...(secret !== undefined && {
-          'mesocast-signature': `t=${seconds},v1=${signatureOf(secret, seconds, body)}`,
-        }),
-        ...headers,
-      },
-      signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+    response = await endsWithin(timeoutMs, signal, async (limit) => {
+      const answer = await fetch(url, {
+        method: 'POST',
+        body,
+        // A POST that follows a redirection arrives as something else.
+        redirect: 'manual',
+        headers: {
+          'content-type': 'application/json',
+          'idempotency-key': key,
+          ...(secret !== undefined && {
+            'mesocast-signature': `t=${seconds},v1=${signatureOf(secret, seconds, body)}`,
+          }),
+          ...headers,
+        },
+        signal: limit,
+      });
+      await answer.arrayBuffer(); // frees the connection
+      return answer;
     });
-    await response.arrayBuffer(); // frees the connection
   } catch (cause) {
     signal.throwIfAborted();
-    const reason =
-      cause instanceof Error && cause.cause !== undefined ? messageOf(cause.cause) : messageOf(cause);
-    throw new SinkError(`${url} cannot be reached: ${reason}`, { cause });
+    const deeper = causeOf(cause);
+    // It would be refused again: a mistake in what is to be sent, or a port that browsers block.
+    const retryable = deeper === undefined ? isRetryable(cause) : messageOf(deeper) !== 'bad port';
+    const reason = messageOf(deeper ?? cause);
+    throw new SinkError(`${url} cannot be ${retryable ? 'reached' : 'called'}: ${reason}`, {
+      cause,
+      retryable,
+    });
   }
   if (response.ok) return;
   const after = Number(response.headers.get('retry-after'));

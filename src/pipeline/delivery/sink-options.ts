@@ -9,8 +9,19 @@ export const messageOptions = {
   scores: z.boolean().default(true).describe('scores are sent too'),
 };
 
-/** An HTTP address. */
-export const httpUrl = z.url({ protocol: /^https?$/ });
+const holdsCredentials = (url: string): boolean => {
+  if (!URL.canParse(url)) return false;
+  const { username, password } = new URL(url);
+  return username !== '' || password !== '';
+};
+
+/** An HTTP address. `fetch` refuses one with a user name or password. */
+export const httpUrl = z
+  .url({ protocol: /^https?$/ })
+  .refine(
+    (url) => !holdsCredentials(url),
+    'no user name and no password in it; a webhook sends them in headers: { authorization: Basic ... }',
+  );
 
 /** Seconds that something may take before it counts as failed. */
 export const timeoutOption = z.number().positive().max(86_400).default(10);
