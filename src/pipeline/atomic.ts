@@ -12,16 +12,17 @@ export const temporaryName = (path: string): string =>
 /**
  * Writes a file so that others see all of it or nothing: a temporary neighbour, then a rename. Makes the folder.
  * @param options.durable wait until the disk has it, so that a power cut cannot take it back
+ * @param options.mode who may read and write it; default: as for any new file
  */
 export const writeAtomically = async (
   path: string,
   parts: Uint8Array | readonly Uint8Array[],
-  options: { readonly durable?: boolean } = {},
+  options: { readonly durable?: boolean; readonly mode?: number } = {},
 ): Promise<void> => {
   await mkdir(dirname(path), { recursive: true });
   const temporary = temporaryName(path);
   try {
-    const handle = await open(temporary, 'w');
+    const handle = await open(temporary, 'w', options.mode);
     try {
       for (const part of parts instanceof Uint8Array ? [parts] : parts) await handle.writeFile(part);
       if (options.durable === true) await handle.sync();

@@ -1,5 +1,6 @@
+import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { basename, dirname, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { lastValueFrom, of } from 'rxjs';
 import { openEngine } from '../engine/index.js';
 import { shippedFolder } from '../forecaster/folder.js';
@@ -17,6 +18,7 @@ import { openCodecs, ownOutput, type Codecs } from './intake/input.js';
 import { frameTimes, type FrameTimes } from './intake/frame-times.js';
 import { runParameters } from './intake/run-parameters.js';
 import { createSeriesClock } from './state/series-clock.js';
+import { holderOf } from './state/state-folder.js';
 import { openPreparation, type PreparationOptions } from './intake/preparation.js';
 import {
   listRecorded,
@@ -153,6 +155,16 @@ const memoryOf = (frames: readonly Frame[], notice: (message: string) => void): 
   };
 };
 
+/** Sinks of two processes on one folder, each with a quota of its own, would remove each other's files. @throws StartupError */
+const requireFree = (out: string): void => {
+  const state = join(out, 'state');
+  const holder = existsSync(state) ? holderOf(state) : undefined;
+  if (holder === undefined) return;
+  throw new StartupError(`${out} is the output folder of a run that goes on, process ${holder.pid}`, {
+    hint: 'give another --out',
+  });
+};
+
 /**
  * One forecast from the last `context` frames (times `stride`) of a folder, or from those up to a file, delivered to
  * the sinks. No truth is needed, and no state is kept.
@@ -160,6 +172,7 @@ const memoryOf = (frames: readonly Frame[], notice: (message: string) => void): 
  */
 export const forecastOnce = async (options: ForecastOnceOptions): Promise<Forecast> => {
   const { context, stride, horizon } = options;
+  requireFree(resolve(options.out));
   const forecaster = await loadForecasterSet(options.forecaster ?? DEFAULT_FORECASTER, options);
   const path = resolve(options.path);
   const { apply, view } = await openPreparation(options);

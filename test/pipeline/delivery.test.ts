@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -91,6 +91,24 @@ test('a server that is down while the daemon is killed twice gets everything aft
   expect(await waiting(out)).toEqual([]);
 });
 
+test('a sink that holds up the run holds up the network: only so many forecasts are in memory', async () => {
+  const { directory, out } = await place();
+  await putFrames(directory, 0, 8);
+  let [status, tries] = [503, 0];
+  const server = await httpServer(() => (tries++, { status }));
+  const sinks = ['jsonl', { name: 'webhook', options: { url: server.url } }];
+  const run = await record(smallRun({ directory, out, forecaster, sinks, forecastBytes: 1 }));
+  await until('three tries', () => tries > 2);
+  expect(await forecastLines(out)).toHaveLength(1); // room for one at a time
+  status = 204;
+  expect((await run.finished).summary).toMatchObject({
+    forecasts: 5,
+    deliveries: { webhook: { dropped: 0 } },
+  });
+  expect(await forecastLines(out)).toHaveLength(5);
+  await server.close();
+});
+
 test('what is refused for good is put aside, and replay delivers it, in order, once', async () => {
   const { directory, out } = await place();
   await putFrames(directory, 0, 8);
@@ -100,6 +118,7 @@ test('what is refused for good is put aside, and replay delivers it, in order, o
   const { summary } = await (await record(smallRun({ directory, out, forecaster, sinks }))).finished;
   expect(summary).toMatchObject({ forecasts: 5, deliveries: { pager: { delivered: 0, refused: 10 } } });
 
+  expect((await stat(join(out, 'state/sinks.json'))).mode & 0o077).toBe(0); // headers may hold secrets
   const replay = (...args: string[]) => mesocast(['replay', out, '--json', ...args]);
   const refused = await replay('--sink', 'pager');
   expect([refused.code, JSON.parse(refused.stdout)]).toEqual([
@@ -167,13 +186,15 @@ test('replay refuses what it cannot use, in one line', async () => {
 test.each([
   [{ name: 'jsonl', required: true, policy: 'drop_oldest' }, /cannot drop: block or spill/],
   [{ name: 'jsonl', required: false, policy: 'spill' }, /does not hold up the run/],
-  [{ name: 'jsonl', policy: 'overwrite' }, /sinks\[0\]/],
-  [{ name: 'jsonl', queue: 0 }, /sinks\[0\]/],
-  [{ name: 'jsonl', as: '../up' }, /sinks\[0\]/],
+  [{ name: 'jsonl', policy: 'overwrite' }, /sinks\[1\]/],
+  [{ name: 'jsonl', queue: 0 }, /sinks\[1\]/],
+  [{ name: 'jsonl', as: '../up' }, /sinks\[1\]/],
+  // Which of the two gets what waits on disk would hang on their order.
+  ['jsonl', /two sinks are called jsonl/],
 ])('a config with the sink %j is refused, with its place', async (sink, message) => {
   const { directory, out } = await place();
   const config = join(out, '../run.yaml');
-  await writeFile(config, JSON.stringify({ directory, out, sinks: [sink] }));
+  await writeFile(config, JSON.stringify({ directory, out, sinks: ['jsonl', sink] }));
   const { code, stderr } = await mesocast(['attach', '--config', config]);
   expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(message) });
 });

@@ -7,6 +7,7 @@ import { writeAtomically } from '../../src/pipeline/atomic.js';
 import { forecastOnce } from '../../src/pipeline/forecast-once.js';
 import type { Forecast } from '../../src/pipeline/forecast.js';
 import { codecForExtension } from '../../src/pipeline/plugins/registry.js';
+import { openStateFolder } from '../../src/pipeline/state/state-folder.js';
 import { difference, forecastLines, record, smallRun } from '../support/runs.js';
 import { frameBytes, framePath, movingField, putFrames, readNpy, saveTiny } from '../support/tiny.js';
 
@@ -129,4 +130,17 @@ test('the times of the frame and its leads are told, counted from the first fram
   await putFrames(frames, 0, 7);
   const { time } = await once(frames, { frameInterval: '0.5 s', stride: 1 });
   expect(time).toEqual({ value: 3, unit: 's', perLead: 0.5 });
+});
+
+test('the output folder of a run that goes on is refused, as each has a quota of its own', async () => {
+  await putFrames(frames, 0, 4);
+  const state = openStateFolder(join(home, String(runs), 'once/state'));
+  await expect(once(frames)).rejects.toMatchObject({
+    tag: 'startup',
+    message: expect.stringContaining(
+      `once is the output folder of a run that goes on, process ${process.pid}`,
+    ),
+  });
+  state.release();
+  expect((await once(frames)).index).toBe(3);
 });

@@ -3,7 +3,11 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { attachSchema } from '../../src/pipeline/config/config.js';
+import { openSinkSet } from '../../src/pipeline/delivery/sink-set.js';
+import type { Sink } from '../../src/pipeline/plugins/plugin.js';
 import type { Status } from '../../src/pipeline/status/status.js';
+import { exampleForecast, exampleFrame } from '../../src/testing/examples.js';
 import { mesocast } from '../support/cli.js';
 import { daemon, forecastLines, scoreLines, until, type Daemon } from '../support/runs.js';
 import { httpServer } from '../support/servers.js';
@@ -150,4 +154,34 @@ test('without a config file SIGHUP ends a run, as it does with other programs', 
   await until('the run to begin', () => existsSync(join(folder, 'out/state/status.json')));
   life.kill('SIGHUP');
   expect((await life.exited).code).toBeNull();
+});
+
+test('sinks are as they were when new ones do not start, wherever the file of the old plugin is by then', async () => {
+  const state = await mkdtemp(join(home, 'state-'));
+  const got: number[] = [];
+  let isOpen = false;
+  const settings = attachSchema.shape.sinks.parse(['./gone.mjs']);
+  const sink: Sink = {
+    open: async () => void (isOpen = true),
+    forecast: async ({ position }) => {
+      if (!isOpen) throw new Error('it is closed');
+      got.push(position);
+    },
+    close: async () => void (isOpen = false),
+  };
+  const set = await openSinkSet([{ name: 'gone', settings: settings[0]!, sink }], {
+    out: state,
+    state,
+    signal: new AbortController().signal,
+    notice: () => undefined,
+  });
+  const broken = { name: 'webhook', as: 'gone', options: { url: 'http://x', secretEnv: 'MESOCAST_NO_SUCH' } };
+  await expect(set.change(attachSchema.shape.sinks.parse([broken]))).rejects.toThrow('MESOCAST_NO_SUCH');
+  const [queue] = set.queues();
+  await (
+    await queue!.offer({ type: 'forecast', forecast: exampleForecast(exampleFrame(1)) })
+  ).settled;
+  expect(got).toEqual([1]);
+  await set.drain();
+  await set.close();
 });

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { AttachConfig } from '../config/config.js';
 import { messageOf } from '../errors.js';
 import type { DeliveryCounts } from '../run.js';
-import { closeSinks, deliverTo, openSinks, type NamedSink } from './delivery.js';
+import { closeSinks, deliverTo, openedWhenPossible, openSinks, type NamedSink } from './delivery.js';
 import { addDeliveryCounts } from './delivery-counts.js';
 import { openSinkFolder } from './sink-folder.js';
 import { createSinkQueue, type QueueSettings, type SinkQueue } from './sink-queue.js';
@@ -99,14 +99,13 @@ export const openSinkSet = async (
     try {
       await open(fresh);
     } catch (error) {
-      const old = differing.map(({ settings, name }) => ({ ...settings, as: name }));
-      const again = await createSinks(old, out, notice, old);
-      await open(again);
-      for (const { name, settings, queue } of differing) {
-        const sink = again.find((one) => one.name === name);
-        if (sink !== undefined) queue.resume(queueSettings({ ...sink, settings }));
-        members = members.map((one) => (one.name === name && sink ? { ...one, sink: sink.sink } : one));
-      }
+      // They have worked in this process: one that is away just now is tried until it works.
+      const again = new Map(
+        differing.map((old) => [old.name, { ...old, sink: openedWhenPossible(old.name, old.sink, notice) }]),
+      );
+      await open([...again.values()]);
+      for (const old of again.values()) old.queue.resume(queueSettings(old));
+      members = members.map((one) => again.get(one.name) ?? one);
       throw error;
     }
     const removed = differing.filter(({ name }) => !wanted.has(name));

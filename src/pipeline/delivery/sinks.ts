@@ -7,17 +7,20 @@ import { openedWhenPossible } from './delivery.js';
 import { UsageError } from '../errors.js';
 import { createPlugin, isPath, shortName } from '../plugins/registry.js';
 
-/** Short and fit for a folder: `as`, or what the name of a package or file ends in. Second ones of a name are numbered. */
+/**
+ * Short and fit for a folder: `as`, or what the name of a package or file ends in.
+ * @throws UsageError for two of one name: which of them gets what waits on disk would hang on their order
+ */
 export const sinkNames = (sinks: AttachConfig['sinks']): string[] => {
   const taken = new Set<string>();
   return sinks.map(({ name, as }) => {
-    if (as !== undefined && taken.has(as))
-      throw new UsageError(`two sinks are called ${as}`, { hint: 'give one of them another `as`' });
     const short = as ?? shortName(name).replaceAll(/[^\w.-]/g, '_');
-    let unique = short;
-    for (let n = 2; taken.has(unique); n++) unique = `${short}-${n}`;
-    taken.add(unique);
-    return unique;
+    if (taken.has(short))
+      throw new UsageError(`two sinks are called ${short}`, {
+        hint: 'give one of them another name with `as`',
+      });
+    taken.add(short);
+    return short;
   });
 };
 
@@ -69,5 +72,8 @@ export const recordSinks = (state: string, out: string, sinks: AttachConfig['sin
       name: isPath(sink.name) && !sink.name.startsWith('file:') ? resolve(sink.name) : sink.name,
     })),
   };
-  return writeAtomically(sinksFile(state), Buffer.from(`${JSON.stringify(record, null, 2)}\n`));
+  // Headers and URLs may hold secrets.
+  return writeAtomically(sinksFile(state), Buffer.from(`${JSON.stringify(record, null, 2)}\n`), {
+    mode: 0o600,
+  });
 };
