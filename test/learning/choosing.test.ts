@@ -2,7 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { learningFolder } from '../../src/learning/champion/log.js';
 import { mesocast } from '../support/cli.js';
+import { daemon, jsonLines, until } from '../support/runs.js';
 
 let folder: string;
 beforeAll(async () => {
@@ -18,8 +20,12 @@ test.each(['grain_growth', 'spinodal'])(
     const run = (...line: string[]) => mesocast(line, { cwd: folder });
     await run('simulate', system, '--frames', '30', '--seed', '77', '--format', 'npy', '--out', frames);
     const out = join(folder, `${system}-out`);
-    const attached = await run('attach', frames, '--out', out, '--learn', 'off', '--until-idle', '12');
-    expect(attached.code).toBe(0);
+    const attached = daemon([frames, '--out', out, '--learn', 'off']);
+    const log = join(learningFolder(join(out, 'state')), 'log.jsonl');
+    // Whoever learns has the lowest priority: on a busy machine this takes its time.
+    await until('a forecaster was chosen', async () => (await jsonLines(log)).length > 1, 90);
+    attached.kill('SIGTERM');
+    expect((await attached.exited).code).toBe(0);
     expect((await run('learn', 'log', out)).stdout.trimEnd().split('\n').at(-1)).toMatch(
       new RegExp(`${system}.*: of those that ship it fits best: .*: ${system} 0\\.[0-4]`),
     );
