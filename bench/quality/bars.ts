@@ -45,9 +45,6 @@ const atMost = (what: string, wanted: number, measured: number, show = f): Bar =
   reached: measured <= wanted,
 });
 
-const driftName = ({ ofEvery }: Figures): string =>
-  ofEvery ? 'drift of the mean' : 'drift of the mean over all series';
-
 /** A long roll-out has to stay a microstructure: in its range, in motion, without the network's own texture. */
 const rollOutBars = (system: System, rollOut: Figures): Bar[] => {
   const lead = `at lead ${rollOut.horizon}`;
@@ -55,7 +52,7 @@ const rollOutBars = (system: System, rollOut: Figures): Bar[] => {
   const { change, short_waves: short, checkerboard } = rollOut.statistics;
   return [
     {
-      what: `values up to lead ${rollOut.horizon}${rollOut.ofEvery ? '' : ', 10 to 90 % of series'}`,
+      what: `values up to lead ${rollOut.horizon}`,
       wanted: `${f(trueLeast - BEYOND, 2)} to ${f(trueGreatest + BEYOND, 2)}`,
       measured: `${f(least, 2)} to ${f(greatest, 2)}`,
       reached: least >= trueLeast - BEYOND && greatest <= trueGreatest + BEYOND,
@@ -114,7 +111,7 @@ export const barsOf = (system: System, { usual, sizes, rollOut, coverage }: Meas
       : [atMost(`phase fraction ${last}, points off`, bars.fractionPoints, fractionPoints(usual))]),
     ...(bars.meanDrift === undefined
       ? []
-      : [atMost(driftName(usual), bars.meanDrift, usual.meanDrift, (v) => v.toExponential(1))]),
+      : [atMost('drift of the mean', bars.meanDrift, usual.meanDrift, (v) => v.toExponential(1))]),
     ...STATISTICS.flatMap((name) => {
       const most = bars[name];
       if (most === undefined) return [];

@@ -17,15 +17,9 @@ export interface Figures {
   readonly meanDrift: number;
   /** At the last lead, of forecast and truth, means over the series. */
   readonly statistics: Readonly<Record<Statistic, readonly [forecast: number, truth: number]>>;
-  /** Least and greatest value of a forecast at any lead, of the truth beside it. */
+  /** Least and greatest value of a forecast at any lead in any series, of the truth beside it. */
   readonly values: readonly [least: number, greatest: number];
   readonly trueValues: readonly [least: number, greatest: number];
-  /**
-   * Drift and values are of every series. In records of earlier runs, which lack it, the drift is that of the mean over all
-   * series, in which those that drift either way cancel, and the tenths of the series with the least and the greatest values
-   * are left out.
-   */
-  readonly ofEvery?: true;
 }
 
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
@@ -53,7 +47,6 @@ export const figuresOf = (report: ReportData): Figures => {
     statistics: eachStatistic(lastOf),
     values: extremes.forecast,
     trueValues: extremes.truth,
-    ofEvery: true,
   };
 };
 

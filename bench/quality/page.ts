@@ -29,7 +29,7 @@ const details = (name: string, system: System, measured: Measured): string => {
   ]);
   const others = [
     `phase fraction ${f(fractionPoints(usual), 1)} points off`,
-    `mean value${usual.ofEvery ? '' : ' over all series'} drifts by ${usual.meanDrift.toExponential(1)}`,
+    `mean value drifts by ${usual.meanDrift.toExponential(1)}`,
     ...system.statistics.map((s) => `${s.replaceAll('_', ' ')} ${f(errorOf(usual, s), 1)} % off`),
   ];
   return `### ${name}\n\n${markdown(['', 'wanted', 'measured', 'reached'], rows)}\n\nAt lead ${usual.horizon}: ${others.join(', ')}. On ${rollOut.series} series of 128 x 128, skill ${f(rollOut.skillAt[200])} at lead 200.`;
