@@ -119,6 +119,9 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
     }
     return champion;
   };
+  /** One that is on the engine already stays there. */
+  const place = (hash: string, set: ForecasterSet): void =>
+    void keep(hash, champions.get(hash) ?? Promise.resolve(bring(set)));
   const championBy = (hash: string): Promise<Champion> => keep(hash, champions.get(hash) ?? load(hash));
   const folderOf = (hash: string): string | undefined =>
     hash === first.id.hash && first.folder !== '' ? first.folder : changes.get(hash)?.folder;
@@ -212,7 +215,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
     }
     const set = await loadForecasterSet(folder, asked);
     const { hash, name } = set.id;
-    void keep(hash, Promise.resolve(bring(set)));
+    place(hash, set);
     const news: Vouched = { hash, scores, ...(tried !== undefined && { tried }) };
     vouch(news);
     ledger.putNote(vouchedKey(hash), news);
@@ -242,8 +245,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
     if (hash !== undefined && hash !== reigns.champion) {
       for (const change of await readChanges(state)) remember(change);
       try {
-        const set = await read(hash);
-        void keep(hash, champions.get(hash) ?? Promise.resolve(bring(set)));
+        place(hash, await read(hash));
         const change = changeTo(hash, ROLLED_BACK);
         await begin(change, true);
         notice(`forecasts are those of ${change.name} from now on: ${change.why}`);
@@ -257,8 +259,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   await lookForRollback();
   // What cannot be read any more could not be beaten either: nothing would ever take its place.
   try {
-    const set = await read(reigns.champion);
-    void keep(reigns.champion, champions.get(reigns.champion) ?? Promise.resolve(bring(set)));
+    place(reigns.champion, await read(reigns.champion));
   } catch (error) {
     notice(`${messageOf(error)}: forecasts are those of ${first.id.name} again`);
     await beginWithFirst('the one before cannot be read');

@@ -7,7 +7,6 @@ import { openSinkSet } from './delivery/sink-set.js';
 import type { EngineKeeper } from './engine-keeper.js';
 import { StateError } from './errors.js';
 import { createRoots } from './intake/open-roots.js';
-import type { Preparation } from './intake/preparation.js';
 import { openLedger, type Ledger } from './ledger/ledger.js';
 import type { CodecOptions } from './plugins/registry.js';
 import { placesOf, prepareRun } from './prepare-run.js';
@@ -15,13 +14,9 @@ import { openOutstanding } from './state/outstanding.js';
 import { openStateFolder } from './state/state-folder.js';
 
 /** What a state knows of frames holds for frames seen the same way. @throws StateError */
-const requireSameView = (
-  ledger: Ledger,
-  { description, formerDescription }: Preparation,
-  path: string,
-): void => {
+const requireSameView = (ledger: Ledger, description: string, path: string): void => {
   const before = ledger.note('preparation');
-  if (typeof before === 'string' && before !== description && before !== formerDescription)
+  if (typeof before === 'string' && before !== description)
     throw new StateError(`the state in ${path} is of ${before}, this run is of ${description}`, {
       hint: 'begin anew with another --state folder',
     });
@@ -79,7 +74,7 @@ export const openRun = async (
   undo.add(() => state.release());
   const ledger = openLedger(state.path, { keep: config.keepLedger });
   undo.add(() => ledger.close());
-  requireSameView(ledger, preparation, state.path);
+  requireSameView(ledger, preparation.description, state.path);
   requireSameReading(ledger, config.codecs, state.path);
   const outstanding = await openOutstanding({
     directory: join(state.path, 'outstanding'),

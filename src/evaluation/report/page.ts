@@ -121,7 +121,7 @@ const statisticsTable = ({ report }: PageParts): string => {
     STATISTICS.map((name) => {
       const { truth, forecast, error } = report.statistics.leads[name];
       const [t, f, e] = [truth.mean[last] ?? 0, forecast.mean[last] ?? 0, error[last] ?? 0];
-      // Of a value near 0 a share says nothing, and there is none where one of the two is not there.
+      // Of a value near 0 a share says nothing, and there is none where the truth has none.
       const isShare = Math.abs(t) >= 1e-9 && !Number.isNaN(e);
       const share = name === 'least' || name === 'greatest' || !isShare ? '' : percent(e / Math.abs(t));
       return [

@@ -80,8 +80,6 @@ export interface Preparation {
   readonly view: View | undefined;
   /** Everything that changes values, as text: a state stands for one of these. */
   readonly description: string;
-  /** The same as older versions wrote it: a mask by its path. */
-  readonly formerDescription: string;
 }
 
 /** @throws UsageError for a mask that cannot be read */
@@ -96,17 +94,15 @@ export const openPreparation = async ({
     ...(region !== undefined && { region }),
     ...(downsample > 1 && { downsample }),
   };
-  const saying = (aboutMask: string): string =>
-    [
-      ...(region === undefined ? [] : [`region ${region.join()}`]),
-      ...(downsample === 1 ? [] : [`downsample ${downsample}`]),
-      ...(missingValue === undefined ? [] : [`missing value ${missingValue}`]),
-      ...(mask === undefined ? [] : [aboutMask]),
-    ].join(', ') || 'whole frames';
+  const said = [
+    ...(region === undefined ? [] : [`region ${region.join()}`]),
+    ...(downsample === 1 ? [] : [`downsample ${downsample}`]),
+    ...(missingValue === undefined ? [] : [`missing value ${missingValue}`]),
+    ...(mask === undefined ? [] : [`mask with SHA-256 ${mask.hash.slice(0, 16)}`]),
+  ];
   return {
     view: region === undefined && downsample === 1 ? undefined : view,
-    description: saying(`mask with SHA-256 ${mask?.hash.slice(0, 16)}`),
-    formerDescription: saying(`mask ${maskPath}`),
+    description: said.join(', ') || 'whole frames',
     apply: (given) => {
       const field = withGaps(given, missingValue, mask?.field);
       const [height, width] = field.shape;
