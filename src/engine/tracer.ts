@@ -111,7 +111,6 @@ class TraceBackend extends tf.KernelBackend {
     this.data.set(dataId, { value, references: 1 });
     return dataId;
   }
-  /** The graph value of a tensor; reshaped tensors share data, so the shape is the tensor's own. */
   lookup(tensor: tf.TensorInfo): Value {
     const { value } = this.data.get(tensor.dataId);
     return value;
@@ -121,9 +120,6 @@ class TraceBackend extends tf.KernelBackend {
   }
   override incRef(dataId: object): void {
     this.data.get(dataId).references++;
-  }
-  decRef(dataId: object): void {
-    if (this.data.has(dataId)) this.data.get(dataId).references--;
   }
   override disposeData(dataId: object, force = false): boolean {
     if (!this.data.has(dataId)) return true;

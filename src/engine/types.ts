@@ -40,12 +40,17 @@ export interface Program {
   dispose(): Promise<void>;
 }
 
+export interface CompileOptions {
+  /** False for a program that no later process will want: an engine that keeps programs on disk leaves it out. */
+  readonly isKept?: boolean;
+}
+
 /** A place where programs are compiled and run. */
 export interface Engine {
   /** What people call it: "onnx cpu (2 threads)". */
   readonly device: string;
   /** @throws EngineError naming the operation that has no rule */
-  compile(fn: TensorFunction, inputs: Named<Spec>): Promise<Program>;
+  compile(fn: TensorFunction, inputs: Named<Spec>, options?: CompileOptions): Promise<Program>;
   upload(tensor: HostTensor): Promise<Handle>;
   /** The handle stays the caller's. */
   read(handle: Handle): Promise<HostTensor>;

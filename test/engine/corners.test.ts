@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor4D } from '@tensorflow/tfjs-core';
 import { eagerEngine, onnxEngine } from '../../src/engine/index.js';
+import { trace } from '../../src/engine/tracer.js';
 import type { Engine, HostTensor, Named, TensorFunction } from '../../src/engine/types.js';
 import { padBoundary } from '../../src/forecaster/layers.js';
 import { randomTensor, relativeError, runOnce } from '../support/engine-compare.js';
@@ -54,6 +55,24 @@ test.each<[string, TensorFunction, Named<HostTensor>]>([
     },
     { x: randomTensor([1, 1, 8, 1], 3), f: randomTensor([1, 3, 1, 1], 4) },
   ],
+  [
+    // A native division would end the process.
+    'whole numbers by 0, and the least one by -1',
+    ({ a, b }) => ({
+      ...{ rest: tf.mod(a!, b!), quotient: tf.floorDiv(a!, b!) },
+      ...{
+        restOfOne: tf.mod(a!, tf.scalar(-1, 'int32')),
+        quotientOfOne: tf.floorDiv(a!, tf.scalar(-1, 'int32')),
+      },
+      ...{ restOfSome: tf.mod(a!, tf.tensor1d([0, -1, 3, 0, -4], 'int32')) },
+    }),
+    { a: ints(-(2 ** 31), -(2 ** 31), 7, 5, 0), b: ints(-1, 0, 0, -1, 0) },
+  ],
+  [
+    'a slice backwards that takes nothing',
+    ({ x }) => ({ y: tf.stridedSlice(x!, [-5], [-10], [-1]) }),
+    { x: floats(1, 2, 3) },
+  ],
   ['logarithms of one and more', ({ x }) => ({ y: tf.log1p(x!) }), { x: floats(0, 1e-9, 2, Infinity) }],
 ])('%s', async (_, fn, inputs) => {
   const [actual, expected] = [await runOnce(engine, fn, inputs), await runOnce(oracle, fn, inputs)];
@@ -61,6 +80,26 @@ test.each<[string, TensorFunction, Named<HostTensor>]>([
     expect(actual[name]?.shape).toEqual(value.shape);
     expect(relativeError(actual[name]!, value)).toBeLessThan(1e-5);
   }
+});
+
+test('whole numbers by a constant that is no trap are one operation', () => {
+  const fn: TensorFunction = ({ a }) => ({
+    y: tf.mod(a!, tf.scalar(3, 'int32')),
+    z: tf.mod(a!, tf.tensor1d([1, 2, -3], 'int32')),
+  });
+  const { nodes } = trace(fn, { a: { shape: [3], dtype: 'int32' } });
+  expect(nodes.map(({ op }) => op)).toEqual(['Mod', 'Mod']);
+});
+
+test.each([2, -1])('row %i of a batch of two rows is refused, not taken from another', async (index) => {
+  const fn: TensorFunction = ({ x, i }) => ({ y: tf.gather(x!, i!, 1, 1) });
+  const inputs: Named<HostTensor> = {
+    x: randomTensor([2, 2, 3], 5),
+    i: { ...ints(1, index), shape: [2, 1] },
+  };
+  await expect(runOnce(engine, fn, inputs)).rejects.toThrow(/out of data bounds/);
+  const other = { ...inputs, i: { ...ints(index, 1), shape: [2, 1] } };
+  await expect(runOnce(engine, fn, other)).rejects.toThrow(/out of data bounds/);
 });
 
 test('a tensor that cannot be sent is refused, and nobody waits for it', async () => {

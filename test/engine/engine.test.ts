@@ -4,7 +4,11 @@ import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import { eagerEngine, onnxEngine, tensorflowEngine } from '../../src/engine/index.js';
 import { instead } from '../../src/engine/kernels/instead.js';
 import { kernels } from '../../src/engine/kernels/index.js';
+import { compileOnnx } from '../../src/engine/onnx/engine.js';
+import { takingTurns } from '../../src/engine/onnx/turns.js';
 import type { Engine, HostTensor, Spec, TensorFunction } from '../../src/engine/types.js';
+import { workerEngine } from '../../src/engine/worker/engine.js';
+import type { Request } from '../../src/engine/worker/loop.js';
 import { EngineError } from '../../src/pipeline/errors.js';
 import { hasTensorflow } from '../support/tensorflow.js';
 
@@ -127,6 +131,31 @@ describe.each(Object.entries(open))('engine %s', (_, start) => {
     expect(other.liveHandles).toBe(0);
     await other.dispose();
   });
+});
+
+test('what waits for its turn on webgpu is as it was when it was handed over', async () => {
+  const sent: Request<unknown>[] = [];
+  const connection = takingTurns<unknown>({
+    ask: async (message) => {
+      sent.push(message);
+      return { request: 0 };
+    },
+    terminate: async () => undefined,
+  });
+  const engine = workerEngine('webgpu, nowhere', connection, compileOnnx({ provider: 'webgpu' }));
+  const program = await engine.compile(double, { x: vector });
+  const [uploaded, given] = [host(1, 2, 3), host(4, 5, 6)];
+  const asked = [engine.upload(uploaded), program.run({ x: given })];
+  for (const { data } of [uploaded, given]) data.fill(9);
+  await Promise.all(asked);
+  const arrays = sent.flatMap((message) => {
+    if (message.kind === 'upload') return [message.tensor.data];
+    return message.kind === 'run' ? [(message.inputs['x'] as HostTensor).data] : [];
+  });
+  expect(arrays.map((data) => [...data])).toEqual([
+    [1, 2, 3],
+    [4, 5, 6],
+  ]);
 });
 
 describe('what cannot be compiled', () => {

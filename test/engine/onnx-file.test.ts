@@ -3,12 +3,14 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import ort from 'onnxruntime-node';
 import { inputs, step } from '../../bench/reference-work.js';
-import { onnxEngine } from '../../src/engine/index.js';
+import { eagerEngine, onnxEngine } from '../../src/engine/index.js';
+import { callOnnxModel } from '../../src/engine/onnx/call.js';
 import { outputName, writeOnnx } from '../../src/engine/onnx/file.js';
+import { readOnnxModel } from '../../src/engine/onnx/model.js';
 import { optimise } from '../../src/engine/passes/index.js';
 import { trace } from '../../src/engine/tracer.js';
 import type { HostTensor, Spec, TensorFunction } from '../../src/engine/types.js';
-import { randomTensor, runOnce } from '../support/engine-compare.js';
+import { randomTensor, relativeError, runOnce } from '../support/engine-compare.js';
 import { runGraph } from '../support/run-graph.js';
 
 const float = (...shape: number[]): Spec => ({ shape, dtype: 'float32' });
@@ -28,6 +30,46 @@ test('ONNX Runtime loads the bytes, with the names that the function gave', asyn
     ['total.of/all', []],
   ]);
   await session.release();
+});
+
+test('names that the file needs besides are none that the function gave', async () => {
+  const fn: TensorFunction = ({ h, 'h.next.2': taken, x, 'c.4': c }) => {
+    const steps: Record<string, Tensor> = {};
+    let y = tf.add(tf.mul(x as Tensor, tf.tensor1d([3, 4])), c as Tensor);
+    for (let k = 0; k < 12; k++) {
+      y = tf.sin(y);
+      steps[`t.${k}`] = y;
+    }
+    return { h: tf.neg(h as Tensor), 'h.next': tf.exp(h as Tensor), 'h.next.2': taken as Tensor, ...steps };
+  };
+  const names = ['h', 'h.next.2', 'x', 'c.4'];
+  const specs = Object.fromEntries(names.map((name) => [name, float(2)]));
+  const given = Object.fromEntries(names.map((name, k) => [name, randomTensor([2], k)]));
+  const reference = await eagerEngine('cpu', 'reference');
+  const engine = onnxEngine({ provider: 'cpu', threads: 1 });
+  const expected = await runOnce(reference, fn, given);
+  for (const actual of [await runOnce(engine, fn, given), await runGraph(optimise(trace(fn, specs)), given)])
+    for (const [name, tensor] of Object.entries(expected))
+      expect([name, relativeError(actual[name]!, tensor) < 1e-5]).toEqual([name, true]);
+  await engine.dispose();
+  await reference.dispose();
+});
+
+test('nor are the names in a model that is put in', async () => {
+  const model = await readOnnxModel('test/forecaster/golden/onnx-stages/control-flow.onnx');
+  const added = async (name: string): Promise<number[]> => {
+    const fn: TensorFunction = ({ latent, frame, [name]: more }) => ({
+      y: tf.add(callOnnxModel(model, [latent!, frame!], [[1, 1, 2, 2]])[0]!, more!),
+    });
+    const given = {
+      ...{ latent: randomTensor([1, 3, 1, 1], 1), frame: randomTensor([1, 1, 2, 2], 2) },
+      [name]: randomTensor([2], 3),
+    };
+    const { y } = await runGraph(optimise(trace(fn, given)), given);
+    return [...y!.data];
+  };
+  // The model has a value "change".
+  expect(await added('p0.change')).toEqual(await added('more'));
 });
 
 test('constants of every type, scalars, and outputs that are inputs or constants are written as they are', async () => {

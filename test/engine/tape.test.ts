@@ -2,10 +2,12 @@ import { expect, test } from '@jest/globals';
 import * as tf from '@tensorflow/tfjs';
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-core';
 import { inputs, step } from '../../bench/reference-work.js';
+import { callOnnxModel } from '../../src/engine/onnx/call.js';
+import { readOnnxModel } from '../../src/engine/onnx/model.js';
 import { tapeOf, type Tape } from '../../src/engine/tensorflow/tape.js';
 import { tapePlayer } from '../../src/engine/tensorflow/tape-player.js';
 import { trace } from '../../src/engine/tracer.js';
-import type { HostTensor, Named, TensorFunction } from '../../src/engine/types.js';
+import type { HostTensor, Named, Spec, TensorFunction } from '../../src/engine/types.js';
 
 /** Tapes are for TensorFlow; here they are played on tfjs's own cpu backend, which everyone has. */
 await tf.setBackend('cpu');
@@ -105,7 +107,7 @@ test('a backend that returns another type than tfjs promises is mended, another 
   expect(tf.memory().numTensors).toBe(before + 1); // the input of the call that failed
 });
 
-test('what TensorFlow does not have, or tfjs-node does not tell it, is refused by name', () => {
+test('what TensorFlow does not have, or tfjs-node does not tell it, is refused by name', async () => {
   const given: Named<HostTensor> = {
     x: { shape: [1, 4, 4, 1], dtype: 'float32', data: new Float32Array(16) },
   };
@@ -117,6 +119,14 @@ test('what TensorFlow does not have, or tfjs-node does not tell it, is refused b
   );
   expect(played(tapeFor(conv('same'), given), given)['y']).toHaveLength(16);
   expect(played(tapeFor(conv(0), given), given)['y']).toHaveLength(4);
+  const path = 'test/forecaster/golden/onnx-stages/control-flow.onnx';
+  const model = await readOnnxModel(path);
+  const called: TensorFunction = ({ latent, frame }) => ({
+    y: callOnnxModel(model, [latent!, frame!], [[1, 1, 2, 2]])[0]!,
+  });
+  const float = (...shape: number[]): Spec => ({ shape, dtype: 'float32' });
+  const traced = trace(called, { latent: float(1, 3, 1, 1), frame: float(1, 1, 2, 2) });
+  expect(() => tapeOf(traced)).toThrow(`${path} needs ONNX Runtime, which does not run here`);
   const resized = (centres: boolean): TensorFunction => {
     const fn = (x: Tensor) => tf.sum(tf.image.resizeBilinear(x as Tensor4D, [8, 8], false, centres));
     return ({ x }) => ({ y: tf.grad(fn)(x as Tensor) });

@@ -1,6 +1,6 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { inputs, step } from '../../bench/reference-work.js';
@@ -186,10 +186,22 @@ describe('where tfjs-node is not', () => {
     });
   });
 
-  test('one that does not load says why', async () => {
+  /** A package of the name, with nothing in it. */
+  const installed = async (): Promise<string> => {
     const folder = join(home, 'node_modules/@tensorflow/tfjs-node');
     await mkdir(folder, { recursive: true });
     await writeFile(join(folder, 'package.json'), '{ "name": "@tensorflow/tfjs-node" }');
+    return folder;
+  };
+
+  test('its folder may be named from the working directory', async () => {
+    const folder = await installed();
+    process.env['MESOCAST_TFJS_NODE'] = relative('', home);
+    expect(findTensorflow()).toEqual({ name: '@tensorflow/tfjs-node', path: await realpath(folder) });
+  });
+
+  test('one that does not load says why', async () => {
+    const folder = await installed();
     await writeFile(join(folder, 'index.js'), "throw new Error('libtensorflow.so.2: cannot open')");
     await expect(openEngine('tensorflow')).rejects.toMatchObject({
       message: expect.stringContaining(

@@ -42,11 +42,10 @@ export const howToGet = (device: Device): string | undefined => {
 const someExist = (...paths: string[]): boolean => paths.some((path) => existsSync(path));
 
 /** WSL shows its GPUs as /dev/dxg. */
-export const hasNvidia = (): boolean => someExist('/dev/nvidiactl', '/dev/dxg');
+const hasNvidia = (): boolean => someExist('/dev/nvidiactl', '/dev/dxg');
 
 /** A GPU that a driver could be there for. Vulkan may run without one, in software. */
-export const hasGpu = (): boolean =>
-  process.platform !== 'linux' || hasNvidia() || someExist('/dev/dri/renderD128');
+const hasGpu = (): boolean => process.platform !== 'linux' || hasNvidia() || someExist('/dev/dri/renderD128');
 
 /** Where ONNX Runtime's script puts the CUDA libraries. */
 const hasCudaLibraries = (): boolean =>

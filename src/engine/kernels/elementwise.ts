@@ -1,5 +1,5 @@
 import { backend_util } from '@tensorflow/tfjs-core';
-import { uniform, type Builder, type Value } from '../graph.js';
+import { numbersOf, uniform, type Builder, type Value } from '../graph.js';
 import type { DType } from '../types.js';
 import { cast, compare, operand, where } from './operands.js';
 import type { Rule } from './rule.js';
@@ -48,9 +48,24 @@ const formula =
   (inputs, attributes, graph) =>
     write(operand(inputs, 'x'), graph, attributes as Record<string, number>);
 
-/** ONNX's remainder of whole numbers has the sign of the divisor, as tfjs's; that of floats that of the dividend. */
+/** Whole divisors with which a native division may end the process: 0 under any number, -1 under the least. */
+const UNSAFE = [0, -1];
+
+/** A whole divisor with 1 in the place of those, and where they are; as it is for a constant that has none. */
+const guarded = (graph: Builder, b: Value): { readonly divisor: Value; readonly unsafe?: Value } => {
+  const known = b.constant !== undefined && 'uniform' in b.constant ? [b.constant.uniform] : numbersOf(b);
+  if (b.constant !== undefined && !UNSAFE.some((value) => known.includes(value))) return { divisor: b };
+  const hits = UNSAFE.map((value) => compare(graph, 'Equal', b, uniform(value, [], 'int32'), b.shape));
+  const unsafe = graph.add('Or', hits, b.shape);
+  return { divisor: where(graph, unsafe, uniform(1, [], 'int32'), b, b.shape), unsafe };
+};
+
+/**
+ * ONNX's remainder of whole numbers has the sign of the divisor, as tfjs's; that of floats that of the dividend. By 0, as
+ * by 1 and -1, tfjs's of whole numbers is 0.
+ */
 const remainder = (graph: Builder, a: Value, b: Value, shape: readonly number[]): Value => {
-  if (a.dtype !== 'float32') return graph.add('Mod', [a, b], shape);
+  if (a.dtype !== 'float32') return graph.add('Mod', [a, guarded(graph, b).divisor], shape);
   const fmod = (p: Value, q: Value): Value => graph.add('Mod', [p, q], shape, { attributes: { fmod: 1 } });
   const rest = fmod(a, b);
   const signsDiffer = graph.add(
@@ -62,12 +77,13 @@ const remainder = (graph: Builder, a: Value, b: Value, shape: readonly number[])
   return where(graph, signsDiffer, fmod(graph.add('Add', [rest, b], shape), b), rest, shape);
 };
 
-/** Whole numbers: exact, and 0 where the divisor is 0 (a native division by zero would end the process). */
+/** Whole numbers: exact, and 0 where the divisor is 0, which is the product then; so is the quotient by -1. */
 const wholeDivision = (graph: Builder, a: Value, b: Value, shape: readonly number[]): Value => {
-  const zero = compare(graph, 'Equal', b, uniform(0, [], 'int32'), b.shape);
-  const divisor = where(graph, zero, uniform(1, [], 'int32'), b, b.shape);
-  const multiple = graph.add('Sub', [a, remainder(graph, a, divisor, shape)], shape);
-  return where(graph, zero, uniform(0, [], 'int32'), graph.add('Div', [multiple, divisor], shape), shape);
+  const { divisor, unsafe } = guarded(graph, b);
+  const multiple = graph.add('Sub', [a, graph.add('Mod', [a, divisor], shape)], shape);
+  const quotient = graph.add('Div', [multiple, divisor], shape);
+  if (unsafe === undefined) return quotient;
+  return where(graph, unsafe, graph.add('Mul', [a, b], shape), quotient, shape);
 };
 
 /** The angle of (x = b, y = a) in all four quadrants. */

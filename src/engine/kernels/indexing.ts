@@ -48,7 +48,10 @@ const flatIndex = (graph: Builder, indices: Value, strides: readonly number[]): 
   });
 };
 
-/** Row k of the batch is looked up in rows k d .. (k + 1) d of the flattened tensor. */
+/**
+ * Row k of the batch is looked up in rows k d .. (k + 1) d of the flattened tensor. An index out of range would find a row
+ * of another batch: it becomes one beyond all rows, which ONNX Runtime refuses on the CPU.
+ */
 const gatherInBatch = (graph: Builder, x: Value, indices: Value, axis: number, batchDims: number): Value => {
   const batch = x.shape.slice(0, batchDims);
   const middle = x.shape.slice(batchDims, axis);
@@ -64,7 +67,17 @@ const gatherInBatch = (graph: Builder, x: Value, indices: Value, axis: number, b
     'int32',
   );
   const flat = [count(batch), count(wanted)];
-  const rows = graph.add('Add', [reshape(graph, indices, flat), offsets], flat);
+  const asked = reshape(graph, indices, flat);
+  const inRange = graph.add(
+    'And',
+    [
+      compare(graph, 'GreaterOrEqual', asked, uniform(0, [], 'int32'), flat),
+      compare(graph, 'Less', asked, uniform(d, [], 'int32'), flat),
+    ],
+    flat,
+  );
+  const beyond = uniform(count(batch) * d, [], 'int32');
+  const rows = where(graph, inRange, graph.add('Add', [asked, offsets], flat), beyond, flat);
   const found = graph.add('Gather', [table, rows], [...flat, ...middle, ...rest], {
     attributes: { axis: 0 },
   });
@@ -188,6 +201,8 @@ export const indexing: Record<string, Rule> = {
     const shape = axes.map((i) =>
       Math.max(0, Math.ceil(((end[i] ?? 0) - (begin[i] ?? 0)) / (strides[i] ?? 1))),
     );
+    // Where nothing is taken, an end before the first element would take something.
+    if (shape.includes(0)) return uniform(0, finalShape, x.dtype);
     const taken = graph.add('Slice', [x, ints(begin), ints(ends), ints(axes), ints(strides)], shape);
     return reshape(graph, taken, finalShape);
   },

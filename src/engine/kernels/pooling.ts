@@ -1,7 +1,8 @@
 import { backend_util } from '@tensorflow/tfjs-core';
 import { count, type Builder, type Value } from '../graph.js';
+import { channelsFirst, channelsLast } from './correlation.js';
 import { scatterAdd } from './indexing.js';
-import { reshape, transpose } from './layout.js';
+import { reshape } from './layout.js';
 import { axisMap, mapAxis } from './resize.js';
 import { operand } from './operands.js';
 import type { Rule } from './rule.js';
@@ -60,13 +61,6 @@ const windowsOf = (shape: readonly number[], a: PoolAttributes): Windows[] => {
   ];
 };
 
-const channelsFirst = (rank: number): number[] => [
-  0,
-  rank - 1,
-  ...Array.from({ length: rank - 2 }, (_, i) => i + 1),
-];
-const channelsLast = (rank: number): number[] => [0, ...Array.from({ length: rank - 2 }, (_, i) => i + 2), 1];
-
 /** As ONNX says it, and the shape that comes out, channels first. */
 const statement = (x: Value, windows: readonly Windows[]) => {
   const ends = windows.map(({ size, stride, begin, outputs }, i) =>
@@ -90,10 +84,9 @@ const pool =
   (op: string): Rule =>
   (inputs, attributes: PoolAttributes, graph) => {
     const x = operand(inputs, 'x');
-    const rank = x.shape.length;
     const { attributes: geometry, shape } = statement(x, windowsOf(x.shape, attributes));
-    const y = graph.add(op, [transpose(graph, x, channelsFirst(rank))], shape, { attributes: geometry });
-    return transpose(graph, y, channelsLast(rank));
+    const y = graph.add(op, [channelsFirst(graph, x)], shape, { attributes: geometry });
+    return channelsLast(graph, y);
   };
 
 /**
@@ -118,11 +111,10 @@ const averageGradient: Rule = (inputs, attributes: PoolAttributes, graph) => {
 const maximaOf = (graph: Builder, x: Value, attributes: PoolAttributes): Value => {
   const { attributes: geometry, shape } = statement(x, windowsOf(x.shape, attributes));
   const found: Value = { shape, dtype: 'int64' };
-  const first = transpose(graph, x, channelsFirst(x.shape.length));
   graph.nodes.push({
     op: 'MaxPool',
     domain: '',
-    inputs: [first],
+    inputs: [channelsFirst(graph, x)],
     outputs: [{ shape, dtype: x.dtype }, found],
     attributes: geometry,
   });
@@ -132,17 +124,12 @@ const maximaOf = (graph: Builder, x: Value, attributes: PoolAttributes): Value =
 /** Each gradient goes to the place of its window's maximum: of equal ones to the first. */
 const maximumGradient: Rule = (inputs, attributes: PoolAttributes, graph) => {
   const [dy, x] = [operand(inputs, 'dy'), operand(inputs, 'input')];
-  const rank = x.shape.length;
   const found = maximaOf(graph, x, attributes);
   const n = count(dy.shape);
-  const updates = reshape(graph, transpose(graph, dy, channelsFirst(rank)), [n, 1]);
+  const updates = reshape(graph, channelsFirst(graph, dy), [n, 1]);
   const sum = scatterAdd(graph, count(x.shape), reshape(graph, found, [n]), updates);
-  const first = reshape(
-    graph,
-    sum,
-    channelsFirst(rank).map((axis) => x.shape[axis] ?? 0),
-  );
-  return transpose(graph, first, channelsLast(rank));
+  const first = [x.shape[0] ?? 0, x.shape.at(-1) ?? 0, ...x.shape.slice(1, -1)];
+  return channelsLast(graph, reshape(graph, sum, first));
 };
 
 export const pooling: Record<string, Rule> = {

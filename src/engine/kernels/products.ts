@@ -17,7 +17,6 @@ export const products: Record<string, Rule> = {
     const batch = backend_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
     return graph.add('MatMul', [a, b], [...batch, a.shape.at(-2) ?? 1, b.shape.at(-1) ?? 1]);
   },
-  /** tfjs has no gradient for it: where one is wanted, write it with transposes and tf.matMul. */
   Einsum: (inputs, { equation }: { equation: string }, graph) => {
     const terms = Object.values(inputs);
     const { allDims, summedDims, idDims } = backend_util.decodeEinsumEquation(equation, terms.length);

@@ -23,7 +23,7 @@ export const axisMap = (
   return { rows, columns, values };
 };
 
-export const transposed = ({ rows, columns, values }: AxisMap): AxisMap =>
+const transposed = ({ rows, columns, values }: AxisMap): AxisMap =>
   axisMap(columns, rows, (add) =>
     values.forEach((weight, at) => add(at % columns, Math.floor(at / columns), weight)),
   );

@@ -1,11 +1,12 @@
 import { cacheFolder } from './cache-folder.js';
 import { outputName } from './file.js';
+import { ERRORS_ONLY } from './quiet.js';
 import type { OnnxSource } from './runtime.js';
 import { explainRuntimeError } from './runtime-errors.js';
 import { trace } from '../tracer.js';
-import { inTurn } from './turns.js';
-import type { Engine, Named, Spec, TensorFunction } from '../types.js';
-import { connect, specsOf, workerEngine, type Compiled, type Connection } from '../worker/engine.js';
+import { takingTurns } from './turns.js';
+import type { CompileOptions, Engine, Named, Spec, TensorFunction } from '../types.js';
+import { connect, specsOf, workerEngine, type Compiled } from '../worker/engine.js';
 
 export interface OnnxOptions {
   /** ONNX Runtime's name of an execution provider: cpu, cuda, tensorrt, webgpu, coreml, dml. */
@@ -15,16 +16,6 @@ export interface OnnxOptions {
   /** Where each program writes what its operators took (Chrome's trace format) when it is disposed: path and begin of the name. */
   readonly profile?: string;
 }
-
-/**
- * Official builds of ONNX Runtime report usage to Microsoft, and keep a device id and log files for it, unless this is
- * set before the library is loaded. A worker's own `process.env` would not reach it.
- */
-const TELEMETRY_OFF = 'ORT_DISABLE_TELEMETRY';
-process.env[TELEMETRY_OFF] ??= '1';
-
-/** Messages of ORT's own warnings (unused initialisers and the like) say nothing to a user. */
-const ERRORS_ONLY = 3;
 
 const SESSION = {
   // Threads of a session that has finished would go on spinning, and take a core from the session that runs next.
@@ -38,7 +29,7 @@ const SESSION = {
 /** A tensor function as ONNX Runtime takes it. */
 export const compileOnnx =
   ({ provider, threads = 0, profile }: OnnxOptions) =>
-  (fn: TensorFunction, inputs: Named<Spec>): Compiled<OnnxSource> => {
+  (fn: TensorFunction, inputs: Named<Spec>, { isKept = true }: CompileOptions = {}): Compiled<OnnxSource> => {
     // The calls stay here: the graph alone is copied to the worker.
     const { calls: _, ...graph } = trace(fn, inputs);
     const options = {
@@ -53,17 +44,12 @@ export const compileOnnx =
       source: {
         graph,
         options,
-        cache: provider === 'cpu' && profile === undefined ? cacheFolder() : undefined,
+        cache: isKept && provider === 'cpu' && profile === undefined ? cacheFolder() : undefined,
       },
       outputs: specsOf(graph.outputs),
       names: Object.fromEntries(Object.keys(graph.outputs).map((name) => [name, outputName(graph, name)])),
     };
   };
-
-const takingTurns = <Source>({ ask, terminate }: Connection<Source>): Connection<Source> => ({
-  ask: (message) => inTurn(() => ask(message)),
-  terminate: () => inTurn(terminate),
-});
 
 /** TensorFlow.js functions as ONNX graphs on ONNX Runtime, in a thread of its own. */
 export const onnxEngine = (options: OnnxOptions): Engine => {

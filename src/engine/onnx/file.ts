@@ -95,11 +95,30 @@ const writeInfo = (w: BinaryWriter, name: string, value: Value): void => {
 };
 
 /**
- * Values get short names in order of appearance; inputs and outputs keep their own. Constants met become initialisers,
- * equal ones a single one: ONNX Runtime looks through the list of them again and again.
+ * What an output is called in the file: a state that goes in and out under one name needs two there. A number follows
+ * where the function has the second one too.
+ */
+export const outputName = ({ inputs, outputs }: Graph, name: string): string => {
+  if (!(name in inputs)) return name;
+  const next = `${name}.next`;
+  let free = next;
+  for (let k = 2; free in inputs || free in outputs; k++) free = `${next}.${k}`;
+  return free;
+};
+
+/**
+ * Values get short names in order of appearance, none that the function gave; inputs and outputs keep their own. Constants
+ * met become initialisers, equal ones a single one: ONNX Runtime looks through the list of them again and again.
  */
 const naming = (graph: Graph) => {
   const names = new Map<Value, string>(Object.entries(graph.inputs).map(([name, value]) => [value, name]));
+  const results = Object.keys(graph.outputs).map((name) => outputName(graph, name));
+  const taken = new Set([...Object.keys(graph.inputs), ...results]);
+  let made = names.size;
+  const short = (letter: string): string => {
+    const name = `${letter}.${made++}`;
+    return taken.has(name) ? short(letter) : name;
+  };
   const constants: Value[] = [];
   const byContent = new Map<string, string>();
   const nameOf = (value: Value): string => {
@@ -107,18 +126,20 @@ const naming = (graph: Graph) => {
     if (known !== undefined) return known;
     const content = contentOf(value);
     const equal = content === undefined ? undefined : byContent.get(content);
-    const name = equal ?? `${value.constant === undefined ? 't' : 'c'}.${names.size}`;
+    const name = equal ?? short(value.constant === undefined ? 't' : 'c');
     names.set(value, name);
     if (content !== undefined) byContent.set(content, name);
     if (value.constant !== undefined && equal === undefined) constants.push(value);
     return name;
   };
-  return { nameOf, constants };
+  /** What the names in a model begin with at its k-th place. */
+  const placeOf = (k: number): string => {
+    let place = `p${k}`;
+    while ([...taken].some((name) => name.startsWith(`${place}.`))) place += '_';
+    return place;
+  };
+  return { nameOf, placeOf, constants };
 };
-
-/** What an output is called in the file: a state that goes in and out under one name needs two there. */
-export const outputName = ({ inputs }: Graph, name: string): string =>
-  name in inputs ? `${name}.next` : name;
 
 /** What a file can have besides its graph. */
 export interface FileOptions {
@@ -152,7 +173,7 @@ const writeModel = (
  * @throws Error for a node that was not lowered, which is a mistake in the passes
  */
 export const writeOnnx = (graph: Graph, { weights = {}, metadata = {} }: FileOptions = {}): Uint8Array => {
-  const { nameOf, constants } = naming(graph);
+  const { nameOf, placeOf, constants } = naming(graph);
   const models = new Map<string, OnnxModel>();
   const w = new BinaryWriter();
   int64(w, 1, IR_VERSION);
@@ -160,7 +181,7 @@ export const writeOnnx = (graph: Graph, { weights = {}, metadata = {} }: FileOpt
   message(w, 7, (g) => {
     for (const [k, node] of graph.nodes.entries()) {
       if (node.model !== undefined) {
-        writeModel(g, node, node.model, `p${k}`, nameOf);
+        writeModel(g, node, node.model, placeOf(k), nameOf);
         models.set(node.model.hash, node.model);
         continue;
       }

@@ -1,7 +1,7 @@
 import { EngineError, messageOf } from '../../pipeline/errors.js';
+import { count } from '../graph.js';
+import { ERRORS_ONLY } from './quiet.js';
 import type { Named } from '../types.js';
-
-const ERRORS_ONLY = 3;
 
 /**
  * Shapes of what a model makes of inputs of these shapes (float32): it is run once, on zeros. What a file declares of
@@ -12,20 +12,22 @@ export const probeOnnxModel = async (
   path: string,
   inputs: Named<readonly number[]>,
 ): Promise<Record<string, readonly number[]>> => {
-  process.env['ORT_DISABLE_TELEMETRY'] ??= '1';
   const { default: ort } = await import('onnxruntime-node');
   try {
     const session = await ort.InferenceSession.create(path, {
       executionProviders: ['cpu'],
       logSeverityLevel: ERRORS_ONLY,
     });
-    const feeds = Object.entries(inputs).map(([name, shape]) => {
-      const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
-      return [name, new ort.Tensor('float32', data, shape)] as const;
-    });
-    const results = await session.run(Object.fromEntries(feeds));
-    await session.release();
-    return Object.fromEntries(Object.entries(results).map(([name, { dims }]) => [name, dims]));
+    try {
+      const feeds = Object.entries(inputs).map(([name, shape]) => {
+        const data = new Float32Array(count(shape));
+        return [name, new ort.Tensor('float32', data, shape)] as const;
+      });
+      const results = await session.run(Object.fromEntries(feeds));
+      return Object.fromEntries(Object.entries(results).map(([name, { dims }]) => [name, dims]));
+    } finally {
+      await session.release();
+    }
   } catch (cause) {
     const shapes = Object.entries(inputs).map(([name, shape]) => `${name} [${shape.join(', ')}]`);
     throw new EngineError(`${path} cannot be run on ${shapes.join(', ')}: ${messageOf(cause)}`, { cause });

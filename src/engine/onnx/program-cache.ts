@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { access, constants, mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import ort from 'onnxruntime-node';
@@ -22,9 +22,20 @@ const MOST_BYTES = 512 * 2 ** 20;
 const ABANDONED = 3_600_000;
 const DRAFT = 'draft-';
 
+/** What the first processor of a /proc/cpuinfo can do; undefined where it does not say. */
+export const featuresIn = (cpuinfo: string): string | undefined =>
+  /^(?:flags|Features)\s*:\s*(.*)$/m.exec(cpuinfo)?.[1];
+
+/**
+ * ONNX Runtime lays weights out in blocks as wide as the processor's registers. A model's name need not tell: virtual
+ * machines that are called "AMD EPYC" have AVX-512 or not, and may share a folder. Where no list is to be had the name
+ * must do: macOS and Windows know the very model, and have their caches on the machine's own disk.
+ */
+const featuresHere = readFile('/proc/cpuinfo', 'utf8').then(featuresIn, () => undefined);
+
 /** Everything that decides what ONNX Runtime makes of a model: it lays weights out for the very processor. */
-const keyOf = ({ bytes, options }: Model): string => {
-  const machine = [ort.env.versions.node, process.platform, process.arch, cpus()[0]?.model];
+export const keyOf = ({ bytes, options }: Model, features: string | undefined): string => {
+  const machine = [ort.env.versions.node, process.platform, process.arch, cpus()[0]?.model, features];
   return createHash('sha256')
     .update(JSON.stringify([machine, options]))
     .update(bytes)
@@ -56,16 +67,19 @@ const forgetOldest = async (folder: string): Promise<void> => {
 
 /** A session of a file that an earlier one left behind; undefined where there is none, or none that loads. */
 const load = async (path: string, options: Options): Promise<Session | undefined> => {
-  const now = new Date();
   try {
-    await utimes(path, now, now);
+    await access(path);
   } catch {
     return undefined;
   }
   try {
-    return await ort.InferenceSession.create(path, { ...options, graphOptimizationLevel: 'disabled' });
+    const kept = { ...options, graphOptimizationLevel: 'disabled' as const };
+    const session = await ort.InferenceSession.create(path, kept);
+    const now = new Date();
+    await utimes(path, now, now).catch(() => undefined); // a folder that can only be read is used too
+    return session;
   } catch {
-    await rm(path, { force: true }); // a file that was cut short, say
+    await rm(path, { force: true }).catch(() => undefined); // a file that was cut short, say
     return undefined;
   }
 };
@@ -78,6 +92,7 @@ const createAndSave = async (
   const draft = join(folder, `${DRAFT}${process.pid}-${Math.random().toString(36).slice(2)}`);
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
+    await access(folder, constants.W_OK); // else all the work would be for nothing
     const session = await ort.InferenceSession.create(bytes, { ...options, optimizedModelFilePath: draft });
     await rename(draft, path);
     await forgetOldest(folder);
@@ -109,7 +124,7 @@ export const programCache = () => {
   return {
     /** @throws what ONNX Runtime says of a model that it cannot run */
     open: async (model: Model): Promise<Session> => {
-      const key = keyOf(model);
+      const key = keyOf(model, await featuresHere);
       const known = sessions.get(key);
       if (known !== undefined) {
         known.users++;

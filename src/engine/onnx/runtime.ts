@@ -4,6 +4,7 @@ import type { Graph } from '../graph.js';
 import { writeOnnx } from './file.js';
 import { optimise } from '../passes/index.js';
 import { programCache } from './program-cache.js';
+import { ERRORS_ONLY } from './quiet.js';
 import type { DType, HostTensor } from '../types.js';
 import { forWebgpu, WEBGPU } from './webgpu.js';
 import { worthOptimising } from './worth-optimising.js';
@@ -52,7 +53,7 @@ const onCpu: OnnxRuntime = {
 
 /** Results, and what was uploaded, stay on the GPU until they are read. */
 const onWebgpu = (): OnnxRuntime => {
-  const { up, down } = gpuTransfer({ executionProviders: [WEBGPU], logSeverityLevel: 3 });
+  const { up, down } = gpuTransfer({ executionProviders: [WEBGPU], logSeverityLevel: ERRORS_ONLY });
   return {
     ...onCpu,
     create: ({ graph, options, cache }) => {

@@ -1,5 +1,5 @@
 import type ort from 'onnxruntime-node';
-import type { Graph, Node, Value } from '../graph.js';
+import { numbersOf, type Graph, type Node } from '../graph.js';
 
 /**
  * ONNX Runtime 1.30 on WebGPU. In its layout of choice, NHWC, a convolution of 6 or 9 channels (divisible by 3, not by 4,
@@ -7,17 +7,12 @@ import type { Graph, Node, Value } from '../graph.js';
  */
 export const WEBGPU = { name: 'webgpu', preferredLayout: 'NCHW' } as const;
 
-const numbers = (value: Value | undefined): readonly number[] | undefined =>
-  value?.constant !== undefined && 'data' in value.constant
-    ? Array.from(value.constant.data, Number)
-    : undefined;
-
 /** A slice that goes backwards from anywhere but the end: the provider begins at the end. */
 const isBackwards = ({ inputs: [x, starts, , axes, steps] }: Node): boolean => {
-  const [from, along] = [numbers(starts), numbers(axes)];
-  return (numbers(steps) ?? []).some((step, k) => {
-    const length = x?.shape[along?.[k] ?? k] ?? 0;
-    const start = from?.[k] ?? 0;
+  const [from, along] = [numbersOf(starts), numbersOf(axes)];
+  return numbersOf(steps).some((step, k) => {
+    const length = x?.shape[along[k] ?? k] ?? 0;
+    const start = from[k] ?? 0;
     return step < 0 && (start < 0 ? start + length : start) < length - 1;
   });
 };

@@ -1,4 +1,5 @@
-import { ints, listOf, permuted, rewrite, type Builder, type Graph, type Value } from '../graph.js';
+import { listOf, rewrite, type Builder, type Graph, type Value } from '../graph.js';
+import { reshape, transpose } from '../kernels/layout.js';
 
 /** Runs of axes that stay neighbours, as groups in the order of the input; unit axes belong nowhere. */
 const groups = (shape: readonly number[], perm: readonly number[]): number[][] => {
@@ -13,16 +14,11 @@ const groups = (shape: readonly number[], perm: readonly number[]): number[][] =
   return runs;
 };
 
-const reshaped = (x: Value, shape: readonly number[], out: Builder): Value =>
-  out.add('Reshape', [x, ints(shape)], shape);
-const transposed = (x: Value, perm: readonly number[], out: Builder): Value =>
-  out.add('Transpose', [x], permuted(x.shape, perm), { attributes: { perm } });
-
 /** [a, b, c] to [c, b, a]: c to the front as a transpose of [a b, c], then a and b change places under each c. */
 const reversed = (x: Value, out: Builder): Value => {
   const [a, b, c] = x.shape as [number, number, number];
-  const front = transposed(reshaped(x, [a * b, c], out), [1, 0], out);
-  return transposed(reshaped(front, [c, a, b], out), [0, 2, 1], out);
+  const front = transpose(out, reshape(out, x, [a * b, c]), [1, 0]);
+  return transpose(out, reshape(out, front, [c, a, b]), [0, 2, 1]);
 };
 
 /**
@@ -40,7 +36,7 @@ export const collapseTransposes = (graph: Graph): Graph =>
     const inReverse = perm.join() === '2,1,0';
     if (moved.length === x.shape.length && !inReverse) return undefined;
     const sizes = inOrder.map((run) => run.reduce((size, axis) => size * (x.shape[axis] as number), 1));
-    if (moved.length <= 1) return [reshaped(x, result.shape, out)];
-    const flat = reshaped(x, sizes, out);
-    return [reshaped(inReverse ? reversed(flat, out) : transposed(flat, perm, out), result.shape, out)];
+    if (moved.length <= 1) return [reshape(out, x, result.shape)];
+    const flat = reshape(out, x, sizes);
+    return [reshape(out, inReverse ? reversed(flat, out) : transpose(out, flat, perm), result.shape)];
   });

@@ -22,8 +22,9 @@ const passes = (onCpu: boolean) => [
 ];
 
 /**
- * From a graph as traced to one of ONNX operations alone, faster and with the same results; `onCpu` where that is what
- * runs it, for what is faster there alone.
+ * From a graph as traced to one of ONNX operations alone, faster and with the same results but for rounding and for how
+ * far a value that is not finite spreads (docs/engine.md); `onCpu` where that is what runs it, for what is faster there
+ * alone.
  */
 export const optimise = (graph: Graph, { onCpu = false } = {}): Graph =>
   passes(onCpu).reduce((g, pass) => pass(g), graph);

@@ -31,7 +31,7 @@ const ELEMENTWISE = new Set(
   [
     'Add Sub Mul Div Max Min Pow Mod Sum Where Clip Cast And Or Xor Not',
     'Equal Greater GreaterOrEqual Less LessOrEqual IsNaN IsInf',
-    'Sigmoid Tanh Relu LeakyRelu Elu Selu Softplus Erf Gelu',
+    'Sigmoid Tanh Relu LeakyRelu Elu Selu Softplus Erf',
     'Sqrt Neg Abs Exp Log Floor Ceil Round Sign Reciprocal',
     'Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh',
   ].flatMap((names) => names.split(' ')),

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { EngineError, messageOf } from '../../pipeline/errors.js';
 import { tapeOf, type Tape } from './tape.js';
 import { trace } from '../tracer.js';
@@ -26,12 +26,11 @@ export const findTensorflow = (): Found => {
   const places =
     folder === undefined || folder === ''
       ? [import.meta.url, join(process.cwd(), 'package.json')]
-      : [join(folder, 'package.json')];
+      : [resolve(folder, 'package.json')];
   for (const place of places) {
-    const { resolve } = createRequire(place);
     for (const name of PACKAGES) {
       try {
-        return { name, path: dirname(resolve(`${name}/package.json`)) };
+        return { name, path: dirname(createRequire(place).resolve(`${name}/package.json`)) };
       } catch {
         // not there: the next one
       }

@@ -1,5 +1,7 @@
 import { EngineError } from '../../pipeline/errors.js';
 import type { Constant, Value } from '../graph.js';
+import { MODEL_KERNEL, needsOnnxRuntime } from '../onnx/call.js';
+import type { OnnxModel } from '../onnx/model.js';
 import type { Call, Trace } from '../tracer.js';
 import type { HostTensor, Named, Spec } from '../types.js';
 
@@ -40,6 +42,7 @@ const constantOf = (value: Value, constant: Constant): TapeConstant =>
 
 /** What TensorFlow does not have (it pads in two ways only), or what tfjs-node does not pass on to it. */
 const check = ({ kernel, attributes }: Call): void => {
+  if (kernel === MODEL_KERNEL) throw needsOnnxRuntime((attributes as { model: OnnxModel }).model);
   const { pad = 'valid', halfPixelCenters } = attributes as Readonly<Record<string, unknown>>;
   if (pad !== 'valid' && pad !== 'same' && pad !== 0)
     throw new EngineError(`TensorFlow computes ${kernel} with the padding 'same' or 'valid' only`, {

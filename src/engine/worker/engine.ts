@@ -2,7 +2,7 @@ import { Worker, type WorkerOptions } from 'node:worker_threads';
 import { EngineError, messageOf } from '../../pipeline/errors.js';
 import type { Value } from '../graph.js';
 import { checkInputs, handleFactory, isHandle } from '../handles.js';
-import type { DType, Engine, Handle, HostTensor, Named, Program, Spec, TensorFunction } from '../types.js';
+import type { DType, Engine, Handle, HostTensor, Named, Program, Spec } from '../types.js';
 import type { Reply, Request } from './loop.js';
 
 /** A tensor function made ready for the worker's runtime. */
@@ -90,7 +90,7 @@ export const connect = <Source>({
 export const workerEngine = <Source>(
   device: string,
   { ask, terminate }: Connection<Source>,
-  prepare: (fn: TensorFunction, inputs: Named<Spec>) => Compiled<Source>,
+  prepare: (...asked: Parameters<Engine['compile']>) => Compiled<Source>,
 ): Engine => {
   let numbers = 0;
   // A release that fails was asked of a dead worker, which has released everything.
@@ -130,8 +130,8 @@ export const workerEngine = <Source>(
 
   return {
     device,
-    compile: async (fn, inputs) => {
-      const { source, outputs, names } = prepare(fn, inputs);
+    compile: async (fn, inputs, compiling) => {
+      const { source, outputs, names } = prepare(fn, inputs, compiling);
       const session = ++numbers;
       await ask({ kind: 'create', session, source });
       return program(session, inputs, outputs, names);

@@ -40,6 +40,7 @@ export const BY_NAME: Readonly<Record<string, Readonly<Record<string, string>>>>
   mirrorPad: { grad: MIRRORED, 'gradient with clones': MIRRORED },
   einsum: { 'nonexistent dimension throws error': 'the error also names the kernel' },
   gather: {
-    'throws when index is out of bound': 'indices have no values while compiling: ONNX Runtime refuses them',
+    'throws when index is out of bound':
+      'indices have no values while compiling: ONNX Runtime refuses them in a run, but counts negative ones from the end',
   },
 };
