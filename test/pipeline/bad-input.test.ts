@@ -102,7 +102,26 @@ test('where nothing of a series could be used, its files are read again by the n
   await expect(counted({ codecs: { vti: { field: 'mu' } } })).rejects.toThrow(
     /were read with vti.field "phi", this run asks for "mu"/,
   );
-  expect((await counted({})).frames).toMatchObject({ forecast: 0, rejected: 0 });
+  await expect(counted({})).rejects.toThrow(/were read with vti.field "phi", this run says nothing of it/);
+});
+
+test.each([
+  [1, 3],
+  [3, 1],
+])('a state of frames of %d channels does not go on with a forecaster of %d', async (before, after) => {
+  for (const channels of [1, 3]) await saveTiny(join(home, `of-${channels}`), 1, 10, { channels });
+  for (let t = 0; t < 5; t++) {
+    const pixels = Buffer.from(Uint8Array.from(movingField(t, [16, 16, 3], 255)));
+    const image = sharp(pixels, { raw: { width: 16, height: 16, channels: 3 } });
+    await writeFile(framePath(frames, t), await image.png().toBuffer());
+  }
+  const run = async (channels: number) =>
+    (await record(settings({ forecaster: join(home, `of-${channels}`) }))).finished;
+  expect((await run(before)).summary.frames).toMatchObject({ forecast: 2, rejected: 0 });
+  await expect(run(after)).rejects.toThrow(
+    new RegExp(`the frames of frames in .* have ${before} channels, the forecaster takes ${after}$`),
+  );
+  expect((await run(before)).summary.frames).toMatchObject({ forecast: 0, rejected: 0 });
 });
 
 test('a frame of nothing but NaN is rejected in words, one with a few is forecast from', async () => {

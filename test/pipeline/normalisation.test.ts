@@ -96,6 +96,14 @@ test('each channel has its own range: measured, declared, or what the forecaster
   ]);
 });
 
+test('a channel of which nothing is known in the first frames has a range that can be counted with', () => {
+  const frames = [{ data: Float32Array.of(0, NaN, 2, NaN), sampleType: 'float32' as const }];
+  const second = (usual?: [low: number, high: number, ...others: number[]]) =>
+    fixNormalisation(frames, { ownRanges: 2, usual: usual && [usual] }).channels?.[1];
+  expect(second()).toEqual({ low: 0, high: 1 });
+  expect(second([0, 1, 300, 400])).toEqual({ low: 300, high: 400 });
+});
+
 test('what a forecaster is used to may be a share of the full scale of integer images', () => {
   const of = (sampleType: SampleType, ...values: number[]) =>
     fixNormalisation([{ data: Float32Array.from(values), sampleType }], { usual: [[0.5, 1]] });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { FrameShape } from '../../src/pipeline/frame.js';
-import { littleEndian } from '../../src/pipeline/delivery/forecast-message.js';
+import { littleEndian } from '../../src/pipeline/bytes.js';
 import { openCodecs } from '../../src/pipeline/intake/input.js';
 import { listRecorded, readRecorded, type Recorded } from '../../src/pipeline/intake/recorded.js';
 import { codecForExtension } from '../../src/pipeline/plugins/registry.js';

@@ -96,14 +96,17 @@ test('where a state begins is decided once: later runs leave out the same frames
       owns: (series) => series === root,
     });
   const { signal } = new AbortController();
-  const scan = async (pick: ReturnType<typeof startAt>): Promise<number[]> =>
+  const scan = async ({ pick }: ReturnType<typeof startAt>): Promise<number[]> =>
     pick(await folder.scan(signal))
       .map(({ index }) => index)
       .sort((a, b) => a - b);
 
   for (const index of [3, 4, 5]) folder.put(`f${index}`, index);
   const first = begin('now');
+  const isLeftOut = (index: number): boolean => first.isLeftOut({ series: 's', index });
+  expect(isLeftOut(5)).toBe(false); // nothing is decided yet
   expect(await scan(first)).toEqual([]);
+  expect([5, 6].map(isLeftOut)).toEqual([true, false]);
   for (const index of [6, 7]) folder.put(`f${index}`, index);
   folder.put('t0', 0, { series: 's/new' });
   expect(await scan(first)).toEqual([0, 6, 7]);

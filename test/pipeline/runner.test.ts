@@ -3,6 +3,10 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Subject } from 'rxjs';
+import { openLedger } from '../../src/pipeline/ledger/ledger.js';
+import { createOutcomes } from '../../src/pipeline/outcomes.js';
+import { forecastOf, frameOf } from '../support/forecasts.js';
 import {
   difference,
   forecastLines,
@@ -256,4 +260,26 @@ test('what a sink refuses for good is put aside and counted; nothing else stops'
     deliveries: { jsonl: { delivered: 6 }, refusing: { delivered: 3, refused: 3, waiting: 0 } },
   });
   expect(notices).toEqual([expect.stringMatching(/refused a forecast of frames, frame 3: no/)]);
+});
+
+test('status is told of the newest forecasts of so many series, those that had one last', async () => {
+  await mkdir(at('many'));
+  const ledger = openLedger(at('many'));
+  const outcomes = createOutcomes(
+    {
+      ledger,
+      sinks: { counts: () => ({}) },
+      outstanding: { settle: () => Promise.resolve() },
+      live: { observed: () => undefined },
+    },
+    { events: new Subject(), notice: () => undefined },
+  );
+  // 44 is the oldest of those that are kept, until it has another.
+  for (const n of [...Array(300).keys(), 44]) {
+    const frame = frameOf(n, (value) => value, { series: `s${n}`, shape: [1, 1, 1] });
+    await outcomes.acknowledge({ frame, outcome: 'forecast', forecast: forecastOf(frame) }, []);
+  }
+  const series = [...outcomes.newest.keys()];
+  expect([series.length, series[0], series.at(-1)]).toEqual([256, 's45', 's44']);
+  await ledger.close();
 });

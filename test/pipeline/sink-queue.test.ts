@@ -261,6 +261,27 @@ test('spill: a sink that works again while the run ends gets what waits; one tha
   }
 });
 
+test('spill: what cannot be read from disk when the run ends is left for the next one, and what came after it', async () => {
+  const folders = await openSinkFolder(state, 's');
+  await folders.spill.put(deliveryAt(1), 'a test');
+  const read = () => Promise.reject(Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO' }));
+  const { queue, taken, notices, settled, offer } = await setup(() => undefined, {
+    ...folders,
+    spill: { ...folders.spill, read },
+    policy: 'spill',
+    pause: () => turns(),
+  });
+  await offer(2);
+  await queue.drain();
+  expect([taken, settled]).toEqual([[], [2]]);
+  expect(queue.counts()).toMatchObject({ delivered: 0, queued: 0, waiting: 2 });
+  expect(notices[0]).toBe('sink s: EIO: i/o error, read; trying again until it can be read');
+  expect(notices.at(-1)).toMatch(/2 deliveries wait on disk/);
+  const after = await setup(() => undefined);
+  await after.queue.drain();
+  expect(after.taken).toEqual([1, 2]);
+});
+
 test('a queue that is held gives what waits to the sink that comes after, in order', async () => {
   const stuck: AbortSignal[] = [];
   const run = await setup(() => undefined, {

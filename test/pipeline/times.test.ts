@@ -1,10 +1,11 @@
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { attachSchema } from '../../src/pipeline/config/config.js';
 import type { PhysicalTime } from '../../src/pipeline/frame.js';
-import { parseTimesCsv, sidecarTimes } from '../../src/pipeline/intake/sidecar-times.js';
+import { sidecarTimes } from '../../src/pipeline/intake/sidecar-times.js';
+import { parseTimesCsv } from '../../src/pipeline/intake/times-table.js';
 import { createSeriesClock } from '../../src/pipeline/state/series-clock.js';
 import type { Tick } from '../../src/pipeline/state/series-clock.js';
 import type { ForecastLine } from '../support/runs.js';
@@ -62,6 +63,19 @@ test('after a restart the clock goes on from what the ledger knows', () => {
   expect(see(9, 18)?.perLead).toBe(4);
 });
 
+test('nobody looks up the times before a frame that has none', () => {
+  const asked: number[] = [];
+  const clock = createSeriesClock({
+    window: 4,
+    stride: 1,
+    history: (_series, position) => (asked.push(position), []),
+    notice: () => undefined,
+  });
+  for (const position of [0, 1, 2]) expect(clock.see({ series: 's', index: position, position })).toBeUndefined();
+  clock.see({ series: 's', index: 3, position: 3, time: { value: 1 } });
+  expect(asked).toEqual([3]);
+});
+
 test('times.csv names frames by number or file, with or without a head and a unit', () => {
   const whole = parseTimesCsv('frame,time [ms]\n0,0\n1,0.5\nb_2.png, 1e3\nnonsense\n3,7', '/run');
   expect([...whole]).toEqual([
@@ -89,6 +103,54 @@ test('times beside the frames are read as they grow: times.csv, the table of a f
   expect(await time('f_2.vti', 2)).toEqual({ value: 0.5 });
   await writeFile(join(home, 'run', 'movie.times.csv'), 'frame,time (s)\n0,9\n');
   expect(await time('movie.h5', 0, 0)).toEqual({ value: 9, unit: 's' });
+});
+
+test('a table is read on from its last whole line, and anew when it is another one', async () => {
+  const table = join(home, 'times.csv');
+  const timeOf = sidecarTimes();
+  const times = (...indices: number[]): Promise<(PhysicalTime | undefined)[]> =>
+    Promise.all(indices.map((index) => timeOf({ path: join(home, `f_${index}.png`), index })));
+  await writeFile(table, 'frame,time [h]\n1,0.25\n2,0.');
+  expect(await times(1, 2)).toEqual([{ value: 0.25, unit: 'h' }, undefined]);
+  await appendFile(table, '5\n3,0.75\n');
+  expect(await times(2, 3)).toEqual([
+    { value: 0.5, unit: 'h' },
+    { value: 0.75, unit: 'h' },
+  ]);
+  await writeFile(table, `frame,time [s]\n${[1, 2, 3, 4, 5, 6].map((n) => `${n},${10 * n}\n`).join('')}`);
+  expect(await times(4)).toEqual([{ value: 40, unit: 's' }]);
+  expect(await times(1, 6)).toEqual([
+    { value: 10, unit: 's' },
+    { value: 60, unit: 's' },
+  ]);
+});
+
+test('frames that come together search their folders once, and a folder that takes long is seldom searched', async () => {
+  const folder = join(home, 'run');
+  await mkdir(folder);
+  jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask'] });
+  try {
+    let searches = 0;
+    const timeOf = sidecarTimes((path) => {
+      if (path === folder) {
+        searches++;
+        jest.advanceTimersByTime(100);
+      }
+      return readdir(path);
+    });
+    const ask = () =>
+      Promise.all([1, 2, 3, 4].map((index) => timeOf({ path: join(folder, `f_${index}.png`), index })));
+    await ask();
+    expect(searches).toBe(1);
+    jest.advanceTimersByTime(4_900);
+    await ask();
+    expect(searches).toBe(1);
+    jest.advanceTimersByTime(200);
+    await ask();
+    expect(searches).toBe(2);
+  } finally {
+    jest.useRealTimers();
+  }
 });
 
 test('--frame-interval takes a number with or without a unit', () => {
