@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
+import { endianness } from 'node:os';
 import type { ByteSource, Codec, Incomplete } from './plugins/plugin.js';
 
 /** Bytes that are in memory already, as a validator reads them. */
@@ -72,4 +73,11 @@ export const codecsByName = (codecs: readonly Codec[]): ((path: string) => Codec
     const name = path.toLowerCase();
     return endings.find(({ ending }) => name.endsWith(ending))?.codec;
   };
+};
+
+/** The bytes of numbers as little-endian files hold them, whatever machine this is; a view where it is one itself. */
+export const littleEndian = (values: Uint8ClampedArray | Uint8Array | Uint16Array | Float32Array): Buffer => {
+  const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+  if (endianness() === 'LE' || values.BYTES_PER_ELEMENT === 1) return bytes;
+  return values.BYTES_PER_ELEMENT === 2 ? Buffer.from(bytes).swap16() : Buffer.from(bytes).swap32();
 };

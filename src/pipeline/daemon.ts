@@ -39,7 +39,7 @@ export const attachDaemon = async (first: AttachConfig): Promise<Daemon> => {
     await engines.dispose();
     throw error;
   }
-  let stopped: string | undefined;
+  let stopping = false;
   let over = false;
   /** What the run is begun again with once it has drained. */
   let next: { readonly config: AttachConfig; readonly keys: readonly string[] } | undefined;
@@ -66,12 +66,12 @@ export const attachDaemon = async (first: AttachConfig): Promise<Daemon> => {
       for (let total: Summary | undefined; ;) {
         run.events$.subscribe((event) => events.next(event));
         total = addSummaries(total, await run.finished);
-        if (next === undefined || stopped !== undefined) return total;
+        if (next === undefined || stopping) return total;
         run = await beginAgain(next);
         next = undefined;
         begun();
         // It may have been asked to stop while there was no run to stop.
-        if (stopped !== undefined) run.stop(stopped);
+        if (stopping) run.stop();
       }
     } finally {
       over = true;
@@ -85,7 +85,7 @@ export const attachDaemon = async (first: AttachConfig): Promise<Daemon> => {
     try {
       const wanted = await read();
       const keys = changedKeys(config, wanted);
-      if (over || stopped !== undefined) return;
+      if (over || stopping) return;
       if (keys.length === 0) return notice('reloaded: no setting has changed');
       if (keys.length === 1 && keys[0] === 'sinks') {
         const lines = await run.changeSinks(wanted.sinks);
@@ -93,11 +93,11 @@ export const attachDaemon = async (first: AttachConfig): Promise<Daemon> => {
         return notice(`reloaded: ${lines.join(', ') || 'the order of the sinks has changed'}`);
       }
       await prepareRun(wanted, () => undefined, config.sinks);
-      if (over || stopped !== undefined) return;
+      if (over || stopping) return;
       notice(`reloading ${keys.join(', ')}: what was read is finished first`);
       next = { config: wanted, keys };
       const decided = new Promise<void>((resolve) => (begun = resolve));
-      run.stop('reload');
+      run.stop();
       await decided;
     } catch (error) {
       refuse(error);
@@ -110,9 +110,9 @@ export const attachDaemon = async (first: AttachConfig): Promise<Daemon> => {
     events$: events.asObservable(),
     finished,
     config: () => config,
-    stop: (reason) => {
-      stopped ??= reason;
-      run.stop(reason);
+    stop: () => {
+      stopping = true;
+      run.stop();
     },
     reload: (read) => (reloading = reloading.then(() => takeUp(read))),
   };

@@ -7,7 +7,13 @@ import { shippedFolder } from '../forecaster/folder.js';
 import { decode } from '../stages/decode.js';
 import { encode, type SeriesMemory } from '../stages/encode.js';
 import { predict } from '../stages/predict.js';
-import { intervalOf, loadForecasterSet, parametersFor, rangesFor } from '../uncertainty/forecaster-set.js';
+import {
+  intervalOf,
+  loadForecasterSet,
+  noticeContext,
+  parametersFor,
+  rangesFor,
+} from '../uncertainty/forecaster-set.js';
 import type { AttachConfig } from './config/config.js';
 import { filesOf, type FilesOptions } from './config/root-options.js';
 import { closeSinks, deliverTo, openSinks } from './delivery/delivery.js';
@@ -168,7 +174,7 @@ const requireFree = (out: string): void => {
 /**
  * One forecast from the last `context` frames (times `stride`) of a folder, or from those up to a file, delivered to
  * the sinks. No truth is needed, and no state is kept.
- * @throws StartupError, ForecasterError, CodecError, FrameError, SinkError
+ * @throws UsageError, PluginError, StartupError, ForecasterError, CodecError, FrameError, EngineError, and what a sink throws
  */
 export const forecastOnce = async (options: ForecastOnceOptions): Promise<Forecast> => {
   const { context, stride, horizon } = options;
@@ -179,6 +185,7 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
   const codecs = await openCodecs(forecaster.channels, options.codecs, apply);
   const series = await chosenSeries(path, codecs, options);
   const { notice: log = () => undefined } = options;
+  noticeContext(forecaster, context, log);
   const parametersOf = runParameters({ ...parametersFor(forecaster, options.parameters), notice: log });
   const read = await lastFrames(series, path, context * stride, codecs, frameTimes(options.frameInterval));
   const parameters = await parametersOf((read.at(-1) as Frame).source);

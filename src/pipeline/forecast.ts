@@ -20,7 +20,7 @@ export const rangeOf = (normalisation: Normalisation, channel: number): ValueRan
 /** Which forecaster made a forecast. */
 export interface ForecasterId {
   readonly name: string;
-  /** SHA-256 over settings and weights, hex. */
+  /** SHA-256, hex, over settings and weights, or over the members of an ensemble; `none` while there is no forecaster. */
   readonly hash: string;
 }
 
@@ -66,7 +66,7 @@ export interface Forecast {
   /** SHA-256, hex, of (series, index, content of the frame, horizon, stride): the idempotency key for sinks. */
   readonly id: string;
   readonly series: string;
-  /** Number in the name of the frame that the forecast was issued at. */
+  /** Number of the frame that the forecast was issued at, as `Entry.index` has it. */
   readonly index: number;
   /** Place of that frame in its series; lead l speaks of place `position + l * stride`. */
   readonly position: number;
@@ -114,6 +114,7 @@ export interface LeadScore extends BetweenRmse {
   readonly rmseBound?: number;
   /** 1 - rmse / persistenceRmse; 0 where persistence makes no error and neither does the forecast. */
   readonly skill: number;
+  /** NaN where no window is known as a whole. */
   readonly ssim: number;
 }
 
@@ -124,7 +125,10 @@ export interface Score {
   readonly series: string;
   readonly index: number;
   readonly status: 'final' | 'expired';
-  /** Why leads are missing: "series ended", "frame 12 lost: ...". */
+  /**
+   * Why leads are missing, in words: "the run ended before its truth came", "nothing is known of the truth at leads 1, 4-9:
+   * ...", "quota: ...", "frame 12 is 64x64x1, not 32x32x1", or why what was kept of the forecast cannot be read.
+   */
   readonly reason?: string;
   readonly horizon: number;
   readonly stride: number;

@@ -50,7 +50,10 @@ export interface Revision {
 /** One frame that a source knows of but nobody has read yet. Its key is (series, index). */
 export interface Entry {
   readonly series: string;
-  /** The number in the file's name. */
+  /**
+   * The number in the file's name, of a decimal number without its point (12.50 is 1250); in a file of several frames its
+   * place in the file, from 0.
+   */
   readonly index: number;
   /** Absolute path of the file. */
   readonly path: string;

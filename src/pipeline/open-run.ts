@@ -5,44 +5,12 @@ import type { cleanup } from './cleanup.js';
 import type { AttachConfig } from './config/config.js';
 import { openSinkSet } from './delivery/sink-set.js';
 import type { EngineKeeper } from './engine-keeper.js';
-import { StateError } from './errors.js';
 import { createRoots } from './intake/open-roots.js';
-import { openLedger, type Ledger } from './ledger/ledger.js';
-import type { CodecOptions } from './plugins/registry.js';
+import { openLedger } from './ledger/ledger.js';
 import { placesOf, prepareRun } from './prepare-run.js';
 import { openOutstanding } from './state/outstanding.js';
+import { requireSameChannels, requireSameReading, requireSameView } from './state/require-same.js';
 import { openStateFolder } from './state/state-folder.js';
-
-/** What a state knows of frames holds for frames seen the same way. @throws StateError */
-const requireSameView = (ledger: Ledger, description: string, path: string): void => {
-  const before = ledger.note('preparation');
-  if (typeof before === 'string' && before !== description)
-    throw new StateError(`the state in ${path} is of ${before}, this run is of ${description}`, {
-      hint: 'begin anew with another --state folder',
-    });
-  ledger.putNote('preparation', description);
-};
-
-/** A state whose frames were read as one field does not go on with another. @throws StateError */
-const requireSameReading = (ledger: Ledger, codecs: CodecOptions, path: string): void => {
-  const before = (ledger.note('codecs') ?? {}) as CodecOptions;
-  const { frames } = ledger.counts();
-  const isRead = frames.forecast + frames.observed + frames['warm-up'] > 0;
-  for (const [codec, options] of Object.entries(codecs))
-    for (const [option, value] of Object.entries(options)) {
-      const [was, is] = [before[codec]?.[option], value].map((one) => JSON.stringify(one));
-      if (isRead && was !== undefined && was !== is)
-        throw new StateError(
-          `the frames of the state in ${path} were read with ${codec}.${option} ${was}, this run asks for ${is}`,
-          { hint: 'begin anew with another --state folder' },
-        );
-    }
-  const all = [...Object.keys(before), ...Object.keys(codecs)];
-  ledger.putNote(
-    'codecs',
-    Object.fromEntries(all.map((codec) => [codec, { ...before[codec], ...codecs[codec] }])),
-  );
-};
 
 export interface OpenRunOptions {
   readonly engines: EngineKeeper;
@@ -74,8 +42,9 @@ export const openRun = async (
   undo.add(() => state.release());
   const ledger = openLedger(state.path, { keep: config.keepLedger });
   undo.add(() => ledger.close());
+  requireSameChannels(ledger, forecaster.channels, state.path);
   requireSameView(ledger, preparation.description, state.path);
-  requireSameReading(ledger, config.codecs, state.path);
+  await requireSameReading(ledger, config.codecs, state.path);
   const outstanding = await openOutstanding({
     directory: join(state.path, 'outstanding'),
     quotaBytes: config.outstandingBytes,

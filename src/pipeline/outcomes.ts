@@ -1,9 +1,12 @@
 import type { Subject } from 'rxjs';
+import type { Live } from '../learning/live.js';
+import type { SinkSet } from './delivery/sink-set.js';
 import type { Score } from './forecast.js';
 import type { Entry, Frame } from './frame.js';
-import type { OpenRun } from './open-run.js';
+import type { Ledger } from './ledger/ledger.js';
 import { counting } from './run-counts.js';
 import type { Admitted, Observation, Outcome, RunContext, RunEvent, Summary } from './run.js';
+import type { Outstanding } from './state/outstanding.js';
 import type { NewestForecast } from './status/heartbeat.js';
 
 /** What becomes of frames and scores: in the ledger, in the counts, and told to whoever listens. */
@@ -15,13 +18,24 @@ export interface Outcomes {
   acknowledge(observation: Observation, scores: readonly Score[]): Promise<void>;
   /** Sinks have these scores. */
   readonly settle: (scores: readonly Score[]) => Promise<void>;
-  /** The newest forecast of each series. */
+  /** The newest forecast of each of the series that had one last. */
   readonly newest: ReadonlyMap<string, NewestForecast>;
   summary(): Summary;
 }
 
+/** Series in `newest`: over months a run has many that are over, and status is written every two seconds. */
+const MOST_NEWEST = 256;
+
+/** Where outcomes are written down, and who has a part in them. */
+export interface OutcomesContext {
+  readonly ledger: Ledger;
+  readonly sinks: Pick<SinkSet, 'counts'>;
+  readonly outstanding: Pick<Outstanding, 'settle'>;
+  readonly live: Pick<Live, 'observed'>;
+}
+
 export const createOutcomes = (
-  { ledger, sinks, outstanding, live }: Pick<OpenRun, 'ledger' | 'sinks' | 'outstanding' | 'live'>,
+  { ledger, sinks, outstanding, live }: OutcomesContext,
   { events, notice }: { readonly events: Subject<RunEvent>; readonly notice: (message: string) => void },
 ): Outcomes => {
   const { counts, summary } = counting(ledger, sinks);
@@ -64,7 +78,10 @@ export const createOutcomes = (
       if (forecast !== undefined) {
         counts.forecasts++;
         const { series, index, forecaster, trustedLeads, stride } = forecast;
+        newest.delete(series); // the last: it is the newest
         newest.set(series, { index, forecaster, trustedFrames: trustedLeads * stride });
+        const [oldest] = newest.keys();
+        if (newest.size > MOST_NEWEST && oldest !== undefined) newest.delete(oldest);
         events.next({ type: 'forecast', forecast });
       }
       live.observed(observation);

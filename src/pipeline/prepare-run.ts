@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import { firstForecaster, modesOf } from '../learning/modes.js';
-import { parametersFor, rangesFor } from '../uncertainty/forecaster-set.js';
+import { noticeContext, parametersFor, rangesFor } from '../uncertainty/forecaster-set.js';
 import type { AttachConfig } from './config/config.js';
 import { rootsOf } from './config/roots.js';
 import { createSinks } from './delivery/sinks.js';
@@ -28,6 +28,7 @@ export const prepareRun = async (
   const { roots, out, statePath } = placesOf(config);
   await requireRoots(roots, [out, statePath]);
   const forecaster = await firstForecaster(config);
+  noticeContext(forecaster, config.context, notice);
   const settled = { ...config, ...modesOf(config, forecaster) };
   const ranges = rangesFor(forecaster, config.range);
   const told = parametersFor(forecaster, config.parameters);

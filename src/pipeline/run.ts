@@ -103,11 +103,13 @@ export interface Summary {
 
 /** A running daemon. */
 export interface Run {
+  /** Completes when the run is over, also when it failed, and has no errors: `finished` tells of them. Subscribe at once. */
   readonly events$: Observable<RunEvent>;
   /**
    * Drains: frames in the network are finished and delivered, then sinks and ledger close. Frames that were read ahead
    * have no outcome yet, and are taken up by the next run. Idempotent.
    */
-  stop(reason: string): void;
+  stop(): void;
+  /** Rejects where `mesocast attach` would end with an error. Everything is closed then. */
   readonly finished: Promise<Summary>;
 }

@@ -30,6 +30,7 @@ import { engineKeeper, type EngineKeeper } from './engine-keeper.js';
 import type { Score } from './forecast.js';
 import type { Entry } from './frame.js';
 import { createCredits, type Credits } from './intake/credits.js';
+import type { Predicted } from './in-flight.js';
 import { frameTimes } from './intake/frame-times.js';
 import { runParameters } from './intake/run-parameters.js';
 import type { SeriesTracker, Waiting } from './intake/series-tracker.js';
@@ -59,6 +60,12 @@ const waitingOf = (trackers: ReadonlyMap<string, SeriesTracker>): Record<string,
       return waiting === undefined ? [] : [[series, waiting] as const];
     }),
   );
+
+const letGo = (batch: readonly Predicted[]): void =>
+  batch.forEach(({ rollOut, release }) => {
+    rollOut?.frames.release();
+    release?.();
+  });
 
 /** Arrays [horizon, H, W, C] that a forecast may hold: frames, those before leads are made by others, spread, interval. */
 const layersOf = ({ madeBy, interval }: AttachConfig, { members, lagged }: ForecasterSet): number =>
@@ -108,7 +115,7 @@ const observe = (
   return watch(config, { ...stageContext, trackers, roots: run.watched }).pipe(
     // Of each root by itself: one that is slow, or has much to catch up with, holds up no other.
     groupBy(rootOf),
-    mergeMap((ofRoot$) => ofRoot$.pipe(read({}, readContext))),
+    mergeMap((ofRoot$) => ofRoot$.pipe(read(readContext))),
     map(outcomes.admit),
     batch(
       {
@@ -120,7 +127,8 @@ const observe = (
       },
       byChampion({
         championOf: (frames) => live.championOf(frames.map(({ item }) => item)),
-        stages:
+        upcoming$: live.upcoming$,
+        front:
           ({ set, runner }) =>
           (batches$) =>
             batches$.pipe(
@@ -141,18 +149,20 @@ const observe = (
                 latentStride: set.latentStride,
                 room: { ...room, layers: layersOf(config, set) },
               }),
-              decode({
-                runner,
-                horizon,
-                stride,
-                latentStride: set.latentStride,
-                forecaster: set.id,
-                ...intervalOf(set, config.interval),
-                now: stageContext.now,
-                clock,
-                view: preparation.view,
-              }),
             ),
+        back: ({ set, runner }) =>
+          decode({
+            runner,
+            horizon,
+            stride,
+            latentStride: set.latentStride,
+            forecaster: set.id,
+            ...intervalOf(set, config.interval),
+            now: stageContext.now,
+            clock,
+            view: preparation.view,
+          }),
+        discard: letGo,
       }),
     ),
     compose({ judge }),
@@ -179,7 +189,7 @@ export interface Resumed {
 /**
  * Attaches to a directory: resolves once everything is open and frames begin to flow. Sinks start first, the source
  * last; a stop goes the other way and drains what was read. ARCHITECTURE.md walks through the stages.
- * @throws UsageError, StartupError, ForecasterError, StateError: nothing is left open then
+ * @throws UsageError, PluginError, StartupError, ForecasterError, StateError: nothing is left open then
  */
 export const attach = async (
   config: AttachConfig,

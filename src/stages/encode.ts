@@ -18,6 +18,7 @@ import { filled, patched } from '../pipeline/intake/gaps.js';
 import { declared, fixNormalisation, normalise, type KnownRanges } from '../pipeline/intake/normalisation.js';
 import { SEGMENT_LENGTH, segmentOf, segmentsAt } from '../pipeline/state/segments.js';
 import type { Batched, Encoded } from '../pipeline/in-flight.js';
+import { tellOnce } from '../pipeline/tell-once.js';
 
 /** What the stage must remember beyond a crash, and where frames that went by can be had again. */
 export interface SeriesMemory {
@@ -31,8 +32,11 @@ export interface SeriesMemory {
   /** First position of the unbroken stretch that `position` is in; 0 unless a long gap broke the series before it. */
   origin(series: string, position: number): number;
   setOrigin(series: string, position: number): void;
-  /** Frames at positions from .. to (both included) that were accepted before, in order; gone ones are left out. */
-  recall(series: string, from: number, to: number): Promise<readonly Frame[]>;
+  /**
+   * Frames at positions from .. to (both included) that were accepted before, in order; gone ones are left out. Only each
+   * `every`-th from `from` on (default: 1) is wanted.
+   */
+  recall(series: string, from: number, to: number, every?: number): Promise<readonly Frame[]>;
   notice(message: string): void;
 }
 
@@ -48,6 +52,8 @@ export interface EncodeOptions extends KnownRanges {
   readonly policy: 'every' | 'latest';
   /** Most bytes of states and frames to keep; series that were not seen for longest are rebuilt when they go on. */
   readonly stateBytes: number;
+  /** Bytes of frames to rebuild states from that are gathered before the network takes them in; default: 256 MiB. */
+  readonly gatherBytes?: number;
 }
 
 /** Frames that go through the network into one state. */
@@ -83,25 +89,20 @@ const leaves = (data: Float32Array, [low, high]: readonly [number, number]): boo
 export const encode = (
   options: EncodeOptions,
 ): OperatorFunction<readonly Batched<Frame>[], readonly Encoded[]> => {
-  const { runner, memory, context, stride, latentStride } = options;
+  const { runner, memory, context, stride, latentStride, gatherBytes = 2 ** 28 } = options;
   const segmentOptions = { context, length: SEGMENT_LENGTH };
   const lanes = new Map<string, Lane>();
   const warming = new Map<string, Frame[]>();
 
   const laneName = (series: string, position: number): string => `${position % stride}:${series}`;
-  const told = new Set<string>();
-  const tellOnce = (series: string, message: string): void => {
-    if (!told.has(series)) memory.notice(`${series}: ${message}`);
-    told.add(series);
-  };
+  const tell = tellOnce((message) => memory.notice(message));
   /** Where the network clips: a series that goes there cannot be forecast well. */
-  const checkRange = ({ series, index }: Frame, data: Float32Array, normalisation: Normalisation): void => {
-    if (told.has(series) || !leaves(data, WIDEST)) return;
-    tellOnce(
-      series,
-      `frame ${index} has values far outside of ${describeRange(normalisation)}, ${options.range === undefined ? 'the range of the first frames' : 'the range that was given'}: forecasts will be poor; give a wider --range, and another state folder`,
+  const checkRange = ({ series, index }: Frame, data: Float32Array, normalisation: Normalisation): void =>
+    tell(series, () =>
+      leaves(data, WIDEST)
+        ? `${series}: frame ${index} has values far outside of ${describeRange(normalisation)}, ${options.range === undefined ? 'the range of the first frames' : 'the range that was given'}: forecasts will be poor; give a wider --range, and another state folder`
+        : undefined,
     );
-  };
   const toNetwork = (frame: Frame, normalisation: Normalisation): Float32Array =>
     fit(normalise(filled(frame.data, frame.shape), normalisation), frame.shape, latentStride);
 
@@ -132,6 +133,21 @@ export const encode = (
     lanes.delete(name);
   };
 
+  /** Frames of a series before one that has this step in its lane, those of the lane. */
+  const stepsBefore = (
+    frames: readonly Frame[],
+    { position }: Frame,
+    step: number,
+    normalisation: Normalisation,
+  ) =>
+    frames
+      .filter((old) => old.position < position && (position - old.position) % stride === 0)
+      .map((old) => ({
+        step: step - (position - old.position) / stride,
+        data: toNetwork(old, normalisation),
+        raw: old.data,
+      }));
+
   /** A lane that is not in memory: at the start of its series, or after a restart with the frames that it stands on. */
   const openLane = async (
     frame: Frame,
@@ -143,19 +159,20 @@ export const encode = (
     const from = segmentOf(step, segmentOptions);
     // A few more than the stretch itself: its first frame may be missing, and bridged from the one before.
     const first = position - Math.min(step, step - from + LONGEST_BRIDGE + 1) * stride;
-    const earlier = step === 0 ? [] : (before ?? (await memory.recall(series, first, position - 1)));
-    const same = earlier.filter((old) => old.position >= first && (position - old.position) % stride === 0);
-    const known = same.map((old) => ({
-      step: step - (position - old.position) / stride,
-      data: toNetwork(old, normalisation),
-    }));
-    const last = same.at(-1);
+    const earlier = step === 0 ? [] : (before ?? (await memory.recall(series, first, position - 1, stride)));
+    const known = stepsBefore(
+      earlier.filter((old) => old.position >= first),
+      frame,
+      step,
+      normalisation,
+    );
+    const last = known.at(-1);
     const lane: Lane = {
       origin: memory.origin(series, position),
       step: from - 1,
       segments: new Map(),
-      lastFrame: known.at(-1)?.data,
-      lastRaw: last && { step: known.at(-1)!.step, data: last.data },
+      lastFrame: last?.data,
+      lastRaw: last && { step: last.step, data: last.raw },
     };
     return { lane, known, from };
   };
@@ -181,9 +198,19 @@ export const encode = (
     }
     let known: Step[] = lane?.lastFrame === undefined ? [] : [{ step: lane.step, data: lane.lastFrame }];
     let from = lane === undefined ? 0 : lane.step;
-    if (lane !== undefined && now().step - lane.step - 1 > LONGEST_BRIDGE) {
-      startAnew(`${now().step - lane.step - 1} frames are missing`);
-      lane = undefined;
+    const between = lane === undefined ? 0 : now().step - lane.step - 1;
+    if (lane !== undefined && between > 0) {
+      // Frames that another forecaster took in, while this one was made ready to follow it; or they are missing.
+      const seen = await memory.recall(series, position - between * stride, position - 1, stride);
+      const steps = stepsBefore(seen, frame, now().step, normalisation);
+      known = [...known, ...steps];
+      const last = steps.at(-1);
+      if (last !== undefined) lane.lastRaw = { step: last.step, data: last.raw };
+      if (!isUnbroken([...known, now()], from)) {
+        const missing = between - steps.length;
+        startAnew(`${missing} frames are missing`);
+        lane = undefined;
+      }
     }
     if (lane === undefined) {
       ({ lane, known, from } = await openLane(frame, now().step, normalisation, before));
@@ -216,6 +243,9 @@ export const encode = (
     return { name, lane, step, data, jobs: [...jobs.values()] };
   };
 
+  /** A frame may go into two stretches: it is there once. */
+  const bytesToTakeIn = (jobs: readonly Job[]): number =>
+    [...new Set(jobs.flatMap(({ frames }) => frames))].reduce((sum, { byteLength }) => sum + byteLength, 0);
   const bytesOfAll = (frames: readonly Frame[]): number =>
     frames.reduce((sum, { data }) => sum + data.byteLength, 0);
   /**
@@ -247,9 +277,10 @@ export const encode = (
     if (known !== undefined) {
       const { range } = options;
       if (range !== undefined && describeRange(declared(range)) !== describeRange(known))
-        tellOnce(
+        tell(
           series,
-          `its values stay normalised from ${describeRange(known)}, as they were when it began; begin anew with another state folder to have ${describeRange(declared(range))}`,
+          () =>
+            `${series}: its values stay normalised from ${describeRange(known)}, as they were when it began; begin anew with another state folder to have ${describeRange(declared(range))}`,
         );
       return { normalisation: known };
     }
@@ -265,21 +296,20 @@ export const encode = (
   };
 
   const encodeBatch = async (batch: readonly Batched<Frame>[]): Promise<readonly Encoded[]> => {
+    const { shape } = (batch[0] as Batched<Frame>).item;
     const plans = [];
+    let gathered: Job[] = [];
     for (const { item: frame, newest } of batch) {
       const { normalisation, before } = await warmUp(frame);
-      plans.push({
-        frame,
-        newest,
-        normalisation,
-        plan: normalisation && (await plan(frame, normalisation, before)),
-      });
+      const planned = normalisation && (await plan(frame, normalisation, before));
+      gathered.push(...(planned?.jobs ?? []));
+      plans.push({ frame, newest, normalisation, plan: planned && { ...planned, jobs: undefined } });
+      // After a restart each series brings the frames of its whole stretch along: they go as soon as they are taken in.
+      if (bytesToTakeIn(gathered) <= gatherBytes) continue;
+      await takeIn(shape, gathered);
+      gathered = [];
     }
-    const shape = (batch[0] as Batched<Frame>).item.shape;
-    await takeIn(
-      shape,
-      plans.flatMap((entry) => entry.plan?.jobs ?? []),
-    );
+    await takeIn(shape, gathered);
     const encoded = plans.map(({ frame, newest, normalisation, plan: done }): Encoded => {
       if (done === undefined || normalisation === undefined) return { frame, outcome: 'warm-up' };
       const { lane, step, data } = done;

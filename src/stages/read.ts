@@ -11,11 +11,6 @@ import type { Admitted, GiveBack, Ready, RunContext } from '../pipeline/run.js';
 import type { RunParameters } from '../pipeline/intake/run-parameters.js';
 import type { FrameTimes } from '../pipeline/intake/frame-times.js';
 
-export interface ReadOptions {
-  /** Files that are read and decoded at once; default: 6. On two cores 3 are a fifth slower, 12 no faster. */
-  readonly concurrency?: number | undefined;
-}
-
 export interface ReadContext extends RunContext {
   readonly ledger: Ledger;
   readonly credits: Credits;
@@ -29,6 +24,8 @@ export interface ReadContext extends RunContext {
   readonly giveBack?: GiveBack;
 }
 
+/** Files that are read and decoded at once: on two cores 3 are a fifth slower, 12 no faster. */
+const AT_ONCE = 6;
 const BYTES_PER_VALUE = 4;
 
 /** With how often frames of its series had been given back when it came. */
@@ -44,7 +41,7 @@ interface Queued extends Ready {
  * still emitted; those that wait are dropped without an outcome, so that the next run takes them up.
  */
 export const read =
-  (options: ReadOptions, context: ReadContext): OperatorFunction<Ready, Admitted> =>
+  (context: ReadContext): OperatorFunction<Ready, Admitted> =>
   (source) =>
     new Observable<Admitted>((subscriber) => {
       const unsubscribed = new AbortController();
@@ -52,7 +49,6 @@ export const read =
       const waiting: Queued[] = [];
       /** How often frames of a series were given back: those that were queued before that go back, too. */
       const returns = new Map<string, number>();
-      const concurrency = options.concurrency ?? 6;
       let active = 0;
       let completed = false;
       let inOrder: Promise<void> = Promise.resolve();
@@ -119,7 +115,7 @@ export const read =
 
       const pump = (): void => {
         if (context.signal.aborted) waiting.length = 0;
-        while (active < concurrency) {
+        while (active < AT_ONCE) {
           const next = waiting.shift();
           if (next === undefined) break;
           if (isGivenBack(next)) continue;
@@ -166,10 +162,7 @@ const reasonOf = (error: unknown): string => {
   return error.hint === undefined ? error.message : `${error.message}: ${error.hint}`;
 };
 
-/**
- * The field as its series has it; the first one sets what that is. An RGB image that happens to be all grey, which
- * codecs narrow to one channel, becomes three again in a series of three.
- */
+/** The field as its series has it; the first one sets what that is. @throws FrameError for another shape or type of samples */
 const fitted = (field: Field, entry: Entry, ledger: Ledger): Field => {
   const record = ledger.series(entry.series);
   if (record?.shape === undefined) {
@@ -183,13 +176,7 @@ const fitted = (field: Field, entry: Entry, ledger: Ledger): Field => {
   }
   if (record.sampleType !== undefined && field.sampleType !== record.sampleType)
     throw new FrameError(`its samples are ${field.sampleType}, those of its series ${record.sampleType}`);
-  const [height, width, channels] = record.shape;
   if (sameShape(field.shape, record.shape)) return field;
-  if (channels === 3 && sameShape(field.shape, [height, width, 1])) {
-    const data = new Float32Array(field.data.length * 3);
-    for (let i = 0; i < data.length; i++) data[i] = field.data[Math.floor(i / 3)] ?? 0;
-    return { ...field, shape: record.shape, data };
-  }
   throw new FrameError(
     `its shape is ${describeShape(field.shape)}, that of its series ${describeShape(record.shape)} (height x width x channels)`,
   );

@@ -34,7 +34,7 @@ const AT_ONCE = 8;
 
 /**
  * Scores forecasts as their truth arrives. Gives exactly one array per item, in order: the forecasts that ended with
- * this frame, `final` when every lead was scored, else `expired` with a reason that names the missing leads. When the
+ * this frame, `final` when every lead was scored, else `expired` with the reason why leads are missing. When the
  * array comes, the item's own forecast is on disk.
  *
  * A lead is missing when its place has gone by without a frame (rejected, lost). Nothing here ends a forecast for good:

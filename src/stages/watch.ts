@@ -87,13 +87,7 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
           settle,
         },
         {
-          ledger: context.ledger,
-          fail: (...failure) => {
-            context.fail(...failure);
-          },
-          notice: (message) => {
-            context.notice(message);
-          },
+          ...context,
           validate: (entry) => root.validate(entry),
           isThere: (path) => root.source.isThere(path),
           wanted,
@@ -119,9 +113,7 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
         all.set(series, tracker);
       };
       const look = looking(root, signal, {
-        notice: (message) => {
-          context.notice(message);
-        },
+        notice: context.notice,
         isDone: (entry) => trackers.get(entry.series)?.isDone(entry) ?? false,
       });
       const rhythm = pace({ interval: options.pollInterval * 1000, settle, now, signal });

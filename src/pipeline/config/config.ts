@@ -107,7 +107,7 @@ export const attachSchema = z.strictObject({
   ensemble: count
     .optional()
     .describe(
-      'with a forecaster: forecasts are the average of so many members, each the forecaster seen through a symmetry (flips, turns; shifts where periodic, without them at most eight, or four of frames that are not square), and carry their spread; default: 1, with --interval what the forecaster is calibrated for',
+      'with a forecaster: forecasts are the average of so many members, each the forecaster seen through a symmetry (flips, turns; shifts where periodic, without them at most eight, or four of frames that are not square), and carry their spread; default: one for each forecaster of the folder, with --interval as many as it is calibrated for',
     ),
   lagged: z
     .boolean()

@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { writeAtomically } from '../atomic.js';
+import { littleEndian } from '../bytes.js';
 import type { Delivery } from './delivery.js';
 import { StateError } from '../errors.js';
 import type { Forecast, Score, Uncertainty } from '../forecast.js';
-import { littleEndian } from './forecast-message.js';
 import { sizeOf } from '../frame.js';
 
 /** Why and when a delivery was put on disk. */

@@ -1,3 +1,4 @@
+import { littleEndian } from '../bytes.js';
 import type { Delivery } from './delivery.js';
 import type { Forecast } from '../forecast.js';
 import { sizeOf } from '../frame.js';
@@ -103,14 +104,6 @@ export const framesOf = (forecast: Forecast, leads: readonly number[]): Float32A
   const result = new Float32Array(leads.length * sizeOf(forecast.shape));
   leads.forEach((lead, place) => result.set(frameOf(forecast, lead), place * sizeOf(forecast.shape)));
   return result;
-};
-
-/** Float32 values as bytes, little-endian whatever the machine's own order is. */
-export const littleEndian = (values: Float32Array): Buffer => {
-  const bytes = Buffer.from(
-    Uint8Array.from(new Uint8Array(values.buffer, values.byteOffset, values.byteLength)).buffer,
-  );
-  return new Uint8Array(Uint16Array.of(1).buffer)[0] === 1 ? bytes : bytes.swap32();
 };
 
 /** The option `frames` of sinks that send JSON, as `jsonMessage` takes it. */

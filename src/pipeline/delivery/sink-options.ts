@@ -20,8 +20,11 @@ export const httpUrl = z
   .url({ protocol: /^https?$/ })
   .refine(
     (url) => !holdsCredentials(url),
-    'no user name and no password in it; a webhook sends them in headers: { authorization: Basic ... }',
+    'no user name and no password in it; give them as headers: { authorization: Basic ... }',
   );
+
+/** Of an HTTP request, by name. */
+export const headersOption = z.record(z.string(), z.string()).default({}).describe('sent with each request');
 
 /** Seconds that something may take before it counts as failed. */
 export const timeoutOption = z.number().positive().max(86_400).default(10);

@@ -1,4 +1,4 @@
-import { littleEndian } from './forecast-message.js';
+import { littleEndian } from '../bytes.js';
 import { sizeOf } from '../frame.js';
 import type { FrameShape } from '../frame.js';
 

@@ -1,9 +1,10 @@
-import { endianness } from 'node:os';
 import sharp from 'sharp';
 import type { Sharp } from 'sharp';
 import { CodecError, messageOf } from '../errors.js';
 import type { Field, FrameShape, SampleType } from '../frame.js';
 import { describeShape, sizeOf } from '../frame.js';
+
+export { littleEndian } from '../bytes.js';
 
 /** Pixels above which an image is taken for a decompression bomb. */
 export const MAX_PIXELS = 2 ** 28;
@@ -121,11 +122,4 @@ export const samplesOf = ({ data, sampleType }: Field): Uint8ClampedArray | Uint
   const high = sampleType === 'uint8' ? 255 : 65535;
   for (let i = 0; i < data.length; i++) samples[i] = Math.max(0, Math.min(high, Math.round(data[i] ?? 0)));
   return samples;
-};
-
-/** The bytes of numbers as little-endian files hold them, whatever machine this is. */
-export const littleEndian = (values: Uint8ClampedArray | Uint8Array | Uint16Array | Float32Array): Buffer => {
-  const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
-  if (endianness() === 'LE' || values.BYTES_PER_ELEMENT === 1) return bytes;
-  return values.BYTES_PER_ELEMENT === 2 ? Buffer.from(bytes).swap16() : Buffer.from(bytes).swap32();
 };

@@ -17,6 +17,8 @@ export interface Candidate {
   /** What the validator said otherwise, and when. */
   verdict: string | undefined;
   examinedAt: number;
+  /** Since when the system does not let us read it: that says nothing of the file, however old it is. */
+  unreadableSince: number | undefined;
   /** Since when scans do not find it. */
   missingSince: number | undefined;
   /** Its place in the series, when an earlier run had handed it on and not finished it. */
@@ -49,6 +51,7 @@ export const candidateOf = (entry: Entry, look: Look, owed?: number): Candidate 
   whole: false,
   verdict: undefined,
   examinedAt: -Infinity,
+  unreadableSince: undefined,
   missingSince: undefined,
   owed,
 });
@@ -63,6 +66,7 @@ export const lookAgain = (candidate: Candidate, entry: Entry, look: Look): boole
   candidate.examinedAt = -Infinity;
   candidate.whole = false;
   candidate.verdict = undefined;
+  candidate.unreadableSince = undefined;
   return true;
 };
 
@@ -75,13 +79,16 @@ export const examine = async (
   const { entry } = candidate;
   candidate.examinedAt = now;
   let verdict: Incomplete;
+  let unreadableSince: number | undefined;
   try {
     verdict = await validate(entry);
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return; // the next scan will say so
     verdict = `it cannot be read: ${messageOf(error).split(',')[0] ?? ''}`;
+    unreadableSince = candidate.unreadableSince ?? now;
   }
   if (candidate.entry !== entry) return;
+  candidate.unreadableSince = unreadableSince;
   candidate.verdict = verdict;
   candidate.whole = verdict === undefined;
 };

@@ -53,12 +53,15 @@ const close = (folder: string): void => {
   watching.get(folder)?.close();
   watching.delete(folder);
 };
-/** The next scan says whether it is still there. */
-const fail = (folder: string, error: unknown): void => {
+/**
+ * The next scan says whether the folder is still there. It is asked for where changes were told before: one that cannot be
+ * watched at all would fail again after each scan.
+ */
+const fail = (folder: string, error: unknown, wasWatched: boolean): void => {
   close(folder);
   const news: WatchNews = { error: messageOf(error) };
   port.postMessage(news);
-  note();
+  if (wasWatched) note();
 };
 const noteFile = (folder: string, name: unknown): void => {
   if (typeof name !== 'string' || name === '') note();
@@ -67,6 +70,7 @@ const noteFile = (folder: string, name: unknown): void => {
 
 /** What the system tells of the folder itself is enough: its files need no watcher each. */
 const openSmall = (folder: string): (() => void) => {
+  let isReady = false;
   const watcher = watchFiles(folder, {
     depth: 0,
     ignoreInitial: true,
@@ -76,13 +80,16 @@ const openSmall = (folder: string): (() => void) => {
   watcher.on('raw', (_event, name, details) => {
     if ((details as { watchedPath?: string }).watchedPath === folder) noteFile(folder, name);
   });
-  watcher.on('ready', () => note()); // what came before it was watched
-  watcher.on('error', (error) => fail(folder, error));
+  watcher.on('ready', () => {
+    isReady = true;
+    note(); // what came before it was watched
+  });
+  watcher.on('error', (error) => fail(folder, error, isReady));
   return () => void watcher.close();
 };
 const openLarge = (folder: string): (() => void) => {
   const watcher = watchDirectly(folder, (_type, name) => noteFile(folder, name));
-  watcher.on('error', (error) => fail(folder, error));
+  watcher.on('error', (error) => fail(folder, error, true));
   note(); // what came before it was watched
   return () => watcher.close();
 };
@@ -101,7 +108,7 @@ const follow = async (folders: readonly WatchedFolder[]): Promise<void> => {
     try {
       watching.set(path, { close: (isLarge ? openLarge : openSmall)(path), identity, isLarge });
     } catch (error) {
-      fail(path, error);
+      fail(path, error, false);
     }
   }
 };

@@ -40,10 +40,15 @@ const fits = ({ low, high }: ValueRange, usual: ValueRange): boolean => {
   return beyond <= MOST_BEYOND * width && high - low >= LEAST_FILLED * width;
 };
 
-/** The first of the usual ranges that fits; else the measured one. A flat field keeps a unit range, so that what appears in it is seen. */
-const fitting = (found: ValueRange, usual: readonly ValueRange[]): ValueRange =>
-  usual.find((range) => fits(found, range)) ??
-  (found.high > found.low ? found : { low: found.low, high: found.low + 1 });
+/**
+ * The first of the usual ranges that fits; else the measured one. A flat field keeps a unit range, so that what appears in it
+ * is seen. Where no value is known there is nothing to measure.
+ */
+const fitting = (found: ValueRange, usual: readonly ValueRange[]): ValueRange => {
+  if (found.low > found.high) return usual[0] ?? { low: 0, high: 1 };
+  const fitted = usual.find((range) => fits(found, range));
+  return fitted ?? (found.high > found.low ? found : { low: found.low, high: found.low + 1 });
+};
 
 /** The k-th channel's pair, or the one that all share. */
 const pairOf = (range: GivenRange, k: number): ValueRange => {

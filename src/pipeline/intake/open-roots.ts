@@ -66,12 +66,14 @@ export const createRoots = async (options: OpenRootsOptions): Promise<OpenRoot[]
         { log: notice, extensions: codecs.extensions, stackExtensions: codecs.stackExtensions },
       );
       const owns = (series: string): boolean => series === name || series.startsWith(`${name}/`);
+      const { pick, isLeftOut } = startAt(options.start, name, { ledger, notice, owns });
+      const validate = validator(codecs.for);
       return {
-        ...withStacks(source, { ledger, codecFor: codecs.for, notice, validate: validator(codecs.for) }),
+        ...withStacks(source, { ledger, codecFor: codecs.for, notice, validate, isLeftOut }),
         // A file that is said to be finished need not stand still.
         atomic: atomic || root.doneMarker !== undefined,
         owns,
-        pick: startAt(options.start, name, { ledger, notice, owns }),
+        pick,
       };
     }),
   );

@@ -8,10 +8,13 @@ import { BETWEEN_TRIES, TRIES } from './read-frame.js';
 
 type Where = Pick<Entry, 'path' | 'item'>;
 
+/** Scalars of the run whose frames lie beside it. */
+export const PARAMETERS = 'parameters.json';
+
 /** `parameters.json` in the folder of frames; `run.parameters.json` beside `run.h5` for the frames in it. */
 export const parametersFile = ({ path, item }: Where): string =>
   item === undefined
-    ? join(dirname(path), 'parameters.json')
+    ? join(dirname(path), PARAMETERS)
     : `${path.slice(0, -extname(path).length)}.parameters.json`;
 
 /** Its numbers by name; what else is in it is for people. @throws FrameError for what is no object of JSON */

@@ -1,25 +1,21 @@
-import { basename } from 'node:path';
 import type { Candidate, Look } from './candidates.js';
 import { candidateOf, examine, lookAgain } from './candidates.js';
-import { FrameError } from '../errors.js';
 import type { Entry } from '../frame.js';
 import { entryKey, sameRevision } from '../frame.js';
-import type { FrameRecord, SeriesRecord } from '../ledger/records.js';
+import type { FrameRecord } from '../ledger/records.js';
 import type { Ledger } from '../ledger/ledger.js';
-import { misfit, NUMBERING_FRAMES, numberingOf, placeOf } from './numbering.js';
+import { createHandedOn } from './handed-on.js';
 import { entryOf } from './revisions.js';
+import type { OrderOptions } from './series-order.js';
+import { seriesOrder } from './series-order.js';
 import type { Incomplete } from '../plugins/plugin.js';
 import type { GiveBack, Ready, RunContext } from '../run.js';
 
-export interface TrackerOptions {
+export interface TrackerOptions extends OrderOptions {
   /** Files are renamed into place: the validator alone decides. */
   readonly atomic: boolean;
-  /** Milliseconds that a file may stay incomplete. */
+  /** Milliseconds that a file may stay incomplete, or a new series without its third frame. */
   readonly patience: number;
-  /** Milliseconds that a number may be missing while later ones are there; default: `patience`. */
-  readonly gapWait?: number | undefined;
-  /** What then: go on without it, or end the run. */
-  readonly onGap?: 'skip' | 'fail' | undefined;
   /** Milliseconds between the two looks that must find the same revision. */
   readonly settle: number;
 }
@@ -65,10 +61,6 @@ export interface SeriesTracker {
   readonly takeBack: GiveBack;
 }
 
-/** Gaps of one series that are told one by one. */
-const GAPS_TOLD = 5;
-/** A file that cannot be read after it was found whole is handed on so many times, and for as long as there is patience. */
-const MOST_RETURNS = 4;
 /** Files that are validated at once. */
 const VALIDATIONS = 8;
 
@@ -81,25 +73,21 @@ export const trackSeries = (
   options: TrackerOptions,
   context: TrackerContext,
 ): SeriesTracker => {
-  const { ledger } = context;
-  const { gapWait = options.patience } = options;
+  const { ledger, notice } = context;
+  const { patience } = options;
   ledger.retryRejected(series);
-  let record: SeriesRecord | undefined = ledger.series(series);
+  const order = seriesOrder(series, options, context);
+  const handedOn = createHandedOn(series, { ledger, notice, patience });
   const candidates = new Map<string, Candidate>();
-  /** Numbers of files that were handed on and may not have their outcome yet. */
-  const handed = new Map<string, number>();
-  /** Files that could not be read when they were handed on: how often, and since when. */
-  const returned = new Map<string, { times: number; readonly since: number }>();
   let started = false;
   let saidRevised = false;
-  let gaps = 0;
 
   /** A later look found it unchanged. */
   const stands = ({ confirmedAt, lookedAt }: Candidate): boolean => confirmedAt - lookedAt >= options.settle;
   const settled = (candidate: Candidate): boolean => options.atomic || stands(candidate);
   const end = ({ entry }: Candidate, outcome: 'rejected' | 'lost', reason: string, kind?: 'late'): void => {
     candidates.delete(entryKey(entry));
-    returned.delete(entryKey(entry));
+    handedOn.giveUp(entryKey(entry));
     context.fail(entry, outcome, reason, kind);
   };
 
@@ -122,14 +110,6 @@ export const trackSeries = (
     const record = recordOf(entry);
     return record?.outcome !== undefined && isOf(record, entry);
   };
-  const isOnItsWay = (key: string): boolean => {
-    const index = handed.get(key);
-    if (index === undefined) return false;
-    if (!ledger.isForgotten(series, index) && ledger.frame(series, index)?.outcome === undefined) return true;
-    handed.delete(key);
-    returned.delete(key);
-    return false;
-  };
 
   /** True when the entry is new or has changed. */
   const meet = async (entry: Entry, look: Look): Promise<boolean> => {
@@ -137,7 +117,7 @@ export const trackSeries = (
     const candidate = candidates.get(key);
     if (candidate !== undefined) return lookAgain(candidate, entry, look);
     // It will be compared when it is finished.
-    if (isOnItsWay(key) || ledger.isForgotten(series, entry.index)) return false;
+    if (handedOn.isOnItsWay(key) || ledger.isForgotten(series, entry.index)) return false;
     const known = recordOf(entry);
     if (known !== undefined && (known.path === entry.path || !(await context.isThere(known.path)))) {
       // The same file, or the same frame in a folder that was moved.
@@ -145,7 +125,7 @@ export const trackSeries = (
         if (!isOf(known, entry)) takeOver(entry, known);
         return false;
       }
-      if (isOnItsWay(entryKey(known))) return false;
+      if (handedOn.isOnItsWay(entryKey(known))) return false;
       candidates.delete(entryKey(known));
       candidates.set(key, candidateOf(entry, look, known.position));
       return true;
@@ -158,99 +138,29 @@ export const trackSeries = (
     ledger.revise(entry);
     if (sameRevision(revision, entry.revision)) return;
     if (!saidRevised)
-      context.notice(
+      notice(
         `${entry.path} changed after it was used; such files are counted as revised and not read again ` +
           '(begin anew with another state folder to read them)',
       );
     saidRevised = true;
   };
 
-  /** Why a candidate can never be a frame of this series, whatever it holds. */
-  const problemOf = ({ entry }: Candidate): { reason: string; kind?: 'late' } | undefined => {
-    const { index, path } = entry;
-    const holder = ledger.frame(series, index);
-    if (holder !== undefined && holder.path !== path)
-      return {
-        reason:
-          `${basename(holder.path)} and ${basename(path)} both have number ${index}: ` +
-          'say which files are meant with include, such as "*.png"',
-      };
-    if (record?.last !== undefined && index <= record.last)
-      return { reason: `late: it came after number ${record.last}`, kind: 'late' };
-    if (record === undefined) return undefined;
-    // A ledger that was rebuilt knows where its series began, and not how far they have come.
-    if (index < record.first)
-      return { reason: `late: its series began with number ${record.first}`, kind: 'late' };
-    if (record.increment === 0) return undefined;
-    return placeOf(index, record) === undefined ? { reason: misfit(index, record) } : undefined;
-  };
-
-  const keep = (change: Partial<SeriesRecord> & Pick<SeriesRecord, 'first' | 'increment'>): void => {
-    // The ledger's own record may have got a shape or a normalisation from others meanwhile.
-    record = { ...ledger.series(series), ...change, series };
-    ledger.putSeries(record);
-  };
-
-  /** Learns the first number from the first complete frame, the increment from those behind it; false while it is too early to say. */
-  const learnNumbering = (queue: readonly Candidate[], now: number): boolean => {
-    const last = record?.last ?? -1;
-    const fresh = queue.filter(
-      ({ entry, owed }) => candidates.has(entryKey(entry)) && owed === undefined && entry.index > last,
-    );
-    const whole = fresh.filter((candidate) => candidate.whole);
-    const [next] = whole;
-    if (next === undefined) return false;
-    if (fresh.some((candidate) => !candidate.whole && candidate.entry.index < next.entry.index)) return false;
-    // A number tells the numbering even when its file is not whole yet, or never will be.
-    const given = [...ledger.frames(series, next.entry.index), ...fresh.map(({ entry }) => entry)];
-    const numbers = new Set([
-      ...(record === undefined ? [] : [record.first]),
-      ...given.map(({ index }) => index),
-    ]);
-    const quiet = whole.every(({ changedAt }) => now - changedAt >= options.patience);
-    if (numbers.size < NUMBERING_FRAMES && !quiet) return false;
-    keep(numberingOf([...numbers]));
-    return true;
-  };
-
-  /** False while a number before the candidate may still come. @throws FrameError when the run is to end there */
-  const passGap = ({ entry }: Candidate, queue: readonly Candidate[], now: number): boolean => {
-    if (record?.last === undefined || record.increment === 0) return true;
-    const { first, last, increment } = record;
-    const from = last + increment;
-    if (entry.index <= from) return true;
-    let missing = (entry.index - from) / increment;
-    for (const { index } of ledger.frames(series, from, entry.index - 1))
-      if ((index - first) % increment === 0) missing--;
-    if (missing === 0) return true;
-    const waited = queue.some(
-      ({ entry: later, whole, changedAt }) => whole && later.index > from && now - changedAt >= gapWait,
-    );
-    if (!waited) return false;
-    if (options.onGap === 'fail')
-      throw new FrameError(`${series}: ${missing} missing between ${last} and ${entry.index}`, {
-        hint: 'the run ends where a number is missing (on-gap: fail); start it again when the frame is there',
-      });
-    ledger.countMissing(series, missing);
-    if (++gaps <= GAPS_TOLD)
-      context.notice(
-        `${series}: ${missing} missing between ${last} and ${entry.index}; went on` +
-          (gaps === GAPS_TOLD ? ' (further gaps of this series are only counted)' : ''),
-      );
-    return true;
-  };
-
   const handOn = ({ entry }: Candidate, position: number): void => {
     candidates.delete(entryKey(entry));
-    handed.set(entryKey(entry), entry.index);
+    handedOn.add(entry);
     ledger.putFrame({ ...entry, position });
-    const { first, increment, last } = record ?? { first: entry.index, increment: 0 };
-    keep({ first, increment, last: Math.max(last ?? entry.index, entry.index) });
+    order.handedOn(entry);
     context.emit({ entry, position });
   };
 
   /** Deals with candidates in order of their numbers, as far as they are decided. Gives how many need no second try. */
-  const advance = (queue: readonly Candidate[], from: number, upTo: number, now: number): number => {
+  const advance = (
+    queue: readonly Candidate[],
+    from: number,
+    upTo: number,
+    now: number,
+    ripe: number,
+  ): number => {
     let at = from;
     for (let candidate = queue[at]; candidate !== undefined && at < upTo; candidate = queue[++at]) {
       const { entry } = candidate;
@@ -261,9 +171,7 @@ export const trackSeries = (
         handOn(candidate, candidate.owed);
         continue;
       }
-      const begins = record !== undefined && record.last === undefined && record.first === entry.index;
-      const unknown = !begins && (record === undefined || record.increment === 0);
-      const problem = problemOf(candidate);
+      const problem = order.problemOf(entry);
       if (problem !== undefined) {
         if (settled(candidate)) end(candidate, 'rejected', problem.reason, problem.kind);
         continue;
@@ -272,23 +180,20 @@ export const trackSeries = (
         if (queue[at + 1]?.entry.index === entry.index && queue[at + 1]?.whole === true) continue;
         return at;
       }
-      if (unknown && !learnNumbering(queue.slice(0, upTo), now)) return at;
-      if (problemOf(candidate) !== undefined) {
-        at--; // what was learned excludes it
-        continue;
-      }
-      if (!passGap(candidate, queue, now)) return at;
-      const { first, increment } = record ?? { first: entry.index, increment: 0 };
-      handOn(candidate, increment === 0 ? 0 : (entry.index - first) / increment);
+      const known = (): Candidate[] =>
+        queue.slice(0, upTo).filter((one) => candidates.has(entryKey(one.entry)));
+      const place = order.place(candidate, known, ripe, now);
+      if (place === 'wait') return at;
+      if (place === 'excluded')
+        at--; // its problem is told in the next round
+      else handOn(candidate, place);
     }
     return at;
   };
 
   const reasonToWait = ({ whole, verdict, missingSince }: Candidate): string => {
     if (missingSince !== undefined) return 'it is gone, and may come back';
-    if (!whole) return verdict ?? 'two looks have to find it unchanged';
-    if (record?.last === undefined || record.increment === 0) return 'more frames, to tell the numbering';
-    return `number ${record.last + record.increment}, which comes before it`;
+    return whole ? order.waitsFor() : (verdict ?? 'two looks have to find it unchanged');
   };
 
   /** Validates what has settled; gives up what stays incomplete. */
@@ -297,9 +202,9 @@ export const trackSeries = (
     // Looks may follow each other closely: what was not whole just now need not be read again.
     if (now - candidate.examinedAt < options.settle) return;
     await examine(candidate, (entry) => context.validate(entry), now);
-    const { verdict, changedAt, confirmedAt } = candidate;
+    const { verdict, changedAt, confirmedAt, unreadableSince = -Infinity } = candidate;
     // While nobody can say what is there, patience stands still.
-    if (verdict === undefined || confirmedAt - changedAt < options.patience) return;
+    if (verdict === undefined || confirmedAt - Math.max(changedAt, unreadableSince) < patience) return;
     // Even a file that was old when we came gets its two looks.
     if (stands(candidate)) end(candidate, 'rejected', verdict);
   };
@@ -328,16 +233,12 @@ export const trackSeries = (
     isDone,
     takeBack: (entry, why) => {
       if (!context.wanted()) return false;
-      const key = entryKey(entry);
       const now = performance.now();
-      const { times, since } = returned.get(key) ?? { times: 0, since: now };
-      if (times >= MOST_RETURNS && now - since >= options.patience) return false;
-      if (times === 0) context.notice(`${entry.path} could not be read (${why}): it is tried again`);
-      returned.set(key, { times: times + 1, since });
+      if (!handedOn.mayReturn(entry, why, now)) return false;
       const look = { began: now, ended: now, date: 0, first: false };
       for (const record of ledger.unfinished(series)) {
         const behind = entryOf(record, record.revision);
-        if (record.index < entry.index || !handed.delete(entryKey(behind))) continue;
+        if (record.index < entry.index || !handedOn.takeOut(entryKey(behind))) continue;
         candidates.set(entryKey(behind), candidateOf(behind, look, record.position));
         context.takenBack();
       }
@@ -347,7 +248,7 @@ export const trackSeries = (
       if (!started) takeUp(look);
       started = true;
       const { gone } = look;
-      if (gone === undefined) for (const key of handed.keys()) isOnItsWay(key);
+      if (gone === undefined) handedOn.tidy();
       let active = false;
       for (const entry of entries) if (await meet(entry, look)) active = true;
       const found = new Set(entries.map(entryKey));
@@ -359,7 +260,7 @@ export const trackSeries = (
           continue;
         }
         candidate.missingSince ??= look.ended;
-        if (look.began - candidate.missingSince >= options.patience)
+        if (look.began - candidate.missingSince >= patience)
           end(candidate, 'lost', 'it went away before it was read');
       }
       const queue = [...candidates.values()].sort(
@@ -367,11 +268,13 @@ export const trackSeries = (
       );
       const before = candidates.size;
       let at = 0;
+      let ripe = order.ripest(queue, look.began);
       for (let judged = 0; judged < queue.length && context.wanted();) {
         const some = queue.slice(judged, judged + VALIDATIONS);
         await Promise.all(some.map((candidate) => judge(candidate, look.began)));
         judged += some.length;
-        at = advance(queue, at, judged, look.began);
+        ripe = Math.max(ripe, order.ripest(some, look.began));
+        at = advance(queue, at, judged, look.began, ripe);
       }
       return active || candidates.size !== before;
     },

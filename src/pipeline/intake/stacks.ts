@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import { withFileBytes } from '../bytes.js';
-import { FrameError, messageOf } from '../errors.js';
+import { codeOf, FrameError, messageOf } from '../errors.js';
 import type { Entry, Field, Revision } from '../frame.js';
 import { describeShape, entryKey, sameRevision } from '../frame.js';
 import type { Ledger } from '../ledger/ledger.js';
@@ -14,12 +14,16 @@ export interface StacksContext {
   /** The format's validator, for entries that are a file each. */
   validate(entry: Entry): Promise<Incomplete>;
   readonly notice: (message: string) => void;
+  /** Frames that come before the start of the run: dealt with from the outset. Default: none. */
+  readonly isLeftOut?: (entry: Entry) => boolean;
 }
 
-/** What a file of several frames was found to hold. */
+/** What a file of several frames was found to hold when it was last counted. */
 interface Found {
   readonly revision: Revision;
   readonly incomplete: Incomplete;
+  /** Why it could not be counted this time. What was known of it before counts until it can be. */
+  readonly failure?: { readonly error: unknown };
   /** A frame's revision is that of the file when the frame was first seen: a file that grows is no other one. */
   readonly items: readonly Revision[];
   /** So many of the first were dealt with, and are left out. */
@@ -37,14 +41,22 @@ export const withStacks = (
   source: Source,
   context: StacksContext,
 ): { source: Source; validate: (entry: Entry) => Promise<Incomplete> } => {
-  const { ledger, codecFor, notice } = context;
+  const { ledger, codecFor, notice, isLeftOut = () => false } = context;
   let files = new Map<string, Found>();
   const told = new Set<string>();
+  const failed = new Set<string>();
+  const tellOfFailure = (path: string, error: unknown): void => {
+    if (!failed.has(path))
+      notice(`${path} cannot be read (${messageOf(error)}): it is tried again, to see what was added to it`);
+    failed.add(path);
+  };
 
   const countItems = async (entry: Entry, series: string): Promise<Found> => {
     const { path, revision } = entry;
-    const before = files.get(path);
-    if (before !== undefined && sameRevision(before.revision, revision)) {
+    const last = files.get(path);
+    // Of a file that was never counted nobody knows whether it has grown.
+    const before = last?.failure !== undefined && last.items.length === 0 ? undefined : last;
+    if (before !== undefined && before.failure === undefined && sameRevision(before.revision, revision)) {
       if (before.incomplete !== undefined && before.items.length > 0 && !told.has(path)) {
         told.add(path);
         notice(`${path} holds ${before.items.length} whole frames; of what follows, ${before.incomplete}`);
@@ -52,10 +64,14 @@ export const withStacks = (
       return before;
     }
     const stack = codecFor(path)?.stack;
-    const { count, incomplete } = await withFileBytes(path, async (bytes) => stack?.count(bytes)).then(
-      (found) => found ?? { count: 0, incomplete: undefined },
-      (error: unknown) => ({ count: 0, incomplete: messageOf(error) }),
+    const counted = await withFileBytes(path, async (bytes) => stack?.count(bytes)).catch(
+      (error: unknown) => ({ failure: { error } }),
     );
+    if (counted !== undefined && 'failure' in counted) {
+      if (before !== undefined) tellOfFailure(path, counted.failure.error);
+      return { ...(before ?? { revision, incomplete: undefined, items: [], dealtWith: 0 }), ...counted };
+    }
+    const { count, incomplete } = counted ?? { count: 0, incomplete: undefined };
     const grown = before !== undefined && revision.size > before.revision.size;
     const earlier = (item: number): Revision | undefined => {
       if (before !== undefined) return grown ? before.items[item] : undefined;
@@ -72,6 +88,19 @@ export const withStacks = (
 
   /** As the last scan was told: looks between scans leave out the same items. */
   let isDone: (entry: Entry) => boolean = () => false;
+  /** Files of one frame before the start, as they were when that was counted: such a one may come to hold several. */
+  const singles = new Map<string, Revision>();
+  const isSingleLeftOut = (entry: Entry): boolean => {
+    const { path, item, revision } = entry;
+    if (item !== undefined || !isLeftOut(entry)) return false;
+    if (codecFor(path)?.stack === undefined) return true;
+    const found = files.get(path);
+    const isOne = found?.items.length === 1 && found.incomplete === undefined && found.failure === undefined;
+    const counted = isOne ? found.revision : singles.get(path);
+    if (counted === undefined || !sameRevision(counted, revision)) return false;
+    singles.set(path, counted);
+    return true;
+  };
 
   const expand = async (entry: Entry, next: Map<string, Found>): Promise<readonly Entry[]> => {
     const { path, item } = entry;
@@ -83,13 +112,15 @@ export const withStacks = (
     const series = numbered ? `${entry.series}/${basename(path)}` : entry.series;
     const found = await countItems(entry, series);
     next.set(path, found);
-    const { items, incomplete } = found;
+    const { items, incomplete, failure } = found;
     if (numbered && items.length <= 1) return [entry];
     // What is no such file at all ends as one rejected frame; an empty one waits for its first.
-    if (items.length === 0) return incomplete === undefined ? [] : [{ ...entry, series }];
+    const isEmpty = incomplete === undefined && failure === undefined;
+    if (items.length === 0) return isEmpty ? [] : [{ ...entry, series }];
     const itemAt = (index: number): Entry =>
       entryOf({ series, index, path, item: index }, items[index] ?? entry.revision);
-    while (found.dealtWith < items.length && isDone(itemAt(found.dealtWith))) found.dealtWith++;
+    const isPast = (one: Entry): boolean => isDone(one) || isLeftOut(one);
+    while (found.dealtWith < items.length && isPast(itemAt(found.dealtWith))) found.dealtWith++;
     const { dealtWith } = found;
     return Array.from({ length: items.length - dealtWith }, (_, k) => itemAt(dealtWith + k));
   };
@@ -116,7 +147,10 @@ export const withStacks = (
         const next = new Map<string, Found>();
         // One with several frames is never done: it may grow.
         const isSingle = ({ path }: Entry): boolean => (files.get(path)?.items.length ?? 1) <= 1;
-        const entries = await source.scan(signal, (entry) => isSingle(entry) && isDone(entry));
+        const entries = await source.scan(
+          signal,
+          (entry) => (isSingle(entry) && isDone(entry)) || isSingleLeftOut(entry),
+        );
         const all = await expandAll(entries, next, signal);
         files = next;
         return all;
@@ -131,8 +165,11 @@ export const withStacks = (
     validate: async (entry) => {
       const { item, path } = entry;
       const found = files.get(path);
-      if (item === undefined) return context.validate(entry);
-      if (found !== undefined && item < found.items.length) return undefined;
+      if (item !== undefined && found !== undefined && item < found.items.length) return undefined;
+      const { error } = found?.failure ?? {};
+      // Of what could not be counted nobody knows whether it is one frame. A link to nowhere is known to the validator.
+      if (error !== undefined && codeOf(error) !== 'ENOENT') throw error;
+      if (error !== undefined || item === undefined) return context.validate(entry);
       return found?.incomplete ?? `there is no ${entryKey(entry)} any more`;
     },
   };

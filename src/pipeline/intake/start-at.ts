@@ -17,15 +17,19 @@ export interface StartContext {
   readonly owns: (series: string) => boolean;
 }
 
+/** What of a root counts. */
+export interface Beginning {
+  /** Of what was found, that which does not come before the start; the first call decides where that is. */
+  readonly pick: (entries: readonly Entry[]) => readonly Entry[];
+  /** It comes before the start, as far as that is decided. */
+  readonly isLeftOut: (entry: Pick<Entry, 'series' | 'index'>) => boolean;
+}
+
 /**
  * Leaves out what comes before the start. It is decided by the first scan that the state knows of and kept in the ledger:
  * a later run leaves out the same frames and no others, whatever it is told.
  */
-export const startAt = (
-  start: Start,
-  root: string,
-  { ledger, notice, owns }: StartContext,
-): ((entries: readonly Entry[]) => readonly Entry[]) => {
+export const startAt = (start: Start, root: string, { ledger, notice, owns }: StartContext): Beginning => {
   const key = `start:${root}`;
   let begun = ledger.note(key) as Begun | undefined;
   if (begun !== undefined) ledger.putNote(key, begun); // an older mesocast made no copy of it beside the ledger
@@ -38,12 +42,17 @@ export const startAt = (
     ledger.putNote(key, decided);
     return decided;
   };
-  return (entries) => {
-    const first = begun === undefined;
-    const { from, after } = (begun ??= decide(entries));
-    const wanted = entries.filter(({ series, index }) => index >= from && index > (after[series] ?? -1));
-    const left = entries.length - wanted.length;
-    if (first && left > 0) notice(`${root}: ${left} frames that are there are left out (start: ${start})`);
-    return left === 0 ? entries : wanted;
+  const isLeftOut: Beginning['isLeftOut'] = ({ series, index }) =>
+    begun !== undefined && (index < begun.from || index <= (begun.after[series] ?? -1));
+  return {
+    pick: (entries) => {
+      const first = begun === undefined;
+      begun ??= decide(entries);
+      const wanted = entries.filter((entry) => !isLeftOut(entry));
+      const left = entries.length - wanted.length;
+      if (first && left > 0) notice(`${root}: ${left} frames that are there are left out (start: ${start})`);
+      return left === 0 ? entries : wanted;
+    },
+    isLeftOut,
   };
 };

@@ -13,7 +13,7 @@ import { openStore } from './store.js';
 import { verifiedStore, type VerifiedStore } from './verified-store.js';
 
 /** Bumped when records change so that an older or newer mesocast would misread them; `migrate.ts` reads older ones. */
-export const LEDGER_VERSION = 2;
+const LEDGER_VERSION = 2;
 
 /** What can be asked of a ledger while another process writes it. */
 export interface LedgerReader extends Pick<

@@ -65,7 +65,7 @@ export interface SeriesCounts extends LedgerCounts {
   readonly skill: SkillSums;
 }
 
-export const NO_COUNTS: LedgerCounts = {
+const NO_COUNTS: LedgerCounts = {
   frames: { forecast: 0, observed: 0, 'warm-up': 0, rejected: 0, lost: 0 },
   late: 0,
   duplicate: 0,

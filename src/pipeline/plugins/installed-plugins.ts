@@ -10,15 +10,7 @@ import type { PluginInfo } from './registry.js';
 export type Installed =
   (PluginInfo & { readonly package: string }) | { readonly package: string; readonly problem: string };
 
-const KINDS: readonly PluginKind[] = [
-  'source',
-  'codec',
-  'encoder',
-  'predictor',
-  'decoder',
-  'sink',
-  'simulation',
-];
+const KINDS: readonly PluginKind[] = ['codec', 'encoder', 'predictor', 'decoder', 'sink', 'simulation'];
 const isKind = (value: unknown): value is PluginKind => KINDS.some((kind) => kind === value);
 
 const readJson = async (path: string): Promise<Record<string, unknown>> => {

@@ -81,8 +81,14 @@ export interface Source {
 
 /** Takes forecasts and scores somewhere. Each call resolves when the thing is delivered: only then is it acknowledged. */
 export interface Sink {
+  /** May be called again after `close`. */
   open(signal: AbortSignal): Promise<void>;
+  /**
+   * The signal aborts when the run ends at once, or the sink is to be replaced: nothing is delivered after. There is no other
+   * limit to how long it may take. One that rejects is made again, as SinkError says.
+   */
   forecast(forecast: Forecast, signal: AbortSignal): Promise<void>;
+  /** Left out by a sink that takes no scores. */
   score?(score: Score, signal: AbortSignal): Promise<void>;
   /** Idempotent, and legal before `open`. */
   close(): Promise<void>;

@@ -254,10 +254,6 @@ let loadedCodecs: Promise<Codec[]> | undefined;
 /** Made once: codecs keep no state between files. */
 const codecs = (): Promise<Codec[]> => (loadedCodecs ??= createCodecs());
 
-/** Lower-case file name endings, with the dot, that some built-in codec reads. */
-export const codecExtensions = async (): Promise<string[]> =>
-  (await codecs()).flatMap((codec) => codec.extensions);
-
 /**
  * The codec for a file name ending, with the dot, in any case.
  * @throws PluginError naming the endings that are known

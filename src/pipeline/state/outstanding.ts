@@ -55,8 +55,6 @@ export interface Outstanding {
   expireAll(reason: string): Promise<readonly ForecastRecord[]>;
   /** Their scores were delivered. Unknown ids are ignored. */
   settle(ids: readonly string[]): Promise<void>;
-  /** Bytes of all files of forecasts that wait. */
-  readonly bytes: number;
 }
 
 export interface OutstandingOptions {
@@ -167,9 +165,6 @@ export const openOutstanding = async (options: OutstandingOptions): Promise<Outs
       if (known.length === 0) return;
       await store.finish(known);
       for (const id of known) records.delete(id);
-    },
-    get bytes() {
-      return bytes;
     },
   };
 };

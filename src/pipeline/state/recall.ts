@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { codeOf, messageOf } from '../errors.js';
+import { setTimeout as delay } from 'node:timers/promises';
+import { codeOf, MesocastError, messageOf } from '../errors.js';
 import type { Field, Frame } from '../frame.js';
 import type { FrameRecord } from '../ledger/records.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { Codec } from '../plugins/plugin.js';
+import { BETWEEN_TRIES, TRIES } from '../intake/read-frame.js';
 import { readItem } from '../intake/stacks.js';
 
 /** The hash by which a frame is known, and its values. */
@@ -27,13 +29,18 @@ export interface RecallContext {
   readonly notice: (message: string) => void;
 }
 
+/** What the system says of a file that is there: a network file system that hiccups, too many open files. */
+const mayPass = (error: unknown): boolean =>
+  !(error instanceof MesocastError) && codeOf(error) !== undefined && codeOf(error) !== 'ENOENT';
+
 /**
- * Reads frames of a series again that were accepted before, by their places: for a state that must be rebuilt after a
- * restart. Frames whose file went away or changed are left out, with one notice.
+ * Reads frames of a series again that were accepted before, by their places, each `every`-th from `from` on: for a state that
+ * must be rebuilt after a restart. What cannot be read just now is tried again; frames whose file went away or changed are
+ * left out, with one notice.
  */
 export const createRecall =
   ({ ledger, codecFor, notice }: RecallContext) =>
-  async (series: string, from: number, to: number): Promise<readonly Frame[]> => {
+  async (series: string, from: number, to: number, every = 1): Promise<readonly Frame[]> => {
     const record = ledger.series(series);
     if (record === undefined || to < from) return [];
     const failures: string[] = [];
@@ -48,22 +55,28 @@ export const createRecall =
       position = 0,
       ...entry
     }: FrameRecord): Promise<Frame | undefined> => {
-      try {
-        const codec = codecFor(entry.path);
-        if (codec === undefined) throw new Error('no codec reads it any more');
-        const { hash, decode } = await readAgain(entry, codec);
-        if (contentHash !== undefined && hash !== contentHash) throw new Error('it has changed');
-        const field = await decode();
-        return { ...field, series, index: entry.index, position, contentHash: hash, source: entry };
-      } catch (error) {
-        failures.push(`${entry.path}: ${codeOf(error) === 'ENOENT' ? 'it is gone' : messageOf(error)}`);
-        return undefined;
-      }
+      for (let tried = 1; ; tried++)
+        try {
+          const codec = codecFor(entry.path);
+          if (codec === undefined) throw new Error('no codec reads it any more');
+          const { hash, decode } = await readAgain(entry, codec);
+          if (contentHash !== undefined && hash !== contentHash) throw new Error('it has changed');
+          const field = await decode();
+          return { ...field, series, index: entry.index, position, contentHash: hash, source: entry };
+        } catch (error) {
+          if (!mayPass(error) || tried >= TRIES) {
+            failures.push(`${entry.path}: ${codeOf(error) === 'ENOENT' ? 'it is gone' : messageOf(error)}`);
+            return undefined;
+          }
+          await delay(BETWEEN_TRIES);
+        }
     };
 
     const frames: Frame[] = [];
     for (const known of ledger.frames(series, indexOf(from), indexOf(to))) {
-      if (known.position === undefined || known.outcome === 'rejected' || known.outcome === 'lost') continue;
+      const { position, outcome } = known;
+      if (position === undefined || outcome === 'rejected' || outcome === 'lost') continue;
+      if ((position - from) % every !== 0) continue;
       const frame = await load(known);
       if (frame !== undefined) frames.push(frame);
     }

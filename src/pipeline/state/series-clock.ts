@@ -1,6 +1,7 @@
 import type { ForecastTime } from '../forecast.js';
 import type { Frame } from '../frame.js';
 import type { Ledger } from '../ledger/ledger.js';
+import { tellOnce } from '../tell-once.js';
 
 /** A frame's place in its series and its time. */
 export interface Tick {
@@ -45,17 +46,17 @@ export const evenInterval = (ticks: readonly Tick[]): number | undefined => {
 /** Where the last `window` frames with a time are not evenly spaced, that is said once, and leads have no time. */
 export const createSeriesClock = ({ window, stride, history, notice }: SeriesClockOptions): SeriesClock => {
   const known = new Map<string, Tick[]>();
-  const told = new Set<string>();
+  const tell = tellOnce(notice);
   return {
     see: ({ series, index, position, time }) => {
-      const ticks = known.get(series) ?? history(series, position).slice(-window);
       if (time === undefined) return undefined;
+      const ticks = known.get(series) ?? history(series, position).slice(-window);
       const next = [...ticks, { position, time: time.value }].slice(-window);
       known.set(series, next);
       const interval = evenInterval(next);
       if (interval !== undefined) return { ...time, perLead: withoutNoise(stride * interval) };
-      if (next.length > 1 && !told.has(series)) {
-        told.add(series);
+      tell(series, () => {
+        if (next.length < 2) return undefined;
         const steps = next.slice(1).map((tick, k) => {
           const before = next[k] as Tick;
           return (tick.time - before.time) / (tick.position - before.position);
@@ -63,10 +64,8 @@ export const createSeriesClock = ({ window, stride, history, notice }: SeriesClo
         const [least, most] = [Math.min(...steps), Math.max(...steps)].map((step) =>
           Number(step.toPrecision(4)),
         );
-        notice(
-          `${series}: up to frame ${index} its frames are not evenly spaced in time (${least} to ${most}${time.unit === undefined ? '' : ` ${time.unit}`} from one to the next): leads count frames, and have no time`,
-        );
-      }
+        return `${series}: up to frame ${index} its frames are not evenly spaced in time (${least} to ${most}${time.unit === undefined ? '' : ` ${time.unit}`} from one to the next): leads count frames, and have no time`;
+      });
       return { ...time };
     },
   };

@@ -15,7 +15,7 @@ import { join, resolve } from 'node:path';
 import { StateError, codeOf, messageOf } from '../errors.js';
 
 /** Bumped when anything in the folder changes so that an older mesocast would misread it. */
-export const STATE_VERSION = 2;
+const STATE_VERSION = 2;
 /** Of older versions everything can be read: whoever reads a part brings it up to date. */
 const OLDEST_VERSION = 1;
 

@@ -30,7 +30,7 @@ export interface Heartbeat {
   readonly memory: { readonly frames: number; readonly bytes: number };
   /** Files that are not handed on yet, by series. */
   readonly waiting: Readonly<Record<string, Waiting>>;
-  /** The newest forecast of each series. */
+  /** The newest forecast of each series; of the 256 whose last one is newest where there are more. */
   readonly newest: Readonly<Record<string, NewestForecast>>;
   /** Deliveries of this run, by sink. */
   readonly sinks: Readonly<Record<string, SinkHealth>>;
