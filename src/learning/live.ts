@@ -1,47 +1,33 @@
-import { rm } from 'node:fs/promises';
-import { basename } from 'node:path';
-import type { Engine } from '../engine/index.js';
+import { readdir, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { Subject, type Observable } from 'rxjs';
+import { openEngine, type Engine } from '../engine/index.js';
 import { shippedFolder, shippedForecasters } from '../forecaster/folder.js';
-import type { Runner } from '../forecaster/programs.js';
+import { isTemporary } from '../pipeline/atomic.js';
 import { ForecasterError, messageOf } from '../pipeline/errors.js';
 import { NO_FORECASTER } from '../pipeline/forecast.js';
 import type { Frame } from '../pipeline/frame.js';
 import type { Ledger } from '../pipeline/ledger/ledger.js';
 import type { Observation } from '../pipeline/run.js';
 import { loadForecasterSet, type ForecasterSet } from '../uncertainty/forecaster-set.js';
-import { appendChange, learningFolder, readChanges, type Change } from './champion/log.js';
-import { noForecaster } from './champion/no-forecaster.js';
+import type { Upcoming } from './champion/by-champion.js';
+import { openHistory, type History } from './champion/history.js';
+import { learningFolder } from './champion/log.js';
+import { createOnEngine, type Champion } from './champion/on-engine.js';
 import { openReigns } from './champion/reigns.js';
-import { forgetOldVersions } from './champion/versions.js';
 import { askedRollback, forgetRollback } from './champion/rollback.js';
+import { versionsFolder } from './champion/versions.js';
+import { openVouchers } from './champion/vouchers.js';
 import type { Judge } from './judging/judge.js';
-import type { FrameFile, FromLearner, HeldOutScore } from './learner/messages.js';
+import type { FromLearner } from './learner/messages.js';
 import { startLearner, type LearnerProcess } from './learner/process.js';
+import { createTold } from './learner/told.js';
 import { learnMode, type LiveConfig } from './modes.js';
 
 /** Bytes of frames that a learner keeps in memory. */
 const REPLAY_BYTES = 256 * 2 ** 20;
-/** Forecasters that are kept on the engine: the one in use, and what frames that come again may ask for. */
-const MOST_CHAMPIONS = 3;
 /** Milliseconds between looks for a rollback that was asked for. */
 const LOOK = 2_000;
-
-/** Why a forecaster is in use that was gone back to. */
-const ROLLED_BACK = 'rolled back';
-
-/** The note of what vouches for a forecaster, for when the run is begun again. */
-const vouchedKey = (hash: string): string => `vouched:${hash}`;
-interface Vouched {
-  readonly hash: string;
-  readonly scores: readonly HeldOutScore[];
-  readonly tried?: number;
-}
-
-/** A forecaster that makes forecasts, on the engine. */
-export interface Champion {
-  readonly set: ForecasterSet;
-  readonly runner: Runner;
-}
 
 export interface LiveOptions {
   readonly config: LiveConfig;
@@ -54,6 +40,8 @@ export interface LiveOptions {
   readonly first: ForecasterSet;
   readonly notice: (message: string) => void;
   readonly now: () => Date;
+  /** An engine like that of the run, for another forecaster; default: of its device and threads. */
+  readonly openEngine?: () => Promise<Engine>;
   /** What learns; by default a process of its own. */
   readonly start?: typeof startLearner;
 }
@@ -63,6 +51,8 @@ export interface Live {
   /** Hash of the forecaster of a frame: frames of one batch agree in it. */
   reignOf(frame: Frame): string;
   championOf(frames: readonly Frame[]): Promise<Champion>;
+  /** Those that are to take over as soon as they are ready. */
+  readonly upcoming$: Observable<Upcoming<Champion>>;
   /** A frame was done with: it can be learned from. */
   observed(observation: Observation): void;
   /** The run has changed. */
@@ -70,96 +60,77 @@ export interface Live {
   close(): Promise<void>;
 }
 
+/** What there is to say of the device was said when the run's own engine was opened. */
+const another = ({ device, threads }: LiveConfig): Promise<Engine> =>
+  openEngine(device, threads, () => undefined);
+
+/** What a kill has left: halves of files, and versions that were saved and never put in use. */
+const tidy = async (state: string, { changes }: History): Promise<void> => {
+  const learning = learningFolder(state);
+  const versions = versionsFolder(learning);
+  const namesIn = (folder: string): Promise<string[]> => readdir(folder).catch(() => []);
+  for (const name of await namesIn(learning))
+    if (isTemporary(name)) await rm(join(learning, name), { force: true });
+  // A log that is not there any more says nothing of what it had.
+  if (changes.length === 0) return;
+  const known = new Set(changes.map(({ folder }) => folder));
+  for (const name of await namesIn(versions))
+    if (!known.has(join(versions, name))) await rm(join(versions, name), { recursive: true, force: true });
+};
+
 export const openLive = async (options: LiveOptions): Promise<Live> => {
   const { config, state, ledger, engine, judge, first, notice, now, start = startLearner } = options;
   const reigns = openReigns(ledger, first.id.hash);
   const mode = learnMode(config);
-  const { context, horizon, stride } = config;
+  const { context, horizon, stride, tile } = config;
   const asked = { context, horizon, stride };
-  /** The last change to each forecaster, in the order in which they were last in use. */
-  const changes = new Map<string, Change>();
-  const remember = (change: Change): void => {
-    changes.delete(change.hash);
-    changes.set(change.hash, change);
+  const history = await openHistory(state, first, now);
+  const { folderOf, nameOf } = history;
+  const versions = versionsFolder(learningFolder(state));
+  const onEngine = createOnEngine({
+    openEngine: options.openEngine ?? (() => another(config)),
+    engine,
+    first,
+    asked,
+    tile,
+    versions,
+    folderOf,
+    notice,
+  });
+  const upcoming = new Subject<Upcoming<Champion>>();
+  /** Resolves when it is ready for batches as they come at present. */
+  const place = async (hash: string, set: ForecasterSet): Promise<void> => {
+    const champion = await onEngine.place(hash, set);
+    if (upcoming.observed) await new Promise<void>((resolve) => upcoming.next({ champion, ready: resolve }));
   };
-  for (const change of await readChanges(state)) remember(change);
   let learner: LearnerProcess | undefined;
-  const champions = new Map<string, Promise<Champion>>();
 
-  const bring = (set: ForecasterSet): Champion => ({ set, runner: set.run(engine, config.tile, notice) });
-  /** @throws ForecasterError when it is not known, cannot be read, or takes other frames than this run has */
-  const read = async (hash: string): Promise<ForecasterSet> => {
-    if (hash === first.id.hash) return first;
-    if (hash === NO_FORECASTER.hash) return noForecaster();
-    const folder = changes.get(hash)?.folder;
-    if (folder === undefined) throw new ForecasterError(`nothing is known of the forecaster ${hash}`);
-    const set = await loadForecasterSet(folder, asked);
-    if (set.channels !== first.channels)
-      throw new ForecasterError(
-        `the forecaster in ${folder} takes ${set.channels} channels, this run has ${first.channels}`,
-      );
-    return set;
-  };
-  const load = async (hash: string): Promise<Champion> => {
-    try {
-      return bring(await read(hash));
-    } catch (error) {
-      notice(`${messageOf(error)}: forecasts are those of ${first.id.name} again`);
-      return bring(first);
-    }
-  };
-  /** The last one used comes last. A run of months has many: the ones that were not used for longest go. */
-  const keep = (hash: string, champion: Promise<Champion>): Promise<Champion> => {
-    champions.delete(hash);
-    champions.set(hash, champion);
-    const [oldest] = champions;
-    if (champions.size > MOST_CHAMPIONS && oldest !== undefined) {
-      champions.delete(oldest[0]);
-      oldest[1].then(({ runner }) => runner.dispose()).catch((error: unknown) => notice(messageOf(error)));
-    }
-    return champion;
-  };
-  /** One that is on the engine already stays there. */
-  const place = (hash: string, set: ForecasterSet): void =>
-    void keep(hash, champions.get(hash) ?? Promise.resolve(bring(set)));
-  const championBy = (hash: string): Promise<Champion> => keep(hash, champions.get(hash) ?? load(hash));
-  const folderOf = (hash: string): string | undefined =>
-    hash === first.id.hash && first.folder !== '' ? first.folder : changes.get(hash)?.folder;
-
-  const nameOf = (hash: string): string =>
-    hash === first.id.hash ? first.id.name : (changes.get(hash)?.name ?? NO_FORECASTER.name);
-
-  const changeTo = (hash: string, why: string): Change => {
-    const folder = folderOf(hash);
-    return {
-      at: now().toISOString(),
-      name: nameOf(hash),
-      hash,
-      ...(folder !== undefined && { folder }),
-      why,
-    };
-  };
-  const enter = async (change: Change): Promise<void> => {
-    await appendChange(state, change);
-    remember(change);
-  };
-  const begin = async (change: Change, rolledBack = false): Promise<void> => {
+  const tellChampion = (): void =>
+    learner?.send({
+      type: 'champion',
+      folder: folderOf(reigns.champion),
+      rolledBack: history.isRolledBack(reigns.champion),
+    });
+  /** It makes the forecasts from the next frame on: the log has it before the ledger does. */
+  const begin = async (hash: string, enter: () => Promise<unknown>): Promise<void> => {
     const old = reigns.champion;
-    if (!changes.has(old)) await enter(changeTo(old, 'the run began with it'));
-    await enter(change);
-    await reigns.begin(change.hash);
-    learner?.send({ type: 'champion', folder: change.folder, rolledBack });
-    const kept = [change.hash, first.id.hash, startOf()];
-    for (const hash of await forgetOldVersions(state, [...changes.values()], kept)) {
-      changes.delete(hash);
-      ledger.putNote(vouchedKey(hash), undefined);
-      judge.vouch(hash, undefined);
-    }
+    if (!history.changes.some((change) => change.hash === old))
+      await history.enter(old, 'the run began with it');
+    await enter();
+    await reigns.begin(hash);
+    tellChampion();
+    for (const gone of await history.forgetOld([hash, first.id.hash, startOf()])) vouchers.forget(gone);
   };
   const beginWithFirst = async (why: string): Promise<void> => {
-    await enter(changeTo(first.id.hash, why));
+    await history.enter(first.id.hash, why);
     await reigns.begin(first.id.hash);
   };
+  // A kill may have come between the two.
+  const last = history.changes.at(-1);
+  if (last !== undefined && last.hash !== reigns.champion)
+    await history.enter(reigns.champion, 'the run ended before the change');
+  await tidy(state, history);
+
   /** Why what was learned before is not gone on with: the same beginning as last time goes on, another begins anew. */
   const whyAnew = (): string | undefined => {
     const before = ledger.note('forecaster');
@@ -181,74 +152,53 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   ledger.putNote('forecaster', first.id.hash);
   ledger.putNote('stride', config.stride);
 
-  /** The learner's scores count for a forecaster until it has verified forecasts of its own. */
-  const vouch = ({ hash, scores, tried }: Vouched): void =>
-    judge.vouch(hash, {
-      tried,
-      scores: scores.map(({ window, ...score }) => ({
-        ...score,
-        origin: -window,
-        forecaster: hash,
-        rmse: score.forecasterRmse,
-        madeBy: 'forecaster' as const,
-      })),
-    });
-  /** What an older mesocast has left may know less of the trend. */
-  const vouchedOf = (hash: string): Vouched | undefined => {
-    const known = ledger.note(vouchedKey(hash)) as Vouched | undefined;
-    return known && { ...known, scores: known.scores.filter((score) => 'betweenRmse' in score) };
-  };
-  // Of all of them: frames that come again after a crash are of the forecaster that they had.
-  for (const hash of changes.keys()) {
-    const known = vouchedOf(hash);
-    if (known !== undefined) vouch(known);
-  }
+  const vouchers = openVouchers(
+    ledger,
+    judge,
+    history.changes.map(({ hash }) => hash),
+  );
 
   const take = async (message: FromLearner): Promise<void> => {
     if (message.type === 'notice') notice(message.message);
     if (message.type !== 'challenger') return;
     const { folder, over, why, evidence, scores, tried } = message;
+    const isLearned = folder.startsWith(versions);
     if (over !== folderOf(reigns.champion)) {
       // Another one was gone back to meanwhile.
-      if (folder.startsWith(learningFolder(state))) await rm(folder, { recursive: true, force: true });
+      if (isLearned) await rm(folder, { recursive: true, force: true });
       return;
     }
     const set = await loadForecasterSet(folder, asked);
     const { hash, name } = set.id;
-    place(hash, set);
-    const news: Vouched = { hash, scores, ...(tried !== undefined && { tried }) };
-    vouch(news);
-    ledger.putNote(vouchedKey(hash), news);
-    const isLearned = folder.startsWith(learningFolder(state));
+    await place(hash, set);
+    vouchers.take({ hash, scores, ...(tried !== undefined && { tried }) });
     const version = isLearned ? `${name} ${basename(folder)}` : name;
     if (!isLearned && startOf() === NO_FORECASTER.hash) ledger.putNote('start', hash);
-    await begin({ at: now().toISOString(), name: version, hash, folder, why, evidence });
+    await begin(hash, () => history.enterNew({ name: version, hash, folder, why, evidence }));
     const times = (rmse: number): string => (evidence.rmse / rmse).toFixed(2);
     notice(
       `forecasts are those of ${version} from now on: ${why}. On ${evidence.windows} windows that it had not learned from its error was ${times(Math.min(evidence.persistence, evidence.linear))} of the better of persistence and linear extrapolation` +
         (evidence.champion === undefined ? '' : `, ${times(evidence.champion)} of the one before`),
     );
+    if (hasChosen()) await learner?.close();
   };
   /** One after the other. */
   let taking: Promise<void> = Promise.resolve();
   const next = (work: () => Promise<void>): void => {
     taking = taking.then(work).catch((error: unknown) => {
       notice(`learning: ${messageOf(error)}`);
-      // It may think that another one is in use.
-      learner?.send({ type: 'champion', folder: folderOf(reigns.champion), rolledBack: isRolledBack() });
+      tellChampion(); // it may think that another one is in use
     });
   };
 
-  const isRolledBack = (): boolean => changes.get(reigns.champion)?.why === ROLLED_BACK;
   const lookForRollback = async (): Promise<void> => {
     const hash = await askedRollback(state);
     if (hash !== undefined && hash !== reigns.champion) {
-      for (const change of await readChanges(state)) remember(change);
+      await history.readAgain();
       try {
-        place(hash, await read(hash));
-        const change = changeTo(hash, ROLLED_BACK);
-        await begin(change, true);
-        notice(`forecasts are those of ${change.name} from now on: ${change.why}`);
+        await place(hash, await onEngine.read(hash));
+        await begin(hash, () => history.goBackTo(hash));
+        notice(`forecasts are those of ${nameOf(hash)} from now on: rolled back`);
       } catch (error) {
         if (!(error instanceof ForecasterError)) throw error;
         notice(`${messageOf(error)}: it is not gone back to`);
@@ -259,48 +209,43 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   await lookForRollback();
   // What cannot be read any more could not be beaten either: nothing would ever take its place.
   try {
-    place(reigns.champion, await read(reigns.champion));
+    await place(reigns.champion, await onEngine.read(reigns.champion));
   } catch (error) {
     notice(`${messageOf(error)}: forecasts are those of ${first.id.name} again`);
     await beginWithFirst('the one before cannot be read');
   }
 
-  /** Series whose frames the learner has been told of. */
-  const told = new Set<string>();
-  const fileOf = ({
-    position = 0,
-    path,
-    item,
-    contentHash,
-  }: Partial<FrameFile> & { path: string }): FrameFile => ({
-    position,
-    path,
-    ...(item !== undefined && { item }),
-    ...(contentHash !== undefined && { contentHash }),
-  });
-  if (mode !== undefined) {
+  const told = createTold(ledger, REPLAY_BYTES);
+  // Who only chooses has nothing to do once one was chosen, or none is wanted.
+  const hasChosen = (): boolean =>
+    mode === 'choose' && (reigns.champion !== NO_FORECASTER.hash || history.isRolledBack(reigns.champion));
+  if (mode !== undefined && !hasChosen()) {
     const candidates =
       first.id.hash === NO_FORECASTER.hash && reigns.champion === NO_FORECASTER.hash
         ? (await shippedForecasters()).map(shippedFolder)
         : [];
     learner = start({
-      setup: () => ({
-        folder: learningFolder(state),
-        learn: mode,
-        candidates: reigns.champion === NO_FORECASTER.hash && !isRolledBack() ? candidates : [],
-        champion: folderOf(reigns.champion),
-        rolledBack: isRolledBack(),
-        start: folderOf(startOf()),
-        channels: first.channels,
-        codecs: config.codecs,
-        preparation: config,
-        stride: config.stride,
-        horizon: config.horizon,
-        tried: vouchedOf(reigns.champion)?.tried,
-        budget: parseFloat(config.learnBudget) / 100,
-        bytes: REPLAY_BYTES,
-        seed: 1,
-      }),
+      setup: () => {
+        const { champion } = reigns;
+        const rolledBack = history.isRolledBack(champion);
+        return {
+          folder: learningFolder(state),
+          learn: mode,
+          candidates: champion === NO_FORECASTER.hash && !rolledBack ? candidates : [],
+          champion: folderOf(champion),
+          rolledBack,
+          start: folderOf(startOf()),
+          channels: first.channels,
+          codecs: config.codecs,
+          preparation: config,
+          stride: config.stride,
+          horizon: config.horizon,
+          tried: vouchers.triedOf(champion),
+          budget: parseFloat(config.learnBudget) / 100,
+          bytes: REPLAY_BYTES,
+          seed: 1,
+        };
+      },
       hear: (message) => next(() => take(message)),
       started: () => told.clear(),
       notice,
@@ -319,34 +264,19 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
     reignOf: ({ series, position }) => reigns.of(series, position),
     championOf: async ([frame]) => {
       const hash = frame === undefined ? reigns.champion : reigns.of(frame.series, frame.position);
-      return championBy(hash);
+      return onEngine.of(hash);
     },
-    observed: ({ frame, normalisation }) => {
-      if (learner === undefined || normalisation === undefined) return;
-      const { series, position, source, contentHash } = frame;
-      const earlier: FrameFile[] = [];
-      if (!told.has(series)) {
-        told.add(series);
-        const fit = Math.ceil(REPLAY_BYTES / frame.data.byteLength) * (ledger.series(series)?.increment ?? 1);
-        for (const { outcome, ...record } of ledger.frames(series, frame.index - fit, frame.index - 1))
-          if (record.position !== undefined && outcome !== 'rejected' && outcome !== 'lost')
-            earlier.push(fileOf(record));
-      }
-      learner.send({
-        type: 'frames',
-        series,
-        normalisation,
-        parameters: frame.parameters,
-        earlier,
-        frames: [fileOf({ ...source, position, contentHash })],
-      });
+    upcoming$: upcoming,
+    observed: (observation) => {
+      const news = learner && told.of(observation);
+      if (news !== undefined) learner?.send(news);
     },
     changed: () => learner?.send({ type: 'changed' }),
     close: async () => {
       clearInterval(timer);
       await learner?.close();
       await taking;
-      for (const champion of champions.values()) await (await champion).runner.dispose();
+      await onEngine.dispose();
     },
   };
 };

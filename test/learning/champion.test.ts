@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { concatMap, finalize, lastValueFrom, of, Subject, toArray } from 'rxjs';
-import { byChampion } from '../../src/learning/champion/by-champion.js';
+import { concatMap, finalize, lastValueFrom, of, Subject, throwError, toArray } from 'rxjs';
+import { byChampion, type Upcoming } from '../../src/learning/champion/by-champion.js';
 import { appendChange, learningFolder, readChanges } from '../../src/learning/champion/log.js';
 import { openReigns } from '../../src/learning/champion/reigns.js';
 import { requestRollback } from '../../src/learning/champion/rollback.js';
@@ -98,28 +98,98 @@ test('frames that were under way at a crash stay with the forecaster that they h
   expect([4, 5].map((position) => third.of('a', position))).toEqual(['one', 'two']);
 });
 
-test('stages are made anew for each champion, when the ones before have ended', async () => {
+test('a change writes of the series that go on, however many there were', async () => {
+  const notes = ledger();
+  const reigns = openReigns(notes, 'one');
+  for (let k = 0; k < 1000; k++) reigns.of(`${k}`, 0);
+  reigns.of('0', 1); // the only one of the first that still goes on
+  let written = 0;
+  const { putNote } = notes;
+  notes.putNote = (key, value) => {
+    written++;
+    putNote(key, value);
+  };
+  await reigns.begin('two');
+  expect(written).toBe(1 + 256);
+  // Of the others it is decided when they come again.
+  expect([reigns.of('0', 2), reigns.of('1', 1), reigns.of('999', 1)]).toEqual(['two', 'two', 'two']);
+});
+
+/** Batches by champions that are the first letter of their items, and what happens to the stages meanwhile. */
+const champions = (fails: (champion: string, items: readonly string[]) => boolean = () => false) => {
   const log: string[] = [];
-  const batches = new Subject<readonly string[]>();
+  const [batches, upcoming] = [new Subject<readonly string[]>(), new Subject<Upcoming<string>>()];
   const results = lastValueFrom(
     batches.pipe(
-      byChampion({
+      byChampion<string, string, readonly string[], string>({
         championOf: ([item = '']) => Promise.resolve(item.slice(0, 1)),
-        stages: (champion) => (source$) => {
+        upcoming$: upcoming,
+        front: (champion) => (source$) => {
           log.push(`begin ${champion}`);
           return source$.pipe(
-            concatMap((items) => of(...items.map((item) => `${champion}:${item}`))),
+            concatMap((items) =>
+              fails(champion, items)
+                ? throwError(() => new Error('it fails'))
+                : of(items.map((item) => `${champion}:${item}`)),
+            ),
             finalize(() => log.push(`end ${champion}`)),
           );
         },
+        back: () => concatMap((items) => items),
+        discard: (items) => log.push(`discard ${items.join()}`),
       }),
       toArray(),
     ),
   );
-  for (const batch of [['a1', 'a2'], ['a3'], ['b1'], ['a4']]) batches.next(batch);
+  const rehearse = (champion: string): void =>
+    upcoming.next({ champion, ready: () => log.push(`${champion} is ready`) });
+  /** Resolves when it is being worked on, as `batch` waits for the results of one before the next. */
+  const next = async (...items: string[]): Promise<void> => {
+    batches.next(items);
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { log, results, batches, rehearse, next };
+};
+
+test('stages are made anew for each champion, when the ones before have ended', async () => {
+  const { log, results, batches, next } = champions();
+  for (const items of [['a1', 'a2'], ['a3'], ['b1'], ['a4']]) await next(...items);
   batches.complete();
   expect(await results).toEqual(['a:a1', 'a:a2', 'a:a3', 'b:b1', 'a:a4']);
   expect(log).toEqual(['begin a', 'end a', 'begin b', 'end b', 'begin a', 'end a']);
+});
+
+test('a champion that is to take over rehearses on the last batch, of which nothing comes out', async () => {
+  const { log, results, batches, rehearse, next } = champions();
+  rehearse('a'); // there is nothing to rehearse on
+  await next('a1');
+  rehearse('b');
+  await next('a2');
+  await next('b3');
+  rehearse('b'); // it is in use
+  rehearse('c');
+  rehearse('d'); // which is better still
+  await next('d4');
+  rehearse('e'); // whose turn never comes
+  batches.complete();
+  expect(await results).toEqual(['a:a1', 'a:a2', 'b:b3', 'd:d4']);
+  expect(log).toEqual([
+    ...['a is ready', 'begin a', 'begin b', 'discard b:a1', 'b is ready', 'end a', 'b is ready'],
+    ...['begin c', 'discard c:b3', 'c is ready', 'end c', 'begin d', 'discard d:b3', 'd is ready', 'end b'],
+    ...['begin e', 'discard e:d4', 'e is ready', 'end e', 'end d'],
+  ]);
+});
+
+test('a rehearsal that fails is forgotten: the champion begins as one that had none', async () => {
+  const { log, results, batches, rehearse, next } = champions(
+    (champion, [item]) => champion === 'b' && item === 'a1',
+  );
+  await next('a1');
+  rehearse('b');
+  await next('b2');
+  batches.complete();
+  expect(await results).toEqual(['a:a1', 'b:b2']);
+  expect(log).toEqual(['begin a', 'begin b', 'b is ready', 'end b', 'end a', 'begin b', 'end b']);
 });
 
 test('a running daemon takes another forecaster from one frame to the next and loses none', async () => {
@@ -282,6 +352,45 @@ test('what cannot be read any more, and what was learned with another stride, gi
   notices.length = 0;
   await begin(1);
   expect(notices).toEqual([]);
+  await ledger.close();
+  await engine.dispose();
+});
+
+test('what a kill has left is mended when a run is begun again', async () => {
+  const state = at('killed');
+  const learning = learningFolder(state);
+  await mkdir(state);
+  await saveTiny(at('killed-first'), 1);
+  const [engine, ledger] = [await openEngine('cpu', 1), openLedger(state)];
+  const config = {
+    ...smallRun({ directory: state, forecaster: at('killed-first'), out: at('killed-out') }),
+    ...{ learn: 'adapt' as const, madeBy: 'best' as const },
+  };
+  const begin = async (): Promise<void> => {
+    const live = await openLive({
+      ...{ config, state, ledger, engine, first: await firstForecaster(config), now: () => new Date() },
+      judge: createJudge({
+        ...{ store: memoryVerified(), horizon: 5, stride: 1, forecastEvery: 1, madeBy: 'best' },
+      }),
+      notice: () => undefined,
+      start: () => ({ send: () => undefined, close: () => Promise.resolve() }),
+    });
+    await live.close();
+  };
+  await begin();
+  // A change that the log has and the ledger has not, a version that was never taken, half a checkpoint.
+  const folder = join(versionsFolder(learning), '0001');
+  const { id } = await saveTiny(folder, 2);
+  await appendChange(state, { at: '', name: 'tiny 0001', hash: id.hash, folder, why: 'learned' });
+  await saveTiny(join(versionsFolder(learning), '0002'), 3);
+  await writeFile(join(learning, '.checkpoint.safetensors.1-0.tmp'), '');
+  await begin();
+  expect((await readdir(learning)).sort()).toEqual(['log.jsonl', 'versions']);
+  expect(await readdir(versionsFolder(learning))).toEqual(['0001']);
+  expect((await readChanges(state)).map(({ hash, why }) => [hash === id.hash, why])).toEqual([
+    [true, 'learned'],
+    [false, 'the run ended before the change'],
+  ]);
   await ledger.close();
   await engine.dispose();
 });

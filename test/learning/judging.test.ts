@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { alarmOf } from '../../src/learning/judging/alarm.js';
+import type { Tried } from '../../src/learning/judging/choice.js';
 import { boundOf } from '../../src/learning/judging/error-bounds.js';
 import { effectiveSize, likelyAbove, meanOf, surelyAbove } from '../../src/learning/judging/noise.js';
 import { createJudge } from '../../src/learning/judging/judge.js';
@@ -95,13 +96,17 @@ test('each band of leads is made by who is best at it by more than noise', () =>
 });
 
 /** Scores of three windows at leads 1..count, by which the forecaster "new" is vouched for. */
-const vouchedFor = (count: number, error: (lead: number, window: number) => number): Verified[] =>
+const vouchedFor = (
+  count: number,
+  error: (lead: number, window: number) => number,
+  series = 'run',
+): Tried[] =>
   [1, 2, 3].flatMap((window) =>
-    Array.from({ length: count }, (_, k): Verified => {
+    Array.from({ length: count }, (_, k): Tried => {
       const [lead, persistenceRmse] = [k + 1, 0.02 * (k + 1)];
       const forecasterRmse = error(lead, window);
       return {
-        ...{ lead, origin: -window, forecaster: 'new', madeBy: 'forecaster' },
+        ...{ series, lead, origin: -window, forecaster: 'new', madeBy: 'forecaster' },
         ...{ rmse: forecasterRmse, forecasterRmse, persistenceRmse, linearRmse: 2 * persistenceRmse },
         ...betweenFrom(lead, { persistence: persistenceRmse, linear: 2 * persistenceRmse }),
       };
@@ -120,6 +125,23 @@ test('late leads of a new forecaster are its own where it was vouched for, not j
   expect(makers(8).slice(0, 8)).toEqual(Array(8).fill('forecaster'));
   expect(makers(8).slice(10)).toEqual(Array(10).fill('trend'));
   expect(makers(HORIZON)).toEqual(Array(HORIZON).fill('forecaster'));
+});
+
+test('what a new forecaster did in another series says nothing of one whose forecasts are known', () => {
+  const own = judge();
+  judgeRun(
+    own,
+    40,
+    HORIZON,
+    noisy(6, 0.05, () => 3),
+  );
+  const scores = vouchedFor(HORIZON, (lead) => 0.01 * lead, 'another');
+  own.vouch('new', { scores });
+  const makers = (series: string, position: number): (string | undefined)[] =>
+    own.outlook(series, position, NEW).leads.map(({ madeBy }) => madeBy);
+  // Here all before it were bad; of a series that begins nothing better is known.
+  expect(makers('run', 40)).toEqual(Array(HORIZON).fill('trend'));
+  expect(makers('a new one', 0)).toEqual(Array(HORIZON).fill('forecaster'));
 });
 
 test('a gain that falls from lead to lead is not taken to last where nothing is known', () => {
@@ -351,4 +373,31 @@ test('twenty runs that do not change raise no alarm; one that changes raises it 
   expect(first).toBeGreaterThanOrEqual(101);
   expect(first).toBeLessThanOrEqual(103);
   expect(others).toEqual([]);
+});
+
+test('a change that shows again while errors are not usual again is told once, another one later anew', () => {
+  // Errors jump, fall back, jump again some frames later, and once more when all that is long over.
+  const jumps = noisy(30, 0.05, (origin) => ([60, 64, 100].includes(origin) ? 6 : 0.5));
+  const larger: Errors = (lead, origin) => {
+    const all = jumps(lead, origin);
+    const times = [60, 64, 100].includes(origin) ? 8 : 1;
+    return { ...all, persistence: times * all.persistence, linear: times * all.linear };
+  };
+  expect(judgeRun(judge(), 140, 5, larger).alarms).toEqual([61, 101]);
+});
+
+test('of more series than fit into memory most are still there when they come in turn', () => {
+  const [store, asked] = [memoryVerified(), new Map<string, number>()];
+  const counted = {
+    ...store,
+    rows: (series: string) => {
+      asked.set(series, (asked.get(series) ?? 0) + 1);
+      return store.rows(series);
+    },
+  };
+  const own = judge(counted);
+  for (let round = 0; round < 10; round++) for (let k = 0; k < 70; k++) own.outlook(`${k}`, round, NEW);
+  const reads = [...asked.values()].reduce((sum, times) => sum + times, 0);
+  expect(asked.size).toBe(70);
+  expect(reads).toBeLessThan(350); // each time all of them would be 700
 });

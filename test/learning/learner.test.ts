@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -6,6 +6,7 @@ import { openEngine, type Engine } from '../../src/engine/index.js';
 import { loadForecaster } from '../../src/forecaster/folder.js';
 import { createLearner, type Learner } from '../../src/learning/learner/learner.js';
 import type { FromLearner, LearnerSetup } from '../../src/learning/learner/messages.js';
+import { loadCheckpoint } from '../../src/training/checkpoint.js';
 import { canLearn } from '../../src/learning/learner/study.js';
 import { createReplay, type Replay } from '../../src/learning/learner/replay.js';
 import type { ParameterValues } from '../../src/pipeline/parameters.js';
@@ -109,6 +110,23 @@ test('it waits for frames, learns, and offers what is better on frames that it h
   expect((await curve(folder)).at(-1)?.steps).toBe(steps + 40);
 });
 
+test('steps before the first judgement are kept; a checkpoint that the system cannot read is not begun anew over', async () => {
+  const folder = join(home, 'kept');
+  const { learner, replay } = await open(folder);
+  fill(replay, 0, 40);
+  await turns(learner, 100, () => false);
+  expect((await loadCheckpoint(folder))?.iteration).toBe(80);
+  const again = await open(folder);
+  fill(again.replay, 0, 40);
+  await turns(again.learner, 41, () => false);
+  expect((await loadCheckpoint(folder))?.iteration).toBe(120);
+
+  const unreadable = await open(join(home, 'unreadable'));
+  await mkdir(join(home, 'unreadable', 'checkpoint.safetensors'), { recursive: true });
+  fill(unreadable.replay, 0, 40);
+  await expect(unreadable.learner.turn()).rejects.toThrow('EISDIR');
+});
+
 test('what is learned from nothing takes the place of a forecaster of another making after a trial', async () => {
   const other = await open(join(home, 'other'));
   fill(other.replay, 0, 40);
@@ -142,7 +160,7 @@ test('it rests when nothing gets better, until the run changes', async () => {
   expect(await learner.turn()).toBe(true);
 
   // One that was gone back to is not challenged before there are a quarter more frames.
-  await learner.setChampion(undefined, true);
+  learner.setChampion(undefined, true);
   expect(await learner.turn()).toBe(false);
   for (let t = 30; t < 38; t++) replay.add('a', t, [8, 8, 1], { low: 0, high: 1 }, still);
   expect(await learner.turn()).toBe(true);
@@ -240,7 +258,7 @@ test('forecasters that do not fit are tried again when there are twice as many f
   }
   expect(tried).toEqual([16, 32]);
   expect(learner.isDone).toBe(false);
-  await learner.setChampion(undefined, true);
+  learner.setChampion(undefined, true);
   fill(replay, 40, 80);
   while (await learner.turn());
   expect([said, learner.isDone]).toEqual([[], true]);

@@ -78,6 +78,15 @@ test('the newest eighth is kept apart, and what was learned from never goes back
   // Of a run that is looked at with a stride, an eighth as well.
   const strided = filled(192, { stride: 4 });
   expect(strided.training().map(({ frames }) => frames.length)).toEqual(Array(4).fill(42));
+  // With one frame more, what was kept apart before is so for who begins with all of them.
+  for (let count = 40; count < 260; count++) {
+    const firstUnseen = (n: number): number =>
+      n -
+      filled(n, { stride: 4 })
+        .training()
+        .reduce((sum, { frames }) => sum + frames.length, 0);
+    expect(count + 1 - firstUnseen(count + 1)).toBeGreaterThanOrEqual(count - firstUnseen(count));
+  }
   const short = filled(12);
   expect(short.training()[0]?.frames).toHaveLength(6);
 });
@@ -167,6 +176,7 @@ test('frames that were there before a process began tell nothing of what goes on
 const scores = (forecaster: (window: number) => number): HeldOutScore[] =>
   [1, 2, 3, 4, 5].flatMap((window) =>
     [1, 2].map((lead) => ({
+      series: 'run',
       window,
       lead,
       forecasterRmse: forecaster(window),
@@ -209,7 +219,10 @@ test('the trend that a challenger has to beat is that of these windows, however 
       const moved = trendReach(0.97, lead);
       const [persistenceRmse, linearRmse] = [0.01 * moved, 0.01 * (lead - moved)];
       const errors = { persistence: persistenceRmse, linear: linearRmse, change: 0.01 };
-      return { window, lead, forecasterRmse: 1, persistenceRmse, linearRmse, ...betweenFrom(lead, errors) };
+      return {
+        ...{ series: 'run', window, lead, forecasterRmse: 1, persistenceRmse, linearRmse },
+        ...betweenFrom(lead, errors),
+      };
     }),
   );
   const rival = trendRival(lasting);
@@ -251,7 +264,7 @@ test('learned frames flatter: beyond the frames kept apart, errors count as so m
   const at = (share: number, leads: readonly number[]): HeldOutScore[] =>
     [1, 2, 3].flatMap((window) =>
       leads.map((lead) => ({
-        ...{ window, lead, forecasterRmse: share * 0.1 * lead },
+        ...{ series: 'run', window, lead, forecasterRmse: share * 0.1 * lead },
         ...{ persistenceRmse: 0.1 * lead, linearRmse: 0.3 * lead },
         ...betweenFrom(lead, { persistence: 0.1 * lead, linear: 0.3 * lead }),
       })),

@@ -8,7 +8,7 @@ const APART = 6;
 /** Errors of four windows that do not differ much. */
 const scoresOf = (error: number): HeldOutScore[] =>
   [1, 2, 3, 4].map((window) => ({
-    ...{ window, lead: 1, forecasterRmse: error + 1e-3 * window },
+    ...{ series: 'a', window, lead: 1, forecasterRmse: error + 1e-3 * window },
     ...{ persistenceRmse: 1, linearRmse: 1, betweenRmse: [1, 1, 1] as const },
   }));
 /** What is learned, named after the error that it has on the windows of now. */

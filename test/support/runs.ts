@@ -113,7 +113,7 @@ export const record = async (config: AttachConfig): Promise<Recording> => {
   });
   const finished = run.finished.then((summary) => ({ summary, notices, frames, forecasts, scores }));
   finished.catch(() => undefined);
-  return { notices, frames, forecasts, stop: () => run.stop('test'), finished };
+  return { notices, frames, forecasts, stop: () => run.stop(), finished };
 };
 
 export interface Daemon {

@@ -76,6 +76,7 @@ export const appendChange = async (state: string, change: Change): Promise<void>
     const { buffer, bytesRead } = await log.read(Buffer.alloc(1), 0, 1, Math.max(0, size - 1));
     const isWhole = bytesRead === 0 || buffer.toString() === '\n';
     await log.appendFile(`${isWhole ? '' : '\n'}${JSON.stringify(change)}\n`);
+    await log.sync(); // the ledger may name the forecaster from now on: a power cut must not take it back
   } finally {
     await log.close();
   }

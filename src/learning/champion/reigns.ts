@@ -8,6 +8,8 @@ interface Reign {
 
 /** Reigns of a series that are kept: frames that come again after a crash are of the last few. */
 const KEPT = 20;
+/** Series whose next frame is decided on at a change: of others it is when it comes. A daemon of months sees many that end. */
+const MOST_SERIES = 256;
 const CHAMPION = 'champion';
 
 /**
@@ -32,15 +34,21 @@ export const openReigns = (
   const keyOf = (series: string): string => `reigns:${series}`;
   const reignsOf = (series: string): readonly Reign[] =>
     (ledger.note(keyOf(series)) as readonly Reign[] | undefined) ?? [];
-  /** Highest place that was decided on: that was asked for, or was under way when the process before ended. */
-  const decided = new Map(
-    ledger
-      .allSeries()
-      .map(({ series }) => [
-        series,
-        Math.max(-1, ...ledger.unfinished(series).flatMap(({ position }) => position ?? [])),
-      ]),
-  );
+  /**
+   * Highest place that was decided on, of the series that came last: that was asked for, or was under way when the process
+   * before ended.
+   */
+  const decided = new Map<string, number>();
+  const decide = (series: string, position: number): void => {
+    const highest = Math.max(position, decided.get(series) ?? -1);
+    decided.delete(series);
+    decided.set(series, highest);
+    const [oldest] = decided.keys();
+    if (decided.size > MOST_SERIES && oldest !== undefined) decided.delete(oldest);
+  };
+  for (const { series } of ledger.allSeries())
+    for (const { position } of ledger.unfinished(series))
+      if (position !== undefined) decide(series, position);
   const add = (series: string, from: number): void => {
     const earlier = reignsOf(series).filter((reign) => reign.from < from);
     const goesOn = earlier.at(-1)?.hash === champion;
@@ -48,7 +56,7 @@ export const openReigns = (
   };
   return {
     of: (series, position) => {
-      decided.set(series, Math.max(position, decided.get(series) ?? -1));
+      decide(series, position);
       const last = reignsOf(series).at(-1);
       if (last === undefined || (position >= last.from && last.hash !== champion)) add(series, position);
       const known = reignsOf(series);
@@ -57,8 +65,7 @@ export const openReigns = (
     begin: async (hash) => {
       champion = hash;
       ledger.putNote(CHAMPION, hash);
-      for (const { series } of ledger.allSeries())
-        if (reignsOf(series).length > 0) add(series, (decided.get(series) ?? -1) + 1);
+      for (const [series, highest] of decided) if (reignsOf(series).length > 0) add(series, highest + 1);
       await ledger.durable();
     },
     get champion() {

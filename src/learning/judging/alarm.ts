@@ -10,6 +10,8 @@ export const isWatched = (lead: number): boolean => LEADS.includes(lead);
 const [WINDOW, LEAST] = [40, 12];
 /** A few of them, just before: errors that grow slowly are no alarm. */
 const JUST_BEFORE = 4;
+/** Forecasts after which errors are usual again: an alarm that comes sooner is of the change that the last one was of. */
+export const ONE_CHANGE = LEAST + JUST_BEFORE;
 /** The newest error must be so many times the usual one, and beyond so many of its usual ups and downs. */
 const [LEAST_RATIO, LEAST_DEVIATIONS] = [1.8, 8];
 /** The truth has left what forecasts of its series usually get wrong: the run has changed, or something is wrong with it. */

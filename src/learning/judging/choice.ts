@@ -33,10 +33,15 @@ const byForecast = (scores: readonly Verified[], valueOf: (score: Verified) => n
 const hasEnough = (scores: readonly Verified[]): boolean =>
   new Set(scores.map(({ origin }) => origin)).size >= LEAST;
 
+/** A score of a window over frames of a series. */
+export interface Tried extends Verified {
+  readonly series: string;
+}
+
 /** What is known of a forecaster before any of its forecasts are verified. */
 export interface Vouched {
   /** Of windows over frames that were there before, as if they were its first forecasts. */
-  readonly scores: readonly Verified[];
+  readonly scores: readonly Tried[];
   /**
    * Of a network that began from nothing: the furthest lead that it, or one that it grew from, was tried at on frames that
    * it had not learned from. It was trained with short roll-outs, and those that go astray do so further on.

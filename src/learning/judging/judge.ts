@@ -1,5 +1,5 @@
 import type { Contestant, ForecasterId, LeadOutlook, LeadScore } from '../../pipeline/forecast.js';
-import { alarmOf, isWatched, type Alarm } from './alarm.js';
+import { alarmOf, isWatched, ONE_CHANGE, type Alarm } from './alarm.js';
 import { chooseMakers, type Vouched } from './choice.js';
 import { boundOf, reachAfter } from './error-bounds.js';
 import type { VerifiedStore } from '../../pipeline/ledger/verified-store.js';
@@ -60,24 +60,36 @@ export const createJudge = ({ store, horizon, stride, forecastEvery, madeBy }: J
   /** Leads from one forecast to the next. */
   const leadsApart = (verified: ByLead): number => spacingOf(verified, forecastEvery) / stride;
   const all = new Map<string, Standings>();
-  /** The last one used comes last; what is forgotten here the store still has. */
+  /** What is forgotten here the store still has. */
   const standingsOf = (series: string): Standings => {
     const known = all.get(series) ?? openStandings(series, store, { forecastEvery, stride });
-    all.delete(series);
+    if (!all.has(series) && all.size >= MOST_SERIES) {
+      // Not the one used longest ago: of series that come in turn, that is the one that comes next.
+      const victim = [...all.keys()][Math.floor(Math.random() * all.size)];
+      if (victim !== undefined) all.delete(victim);
+    }
     all.set(series, known);
-    const [oldest] = all.keys();
-    if (all.size > MOST_SERIES && oldest !== undefined) all.delete(oldest);
     return known;
   };
   const vouched = new Map<string, Vouched>();
-  const alarmed = new Set<string>();
+  /**
+   * What vouches for it in this series: what it did in other ones, which may be unlike it, only as long as nothing is known of
+   * this one.
+   */
+  const vouchedIn = (series: string, hash: string, verified: ByLead): Vouched | undefined => {
+    const known = vouched.get(hash);
+    if (known === undefined || verified(1).length === 0) return known;
+    return { ...known, scores: known.scores.filter((score) => score.series === series) };
+  };
+  /** Where each series was when it last gave an alarm. */
+  const alarmed = new Map<string, number>();
   const underWay = new Map<string, { readonly ended: Promise<void>; readonly end: () => void }>();
   const own: readonly Contestant[] = Array.from({ length: horizon }, () => 'forecaster');
 
   return {
     outlook: (series, position, { hash }) => {
       const verified = standingsOf(series).asOf(position - 1);
-      const known = vouched.get(hash);
+      const known = vouchedIn(series, hash, verified);
       const { makers, damping } =
         madeBy === 'forecaster' ? { makers: own, damping: 0 } : chooseMakers(verified, hash, horizon, known);
       return {
@@ -110,10 +122,11 @@ export const createJudge = ({ store, horizon, stride, forecastEvery, madeBy }: J
       );
       if (!completed.some(({ score }) => isWatched(score.lead))) return undefined;
       const alarm = alarmOf(standings.asOf(position), (lead) => position - lead * stride);
-      const news = alarm !== undefined && !alarmed.has(series);
-      if (alarm === undefined) alarmed.delete(series);
-      else alarmed.add(series);
-      return news ? alarm : undefined;
+      if (alarm === undefined) return undefined;
+      const last = alarmed.get(series) ?? -Infinity;
+      alarmed.set(series, position);
+      // While what is usual is not known again, it is the same change.
+      return position - last > ONE_CHANGE * spacingOf(before, forecastEvery) ? alarm : undefined;
     },
     vouch: (hash, known) => {
       if (known === undefined) vouched.delete(hash);

@@ -9,25 +9,21 @@ import { readAgain } from '../../pipeline/state/recall.js';
 import { createLearner } from './learner.js';
 import type { FromLearner, LearnerSetup, ToLearner } from './messages.js';
 import { createReplay } from './replay.js';
+import { shareOf } from './share.js';
 
 /** The process that learns: it may die of native code and take nothing along; its parent starts another. */
 
 const LOWEST_PRIORITY = 19;
 /** Milliseconds between looks for something to do, when there was nothing. */
 const IDLE = 250;
+/** Messages that it takes from one piece of work to the next: frames may come faster than they can be read. */
+const MOST_AT_ONCE = 64;
 
 const tell = (message: FromLearner): void => {
   process.send?.(message);
 };
 const isFor = (message: unknown): message is ToLearner =>
   typeof message === 'object' && message !== null && 'type' in message;
-
-/** Threads, and the share of the time that they work, for a share of the machine's cores. */
-export const shareOf = (budget: number, cores: number): { threads: number; busy: number } => {
-  const share = Math.max(0.01, Math.min(1, budget)) * cores;
-  const threads = Math.max(1, Math.floor(share));
-  return { threads, busy: Math.min(1, share / threads) };
-};
 
 const waiting: ToLearner[] = [];
 let wake = (): void => undefined;
@@ -36,7 +32,7 @@ process.on('message', (message) => {
   waiting.push(message);
   wake();
 });
-process.on('disconnect', () => process.exit(0));
+process.on('disconnect', () => process.exit());
 // Ctrl-C goes to the whole group: the parent says when to end.
 process.on('SIGINT', () => undefined);
 
@@ -60,7 +56,7 @@ const run = async (): Promise<void> => {
 
   const gappy = new Set<string>();
   const take = async (message: ToLearner): Promise<void> => {
-    if (message.type === 'champion') await learner.setChampion(message.folder, message.rolledBack);
+    if (message.type === 'champion') learner.setChampion(message.folder, message.rolledBack);
     if (message.type === 'changed') learner.wake();
     if (message.type !== 'frames' || learner.isDone) return;
     const { earlier, frames } = message;
@@ -96,23 +92,27 @@ const run = async (): Promise<void> => {
     }
   };
 
-  const takeAll = async (): Promise<void> => {
-    for (let message = waiting.shift(); message !== undefined; message = waiting.shift()) await take(message);
+  const takeSome = async (): Promise<void> => {
+    for (let left = MOST_AT_ONCE; left > 0 && waiting.length > 0; left--) await take(waiting.shift()!);
   };
-  /** Takes what comes meanwhile. */
+  /** Milliseconds of rest that go with some of work. */
+  const restAfter = (started: number): number => ((performance.now() - started) * (1 - busy)) / busy;
+  /** Takes what comes meanwhile, which is work, too. */
   const rest = async (ms: number): Promise<void> => {
-    const until = performance.now() + ms;
+    let until = performance.now() + ms;
     for (let left = ms; left > 0; left = until - performance.now()) {
-      await Promise.race([new Promise<void>((resolve) => (wake = resolve)), pause(Math.min(1000, left))]);
-      await takeAll();
+      if (waiting.length === 0)
+        await Promise.race([new Promise<void>((resolve) => (wake = resolve)), pause(Math.min(1000, left))]);
+      const started = performance.now();
+      await takeSome();
+      until += restAfter(started);
     }
   };
   for (;;) {
-    await takeAll();
     const started = performance.now();
+    await takeSome();
     const worked = await learner.turn();
-    const spent = performance.now() - started;
-    await (worked ? rest((spent * (1 - busy)) / busy) : rest(IDLE));
+    await rest(Math.max(worked || waiting.length > 0 ? 0 : IDLE, restAfter(started)));
   }
 };
 

@@ -87,6 +87,7 @@ export const scoreWindows = async (
       for (let lead = 1; lead <= leads; lead++) {
         const { predicted, truth, last, previous, linear } = atLead(forecast, context, lead - 1);
         scores.push({
+          series: forecast.series.name,
           window,
           lead,
           forecasterRmse: rmse(predicted, truth),

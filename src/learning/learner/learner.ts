@@ -1,34 +1,20 @@
 import { appendFile, mkdir, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Engine } from '../../engine/index.js';
-import { loadForecaster, saveForecaster } from '../../forecaster/folder.js';
-import type { Forecaster } from '../../forecaster/forecaster.js';
-import { createRunner } from '../../forecaster/programs.js';
-import { messageOf } from '../../pipeline/errors.js';
+import { saveForecaster } from '../../forecaster/folder.js';
 import { versionsFolder } from '../champion/versions.js';
-import { meanOf } from '../judging/noise.js';
-import {
-  discounted,
-  farWindows,
-  isBetter,
-  reachOf,
-  relativeError,
-  scoreWindows,
-  trendRival,
-  windowsOver,
-  type Rival,
-  type Windows,
-} from './compare.js';
+import { createChoosing, longestOf } from './choosing.js';
+import { isBetter, reachOf, relativeError, trendRival, windowsOver, type Rival } from './compare.js';
+import { createIncumbent, createLoader } from './incumbent.js';
 import type { FromLearner, HeldOutScore, LearnerSetup } from './messages.js';
-import type { Recording, Replay } from './replay.js';
+import type { Replay } from './replay.js';
+import { CONTEXT, createScoring } from './scoring.js';
 import { canLearn, openStudy, optionsFor, type Study } from './study.js';
 import { createTrial, type Trial } from './trial.js';
 
 /** Frames of one series before forecasters are tried, and before learning begins. */
 const ENOUGH = 16;
-/** Context that comparisons give: that of the forecasters that ship, which have a memory. */
-const CONTEXT = 10;
-/** Least clips from one judgement to the next, and the share of the time that judging may take. */
+/** Least clips from one judgement, or checkpoint, to the next, and the share of the time that judging may take. */
 const [CLIPS_BETWEEN, JUDGING_SHARE] = [40, 0.2];
 /** Judgements without a better one, after which learning rests until there are more frames or the run changes. */
 const PATIENCE = 24;
@@ -54,17 +40,12 @@ export interface Learner {
   /** Does the next piece of work; false when there is none until something changes. */
   turn(): Promise<boolean>;
   /** The forecaster in use is another now. One that was gone back to is not challenged before there is more to learn from. */
-  setChampion(folder: string | undefined, rolledBack?: boolean): Promise<void>;
+  setChampion(folder: string | undefined, rolledBack?: boolean): void;
   /** The run has changed. */
   wake(): void;
-  /** Keeps what was learned. */
-  save(): Promise<void>;
   /** It was to choose, and has: frames are of no more use to it. */
   readonly isDone: boolean;
 }
-
-const longestOf = (all: readonly Recording[]): number =>
-  Math.max(0, ...all.map(({ frames }) => frames.length));
 
 export const createLearner = async ({
   setup,
@@ -73,30 +54,14 @@ export const createLearner = async ({
   tell,
   now = () => performance.now(),
 }: LearnerOptions): Promise<Learner> => {
-  const unloadable = new Set<string>();
-  const load = async (folder: string | undefined): Promise<Forecaster | undefined> => {
-    if (folder === undefined) return undefined;
-    try {
-      return await loadForecaster(folder);
-    } catch (error) {
-      if (!unloadable.has(folder))
-        tell({
-          type: 'notice',
-          message: `what is learned cannot be compared with ${folder}: ${messageOf(error)}`,
-        });
-      unloadable.add(folder);
-      return undefined;
-    }
-  };
-  let champion = await load(setup.champion);
-  let championIn = setup.champion;
+  const load = createLoader(tell);
+  const incumbent = createIncumbent(setup.champion, load, tell);
   /** What learning goes on from when it adapts. */
   let start = await load(setup.start);
-  let candidates = [...setup.candidates];
-  /** Frames from which they are tried. */
-  let tryFrom = 0;
+  const scoring = createScoring(engine, replay, setup);
+  const choosing = createChoosing(setup, replay, scoring, tell);
   let study: Study | undefined;
-  let [judgedAt, judging, stepping] = [0, 0, 0];
+  let [judgedAt, savedAt, judging, stepping] = [0, 0, 0, 0];
   let [best, since] = [Infinity, 0];
   /** Times that it went astray. */
   let astray = 0;
@@ -116,59 +81,6 @@ export const createLearner = async ({
   /** What versions of an earlier process were tried at. */
   let triedBefore = setup.tried ?? 0;
 
-  const score = async (forecaster: Forecaster, windows: Windows): Promise<HeldOutScore[]> => {
-    const runner = createRunner(forecaster, engine);
-    try {
-      return await scoreWindows(runner, forecaster.network.encoder.stride, windows);
-    } finally {
-      await runner.dispose();
-    }
-  };
-  /** What contestants do at leads beyond those of the frames kept apart, where they have `near`; the same windows for all. */
-  const scoreBeyond = async (
-    contestants: readonly { readonly forecaster: Forecaster; readonly near: readonly HeldOutScore[] }[],
-  ): Promise<(readonly HeldOutScore[])[]> => {
-    const contexts = contestants.map(({ forecaster }) => forecaster.settings.context);
-    const far = farWindows(replay.live(), Math.min(CONTEXT, Math.max(...contexts)), {
-      horizon: setup.horizon,
-      reached: Math.max(...contestants.map(({ near }) => reachOf(near))),
-    });
-    const beyond: (readonly HeldOutScore[])[] = [];
-    for (const { forecaster, near } of contestants) {
-      const scores: HeldOutScore[][] = [];
-      for (const windows of far) scores.push(await score(forecaster, windows));
-      beyond.push(discounted(scores, near));
-    }
-    return beyond;
-  };
-  const challenge = (
-    folder: string,
-    forecaster: Forecaster,
-    why: string,
-    [near, beyond]: readonly [near: readonly HeldOutScore[], beyond: readonly HeldOutScore[]],
-    { champions, tried }: { champions?: readonly HeldOutScore[]; tried?: number } = {},
-  ): void => {
-    const mean = (all: readonly HeldOutScore[], key: keyof Omit<HeldOutScore, 'betweenRmse'>): number =>
-      meanOf(all.map((entry) => entry[key]));
-    tell({
-      type: 'challenger',
-      folder,
-      over: championIn,
-      why,
-      scores: [...near, ...beyond],
-      ...(tried !== undefined && { tried }),
-      evidence: {
-        windows: new Set(near.map(({ window }) => window)).size,
-        leads: reachOf(near),
-        rmse: mean(near, 'forecasterRmse'),
-        ...(champions && { champion: mean(champions, 'forecasterRmse') }),
-        persistence: mean(near, 'persistenceRmse'),
-        linear: mean(near, 'linearRmse'),
-      },
-    });
-    [champion, championIn, trial] = [forecaster, folder, undefined];
-  };
-
   /** The furthest lead that what is learned from nothing was tried at: by frames kept apart, and by forecasts since its first version. */
   const triedAt = (near: readonly HeldOutScore[]): number => {
     firstAt ??= replay.lengths();
@@ -183,57 +95,16 @@ export const createLearner = async ({
     [firstAt, triedBefore] = [undefined, 0];
   };
 
-  /** Tries the forecasters that might fit on all frames so far; none of them has learned from these. */
+  /** Takes the forecaster that fits best, if one does. */
   const choose = async (): Promise<void> => {
-    const all = replay.all();
-    const longest = longestOf(all);
-    tryFrom = replay.seen + replay.frames; // until one fits
-    // Windows have half as many leads as there are frames: no more than forecasts have.
-    const parts = all
-      .filter(({ frames }) => frames.length >= longest / 2 && frames.length > CONTEXT + 2)
-      .map((series) => {
-        const frames = series.frames.slice(-(CONTEXT + 2 * setup.horizon));
-        return { series: { ...series, frames }, unseen: frames.length - CONTEXT };
-      });
-    const windows = windowsOver(parts, CONTEXT);
-    if (windows === undefined) return;
-    const tried: { folder: string; forecaster: Forecaster; near: HeldOutScore[]; error: number }[] = [];
-    for (const folder of candidates) {
-      try {
-        const forecaster = await loadForecaster(folder);
-        if (forecaster.settings.channels !== setup.channels) continue;
-        // What has no weights was trained on nothing: it is no other beginning.
-        if (setup.learn === 'scratch' && canLearn(forecaster)) continue;
-        const near = await score(forecaster, windows);
-        tried.push({ folder, forecaster, near, error: relativeError(near) });
-      } catch (error) {
-        tell({ type: 'notice', message: `the forecaster in ${folder} cannot be tried: ${messageOf(error)}` });
-      }
-    }
-    const first = tried.sort((a, b) => a.error - b.error)[0];
-    if (first === undefined) candidates = [];
-    if (first === undefined) return;
-    const { folder, forecaster, near } = first;
-    const told = tried.map(({ forecaster: { id }, error }) => `${id.name} ${error.toFixed(2)}`).join(', ');
-    const trend = trendRival(near);
-    if (isBetter(near, trend)) {
-      const [beyond = []] = await scoreBeyond([{ forecaster, near }]);
-      // What was begun from nothing while none fitted gives way to what goes on from it.
-      if (start === undefined && setup.learn === 'adapt' && canLearn(forecaster)) await discard();
-      start ??= forecaster;
-      challenge(
-        folder,
-        forecaster,
-        `of those that ship it fits best: errors over those of the better of persistence and linear extrapolation: ${told}`,
-        [near, beyond],
-      );
-    } else {
-      const ofTrend = relativeError(near.map((one, k) => ({ ...one, forecasterRmse: trend(one, k) })));
-      tell({
-        type: 'notice',
-        message: `no forecaster that ships fits this run (errors over those of the better of persistence and linear extrapolation: ${told}; the trend ${ofTrend.toFixed(2)})`,
-      });
-    }
+    const choice = await choosing.choose();
+    if (choice === undefined) return;
+    const [beyond = []] = await scoring.beyond([choice]);
+    // What was begun from nothing while none fitted gives way to what goes on from it.
+    if (start === undefined && setup.learn === 'adapt' && canLearn(choice.forecaster)) await discard();
+    start ??= choice.forecaster;
+    incumbent.challenge({ ...choice, beyond });
+    trial = undefined;
   };
 
   const begin = async (): Promise<Study> => {
@@ -274,7 +145,7 @@ export const createLearner = async ({
   /** What is learned from nothing takes the place of a forecaster that is of use and has learned nothing here after a trial. */
   const isOnTrial = ({ fromNothing }: Study, rival: readonly HeldOutScore[]): boolean =>
     fromNothing &&
-    dirname(championIn ?? '') !== versionsFolder(setup.folder) &&
+    dirname(incumbent.folder ?? '') !== versionsFolder(setup.folder) &&
     (trial !== undefined || isBetter(rival, trendRival(rival)));
 
   const judge = async (learned: Study): Promise<void> => {
@@ -289,22 +160,22 @@ export const createLearner = async ({
       return learned.save();
     }
     const forecaster = await learned.forecaster({ steps: learned.steps, frames: replay.frames });
-    const near = await score(forecaster, windows);
+    const near = await scoring.on(forecaster, windows);
     const error = relativeError(near);
     if (!Number.isFinite(error)) return goneAstray();
     await learned.save();
     [best, since] = error < best * (1 - LEAST_FALL) ? [error, 0] : [best, since + 1];
-    if (championIn !== undefined) champion ??= await load(championIn);
-    if (championIn !== undefined && champion === undefined) {
+    const champion = await incumbent.forecaster();
+    if (incumbent.folder !== undefined && champion === undefined) {
       // There is no saying whether it is better.
       resting = since >= PATIENCE ? rest() : undefined;
       return;
     }
-    const rival = champion && { forecaster: champion, near: await score(champion, windows) };
+    const rival = champion && { forecaster: champion, near: await scoring.on(champion, windows) };
     const toBeat: Rival = rival ? (_, k) => rival.near[k]!.forecasterRmse : trendRival(near);
     const verdict =
       rival && isOnTrial(learned, rival.near)
-        ? await (trial ??= createTrial(score)).verdict(
+        ? await (trial ??= createTrial((tried, over) => scoring.on(tried, over))).verdict(
             { forecaster, lengths: replay.lengths() },
             near,
             most,
@@ -316,21 +187,24 @@ export const createLearner = async ({
     if (verdict?.isLearning && replay.seen > learningAt) [since, learningAt] = [0, replay.seen];
     const isAdmitted = verdict === undefined || verdict.isPassed;
     if (isAdmitted && isBetter(near, toBeat)) {
-      const [beyond = [], before = []] = await scoreBeyond([{ forecaster, near }, ...(rival ? [rival] : [])]);
+      const [beyond = [], before = []] = await scoring.beyond([
+        { forecaster, near },
+        ...(rival ? [rival] : []),
+      ]);
       // Who does better at first, but worse far ahead, is no better forecaster.
       if (before.length === 0 || !isBetter(before, (_, k) => beyond[k]!.forecasterRmse)) {
         const folder = await nextVersion();
         await saveForecaster(folder, forecaster, { durable: true });
-        challenge(
+        incumbent.challenge({
           folder,
           forecaster,
-          `learned in ${learned.steps} steps from ${replay.frames} frames`,
-          [near, beyond],
-          {
-            ...(rival && { champions: rival.near }),
-            ...(learned.fromNothing && { tried: triedAt(near) }),
-          },
-        );
+          why: `learned in ${learned.steps} steps from ${replay.frames} frames`,
+          near,
+          beyond,
+          ...(rival && { champions: rival.near }),
+          ...(learned.fromNothing && { tried: triedAt(near) }),
+        });
+        trial = undefined;
         since = 0;
       }
     }
@@ -353,7 +227,7 @@ export const createLearner = async ({
         return false;
       }
       if (isRolledBack) [resting, isRolledBack] = [rest(), false];
-      if (candidates.length > 0 && champion === undefined && replay.seen >= tryFrom) {
+      if (choosing.isDue && incumbent.folder === undefined) {
         await choose();
         return true;
       }
@@ -362,7 +236,7 @@ export const createLearner = async ({
       if (resting !== undefined) [resting, best, since] = [undefined, Infinity, 0];
       if (study === undefined) {
         study = await begin();
-        judgedAt = study.clips;
+        [judgedAt, savedAt] = [study.clips, study.clips];
       }
       if (!study.canStep()) return false;
       const due = judging <= JUDGING_SHARE * (judging + stepping);
@@ -373,23 +247,27 @@ export const createLearner = async ({
         judging += now() - started;
         return true;
       }
+      // Steps of large frames take long, and none of them is to be made again.
+      if (study.clips < study.judgedFrom && study.clips - savedAt >= CLIPS_BETWEEN) {
+        savedAt = study.clips;
+        await study.save();
+      }
       const loss = await study.step();
       stepping += now() - started;
       if (!Number.isFinite(loss)) await goneAstray();
       return true;
     },
-    setChampion: async (folder, rolledBack = false) => {
-      [champion, championIn, trial] = [await load(folder), folder, undefined];
-      // One was taken, or none is wanted.
-      if (folder !== undefined || rolledBack) candidates = [];
+    setChampion: (folder, rolledBack = false) => {
+      incumbent.set(folder);
+      trial = undefined;
+      if (folder !== undefined || rolledBack) choosing.end();
       isRolledBack = rolledBack;
     },
     wake: () => {
       if (resting !== undefined) resting = 0;
     },
-    save: async () => study?.save(),
     get isDone() {
-      return setup.learn === 'choose' && candidates.length === 0;
+      return setup.learn === 'choose' && choosing.isOver;
     },
   };
 };

@@ -62,6 +62,7 @@ export type ToLearner =
 
 /** One lead of one window that no training has seen, or of one whose errors count as more for it. */
 export interface HeldOutScore extends BetweenRmse {
+  readonly series: string;
   /** Names the window: one number for each. */
   readonly window: number;
   readonly lead: number;

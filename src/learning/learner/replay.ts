@@ -125,8 +125,9 @@ export const createReplay = ({
       (sum, known) => sum + (known.series === series ? known.frames.length : 0),
       0,
     );
-    const apart = Math.round((HELD_OUT.share * total) / stride);
-    const kept = Math.min(HELD_OUT.most, Math.max(HELD_OUT.least, apart)) * stride;
+    const { share, least, most } = HELD_OUT;
+    // One frame more keeps no fewer of the others: what begins later, with all of them at once, has the same frontier.
+    const kept = Math.min(most * stride, Math.max(least * stride, Math.round(share * total)));
     const frontier = Math.max(frontiers.get(series) ?? 0, lastOf(series) + 1 - kept);
     frontiers.set(series, frontier);
     return frontier;

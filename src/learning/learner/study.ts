@@ -17,6 +17,7 @@ import { averaged, initialSlots, optimiser } from '../../training/optimiser.js';
 import { identityOf, settingsOf, trainSchema, withBase, type TrainOptions } from '../../training/options.js';
 import { sampleClip } from '../../training/clips.js';
 import { fitted, inMemory, longestStretch, type Series } from '../../training/series.js';
+import { codeOf } from '../../pipeline/errors.js';
 import type { Recording, Replay } from './replay.js';
 import { isConserved, isPeriodic, velocityScale } from './what-frames-show.js';
 
@@ -112,7 +113,8 @@ const begun = async (
     const [options, before, of] = JSON.parse(checkpoint.settings) as Identity;
     if (before !== from || of !== stride) return undefined;
     return { checkpoint, options: trainSchema.parse({ ...(JSON.parse(options) as object), out: '' }) };
-  } catch {
+  } catch (error) {
+    if (codeOf(error) !== undefined) throw error; // the system could not read it, and may the next time
     return undefined; // damaged, or of a version that had other options: it begins anew
   }
 };

@@ -1,0 +1,123 @@
+import type { Engine } from '../../engine/index.js';
+import type { Runner } from '../../forecaster/programs.js';
+import { ForecasterError, messageOf } from '../../pipeline/errors.js';
+import { NO_FORECASTER } from '../../pipeline/forecast.js';
+import {
+  loadForecasterSet,
+  type ForecasterSet,
+  type UncertaintyOptions,
+} from '../../uncertainty/forecaster-set.js';
+import { noForecaster } from './no-forecaster.js';
+
+/** Forecasters that stay ready: the one in use, and what frames that come again may ask for. */
+const MOST = 3;
+
+/** A forecaster that makes forecasts, on an engine. */
+export interface Champion {
+  readonly set: ForecasterSet;
+  readonly runner: Runner;
+}
+
+export interface OnEngineOptions {
+  /** Of the run: that of its first forecaster. */
+  readonly engine: Engine;
+  /** Another one like it. */
+  readonly openEngine: () => Promise<Engine>;
+  /** What the run was given; it makes the forecasts where another cannot be read. */
+  readonly first: ForecasterSet;
+  readonly asked: UncertaintyOptions;
+  readonly tile: number | undefined;
+  /** Where what was learned in this run is. */
+  readonly versions: string;
+  readonly folderOf: (hash: string) => string | undefined;
+  readonly notice: (message: string) => void;
+}
+
+/**
+ * Forecasters by hash, each on an engine of its own but the run's first one: an engine does one thing after the other, and
+ * no frame is to wait until what a new forecaster needs is compiled.
+ */
+export interface OnEngine {
+  /** @throws ForecasterError when it is not known, cannot be read, or takes other frames than this run has */
+  read(hash: string): Promise<ForecasterSet>;
+  /** One that is there already stays. @throws EngineError */
+  place(hash: string, set: ForecasterSet): Promise<Champion>;
+  /** For a batch of frames: it stays at least until it is asked for the next one. */
+  of(hash: string): Promise<Champion>;
+  dispose(): Promise<void>;
+}
+
+/** An engine for what is in use for a while and never again: its programs would take the place of others on disk. */
+const passing = (engine: Engine): Engine => ({
+  ...engine,
+  get liveHandles() {
+    return engine.liveHandles;
+  },
+  compile: (fn, inputs) => engine.compile(fn, inputs, { isKept: false }),
+});
+
+export const createOnEngine = (options: OnEngineOptions): OnEngine => {
+  const { engine, openEngine, first, asked, tile, versions, folderOf, notice } = options;
+  interface Placed extends Champion {
+    readonly end: () => Promise<void>;
+  }
+  const placed = new Map<string, Promise<Placed>>();
+  /** Whose the last batch was: it may be under way. */
+  let inUse: string | undefined;
+
+  const bring = async (set: ForecasterSet): Promise<Placed> => {
+    if (set.id.hash === first.id.hash || set.id.hash === NO_FORECASTER.hash) {
+      const runner = set.run(engine, tile, notice);
+      return { set, runner, end: () => runner.dispose() };
+    }
+    const own = await openEngine();
+    const isVersion = set.folder.startsWith(versions);
+    const runner = set.run(isVersion ? passing(own) : own, tile, notice);
+    return { set, runner, end: () => runner.dispose().finally(() => own.dispose()) };
+  };
+  const read = async (hash: string): Promise<ForecasterSet> => {
+    if (hash === first.id.hash) return first;
+    if (hash === NO_FORECASTER.hash) return noForecaster();
+    const folder = folderOf(hash);
+    if (folder === undefined) throw new ForecasterError(`nothing is known of the forecaster ${hash}`);
+    const set = await loadForecasterSet(folder, asked);
+    if (set.channels !== first.channels)
+      throw new ForecasterError(
+        `the forecaster in ${folder} takes ${set.channels} channels, this run has ${first.channels}`,
+      );
+    return set;
+  };
+  const load = async (hash: string): Promise<Placed> => {
+    try {
+      return await bring(await read(hash));
+    } catch (error) {
+      notice(`${messageOf(error)}: forecasts are those of ${first.id.name} again`);
+      return bring(first);
+    }
+  };
+  const end = (champion: Promise<Placed> | undefined): void =>
+    void champion?.then((one) => one.end()).catch((error: unknown) => notice(messageOf(error)));
+  /** The last one used comes last. A run of months has many: the ones that were not used for longest go. */
+  const keep = (hash: string, champion: Promise<Placed>): Promise<Champion> => {
+    placed.delete(hash);
+    placed.set(hash, champion);
+    const oldest = [...placed.keys()].find((known) => known !== inUse);
+    if (placed.size > MOST && oldest !== undefined) {
+      end(placed.get(oldest));
+      placed.delete(oldest);
+    }
+    return champion;
+  };
+
+  return {
+    read,
+    place: (hash, set) => keep(hash, placed.get(hash) ?? bring(set)),
+    of: (hash) => {
+      inUse = hash;
+      return keep(hash, placed.get(hash) ?? load(hash));
+    },
+    dispose: async () => {
+      for (const champion of placed.values()) await (await champion).end();
+    },
+  };
+};

@@ -1,0 +1,85 @@
+import { expect, test } from '@jest/globals';
+import type { Engine } from '../../src/engine/index.js';
+import { noForecaster } from '../../src/learning/champion/no-forecaster.js';
+import { createOnEngine } from '../../src/learning/champion/on-engine.js';
+import { shareOf } from '../../src/learning/learner/share.js';
+import type { ForecasterSet } from '../../src/uncertainty/forecaster-set.js';
+
+/** Engines and forecasters that say in `log` what is done with them. */
+const opened = () => {
+  const log: string[] = [];
+  const engineOf = (device: string): Engine => ({
+    ...{ device, liveHandles: 0 },
+    ...{ upload: () => Promise.reject(new Error()), read: () => Promise.reject(new Error()) },
+    compile: (_fn, inputs, { isKept = true } = {}) => {
+      log.push(isKept ? `${device} keeps a program` : `${device} keeps no program`);
+      const program = { inputs, outputs: {}, run: () => Promise.resolve({}) };
+      return Promise.resolve({ ...program, dispose: () => Promise.resolve() });
+    },
+    dispose: () => {
+      log.push(`${device} ends`);
+      return Promise.resolve();
+    },
+  });
+  const set = (hash: string, folder = `/learned/${hash}`): ForecasterSet => ({
+    ...noForecaster(),
+    ...{ id: { name: hash, hash }, folder },
+    run: (engine) => ({
+      ...{ engine, members: () => 1 },
+      observe: async () => {
+        await engine.compile(() => ({}), {});
+        return [];
+      },
+      rollOut: () => Promise.reject(new Error()),
+      dispose: () => {
+        log.push(`${hash} ends`);
+        return Promise.resolve();
+      },
+    }),
+  });
+  let engines = 0;
+  const onEngine = createOnEngine({
+    ...{ engine: engineOf('the run’s'), openEngine: () => Promise.resolve(engineOf(`own ${++engines}`)) },
+    ...{ first: set('first', '/mine'), tile: undefined, notice: (said) => log.push(said) },
+    ...{ asked: { context: 10, horizon: 5, stride: 1 }, versions: '/learned', folderOf: () => undefined },
+  });
+  return { log, set, onEngine };
+};
+
+test('each forecaster but the first has an engine of its own, and programs of versions are not kept', async () => {
+  const { log, set, onEngine } = opened();
+  for (const one of [set('first', '/mine'), set('version'), set('chosen', '/shipped')])
+    await (await onEngine.place(one.id.hash, one)).runner.observe([1, 1, 1], []);
+  expect(log).toEqual(['the run’s keeps a program', 'own 1 keeps no program', 'own 2 keeps a program']);
+});
+
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test('of the forecasters that were in use some stay ready, that of the last batch among them', async () => {
+  const { log, set, onEngine } = opened();
+  await onEngine.place('first', set('first', '/mine'));
+  await onEngine.of('first'); // its batch is still under way when others come
+  for (const hash of ['a', 'b', 'c', 'd']) await onEngine.place(hash, set(hash));
+  await settled();
+  expect(log.splice(0)).toEqual(['a ends', 'own 1 ends', 'b ends', 'own 2 ends']);
+  await onEngine.of('d');
+  await onEngine.place('e', set('e'));
+  await settled();
+  expect(log.splice(0)).toEqual(['first ends']);
+  await onEngine.dispose();
+  expect(log).toEqual(['c ends', 'own 3 ends', 'd ends', 'own 4 ends', 'e ends', 'own 5 ends']);
+});
+
+test('one that nothing is known of leaves its frames to the first', async () => {
+  const { log, onEngine } = opened();
+  expect((await onEngine.of('lost')).set.id.hash).toBe('first');
+  expect(log).toEqual([expect.stringMatching(/lost: forecasts are those of first again$/)]);
+});
+
+test('a share of the cores is threads that work for a share of the time', () => {
+  expect(shareOf(1, 2)).toEqual({ threads: 2, busy: 1 });
+  expect(shareOf(0.5, 2)).toEqual({ threads: 1, busy: 1 });
+  expect(shareOf(0.5, 3)).toEqual({ threads: 2, busy: 0.75 });
+  expect(shareOf(0.25, 2)).toEqual({ threads: 1, busy: 0.5 });
+  expect(shareOf(0, 64)).toEqual({ threads: 1, busy: 0.64 });
+});
