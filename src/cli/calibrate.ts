@@ -1,16 +1,13 @@
 import { z } from 'zod';
-import { attachSchema } from '../pipeline/config/config.js';
+import { coverageText } from '../evaluation/coverage-text.js';
 import { optionsOf } from '../pipeline/config/options.js';
 import type { Command } from './command.js';
 import { declareOptions, parseFlags } from './command.js';
 import { declareHeldOut, heldOutFlags, heldOutShape } from './evaluate.js';
 import type { Progress } from './ui.js';
 
-const schema = z.strictObject({ ...heldOutShape, ensemble: attachSchema.shape.ensemble });
+const schema = z.strictObject(heldOutShape);
 const options = optionsOf(schema).filter(({ name }) => name !== 'forecaster' && name !== 'data');
-
-const percent = (value: number | undefined): string =>
-  value === undefined ? 'none' : `${(100 * value).toFixed(1)} %`;
 
 export const calibrateCommand: Command = {
   usage: 'calibrate <forecaster> <data..>',
@@ -44,7 +41,7 @@ export const calibrateCommand: Command = {
         ...bands.map(
           ({ from, to, expected }) =>
             `  leads ${from} to ${to}`.padEnd(20) +
-            `${percent(expected.all[ninety])} of all pixels, on interfaces ${percent(expected.interface?.[ninety])}`,
+            `${coverageText(expected.all[ninety])} of all pixels, on interfaces ${coverageText(expected.interface?.[ninety])}`,
         ),
         `written    ${path}`,
       ],

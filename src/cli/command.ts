@@ -16,8 +16,8 @@ export interface Command {
   readonly summary: string;
   /** Two or more: what to type, and what that does. */
   readonly examples: readonly (readonly [line: string, what: string])[];
-  /** Declares positionals and options. `rest` is the command line after the command's name. */
-  readonly declare: (yargs: Argv, rest: readonly string[]) => Argv | Promise<Argv>;
+  /** Declares positionals and options. `line` is the whole command line. */
+  readonly declare: (yargs: Argv, line: readonly string[]) => Argv | Promise<Argv>;
   /** Does it. Whatever it throws becomes one line and an exit code; the number it returns is the exit code. */
   readonly run: (args: Args, ui: Ui) => Promise<number | undefined>;
 }

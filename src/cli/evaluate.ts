@@ -36,7 +36,9 @@ export const heldOutShape = {
   horizon,
   stride,
   every: z.number().int().positive().default(10).describe('a window starts every so many frames'),
-  range,
+  range: range.describe(
+    'values that normalise to 0 and 1, or such a pair for each channel, one after the other; default: those the forecaster was trained with where the first context frames of a series fit them (in integer images also as shares of the full scale), else the least and greatest of these frames',
+  ),
   ...filesShape,
   codecs,
   region,
@@ -45,8 +47,12 @@ export const heldOutShape = {
   parameters,
   device,
   threads,
-  ensemble,
-  lagged,
+  ensemble: ensemble.describe(
+    'forecasts are the average of so many members, each the forecaster seen through a symmetry (flips, turns; shifts where periodic, without them at most eight, or four of frames that are not square), and have their spread; default: one for each forecaster of the folder',
+  ),
+  lagged: lagged.describe(
+    'the spread of a forecast is its distance from the one made one frame earlier, not the deviation of the members; default: no',
+  ),
 };
 const schema = z.strictObject({
   ...heldOutShape,
@@ -122,7 +128,8 @@ export const evaluateCommand: Command = {
     const work = async (): Promise<Evaluation> => {
       const asked = { ...settings, notice: (message: string) => ui.warn(message) };
       if (settings.report === undefined) return evaluate(asked, watch);
-      const { writeReport } = await import('../evaluation/report/write-report.js');
+      const { prepareReport, writeReport } = await import('../evaluation/report/write-report.js');
+      await prepareReport(settings.report);
       const detail = await evaluateInDetail(asked, watch);
       await writeReport(settings.report, detail, settings.data);
       return detail.report;

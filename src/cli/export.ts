@@ -6,7 +6,7 @@ import { optionsOf } from '../pipeline/config/options.js';
 import type { Command } from './command.js';
 import { declareOptions, given, parseFlags } from './command.js';
 
-const count = z.coerce.number().int().positive();
+const count = z.number().int().positive();
 const schema = z.strictObject({
   forecaster: z.string(),
   out: z.string().describe('folder for the files'),

@@ -3,8 +3,8 @@ import type { AttachConfig } from '../pipeline/config/config.js';
 import { describeRoots } from '../pipeline/config/roots.js';
 import type { Forecast } from '../pipeline/forecast.js';
 import type { DeliveryCounts, Outcome, RunEvent, Summary } from '../pipeline/run.js';
+import { skillByLead, withScore, type SkillSums } from '../pipeline/skill-sums.js';
 import { onHangUp, onStopSignal } from './signals.js';
-import { createSkillTally } from './skill.js';
 import type { Ui } from './ui.js';
 
 /** How a run ended, as --json prints it. */
@@ -70,7 +70,8 @@ export const follow = async (
   ui.say(
     `following ${describeRoots(config)}: ${config.horizon} frames ahead from each frame, once ${config.context} are there (Ctrl-C ends it)`,
   );
-  const tally = createSkillTally();
+  /** Of all forecasts and series. */
+  let sums: SkillSums = {};
   const rate = meter();
   const screen = ui.progress('frames', config.frames);
   let frames = 0;
@@ -79,7 +80,7 @@ export const follow = async (
   const trusted: Record<string, number> = {};
   const release = onStopSignal((signal) => {
     ui.warn(`${signal}: finishing what was read (once more to quit at once)`);
-    run.stop(signal);
+    run.stop();
   });
   if (reread !== undefined)
     hangUps?.each(() => {
@@ -104,18 +105,16 @@ export const follow = async (
         forecasts++;
         trust = trustWords(event.forecast);
         trusted[event.forecast.series] = event.forecast.trustedLeads * event.forecast.stride;
-      } else tally.add(event.score);
+      } else sums = withScore(sums, event.score.horizon, event.score.leads);
       show();
     },
-    // `finished` rejects with the same error.
-    error: () => undefined,
   });
   try {
     const summary = await run.finished;
     const total = Object.values(summary.frames).reduce((sum, count) => sum + count, 0);
     return {
       ...summary,
-      skill: tally.byLead,
+      skill: skillByLead([sums]),
       trusted,
       framesPerSecond: summary.seconds > 0 ? total / summary.seconds : 0,
       out: resolve(run.config().out),

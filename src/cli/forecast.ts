@@ -25,7 +25,21 @@ const USED = new Set([
   'missingValue',
   'mask',
 ]);
-const options = attachOptions.filter(({ name }) => USED.has(name));
+/** What is otherwise than in a run, which may begin without a forecaster and try several. */
+const HERE: Readonly<Record<string, string>> = {
+  forecaster: 'a forecaster folder, or the name of one that ships with mesocast; default: dendrite',
+  range:
+    'values that normalise to 0 and 1, or such a pair for each channel, one after the other; default: those the forecaster was trained with where the frames that the forecast stands on fit them (in integer images also as shares of the full scale), else the least and greatest of these frames',
+  ensemble:
+    'the forecast is the average of so many members, each the forecaster seen through a symmetry (flips, turns; shifts where periodic, without them at most eight, or four of frames that are not square), and carries their spread; default: one for each forecaster of the folder, with --interval as many as it is calibrated for',
+  lagged:
+    'the spread that the forecast carries is its distance from the forecast made one frame earlier, not the deviation of the members; default: with --interval as the forecaster is calibrated, else no',
+  interval:
+    'the forecast carries intervals that cover the truth at this level, one of 0.1, 0.2, ... 0.9, 0.95, 0.99 (see `mesocast calibrate`)',
+};
+const options = attachOptions
+  .filter(({ name }) => USED.has(name))
+  .map((option) => ({ ...option, description: HERE[option.name] ?? option.description }));
 
 export const forecastCommand: Command = {
   usage: 'forecast <path>',

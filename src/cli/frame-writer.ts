@@ -1,9 +1,10 @@
-import { mkdir, open, readdir } from 'node:fs/promises';
+import { mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { writeAtomically } from '../pipeline/atomic.js';
 import { UsageError, codeOf } from '../pipeline/errors.js';
 import { FULL_SCALE, type FrameShape, type SampleType } from '../pipeline/frame.js';
+import { PARAMETERS } from '../pipeline/intake/run-parameters.js';
 import type { Codec } from '../pipeline/plugins/plugin.js';
 
 /** How frames are put on disk. */
@@ -23,12 +24,14 @@ export const prepareFolder = async (folder: string, overwrite: boolean): Promise
   await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
     throw new UsageError(`cannot write to ${folder}: ${codeOf(cause) ?? String(cause)}`, { cause });
   });
-  const old = (await readdir(folder)).find((name) => /^frame_\d+\./.test(name));
-  if (old !== undefined && !overwrite) {
-    throw new UsageError(`${folder} already has frames (${old})`, {
+  const old = (await readdir(folder)).filter((name) => /^frame_\d+\./.test(name));
+  if (old.length === 0) return;
+  if (!overwrite)
+    throw new UsageError(`${folder} already has frames (${old[0]})`, {
       hint: 'give another --out, or --overwrite',
     });
-  }
+  // All of them: what is left of a longer run would be taken for the rest of the new one.
+  for (const name of [...old, PARAMETERS]) await rm(join(folder, name), { force: true });
 };
 
 /** File name of a frame without its ending: frame_000012. */

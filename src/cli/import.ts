@@ -4,7 +4,9 @@ import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { ForecasterError, MesocastError, messageOf, UsageError } from '../pipeline/errors.js';
+import { rangeSchema } from '../pipeline/config/config.js';
 import { explain, optionsOf } from '../pipeline/config/options.js';
+import { requireRange } from '../pipeline/intake/normalisation.js';
 import type { Command } from './command.js';
 import { declareOptions, given, parseFlags } from './command.js';
 import { partOptions } from './part-options.js';
@@ -30,6 +32,15 @@ const loadSchema = async () => {
     boundary: boundary.describe('what lies beyond the edge of a frame'),
     feedback: feedback.describe('what a roll-out feeds itself: frames, encoded again, or latents'),
     context,
+    range: rangeSchema
+      .optional()
+      .describe(
+        'values that were 0 and 1 in training, or such a pair for each channel; default: each series has its own',
+      ),
+    channelRanges: z
+      .enum(['each', 'shared'])
+      .default('shared')
+      .describe('whether each of several channels was normalised by a range of its own, or all by one'),
   });
 };
 
@@ -85,7 +96,9 @@ export const importCommand: Command = {
       weights: String(args['weights']),
     };
     const { weights: path, out, map: mapPath, ...rest } = parseFlags(schema, flags, ['weights']);
-    const { encoder, encoderOptions, predictor, predictorOptions, decoder, decoderOptions, ...facts } = rest;
+    const { encoder, encoderOptions, predictor, predictorOptions, decoder, decoderOptions, ...others } = rest;
+    const { range, channelRanges, ...facts } = others;
+    requireRange(range, facts.channels, channelRanges === 'each' ? facts.channels : undefined);
     const folder = resolve(out);
     if (existsSync(join(folder, 'forecaster.json')))
       throw new UsageError(`${folder} has a forecaster already`, { hint: 'give another --out' });
@@ -95,12 +108,16 @@ export const importCommand: Command = {
     });
     const { importWeights } = await import('../forecaster/import.js');
     const { saveForecaster } = await import('../forecaster/folder.js');
-    const settings = {
-      ...{ format: 1 as const, ...facts, training: {} },
+    const { settingsSchema } = await import('../forecaster/forecaster.js');
+    // In the order of the schema, as they are read again: the hash goes by it.
+    const settings = settingsSchema.parse({
+      ...{ format: 1, ...facts },
       encoder: { name: encoder, options: encoderOptions },
       predictor: { name: predictor, options: predictorOptions },
       decoder: { name: decoder, options: decoderOptions },
-    };
+      ...(range !== undefined && { range }),
+      ...(channelRanges === 'each' && { channelRanges }),
+    });
     const forecaster = await importWeights(bytes, settings, map).catch((cause: unknown) => {
       if (cause instanceof MesocastError && cause.tag !== 'forecaster') throw cause;
       const hint = cause instanceof MesocastError ? cause.hint : undefined;

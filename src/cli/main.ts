@@ -134,10 +134,7 @@ const main = async (line: readonly string[]): Promise<number> => {
 
   for (const command of commands) {
     const builder = async (inner: Argv): Promise<Argv> => {
-      const declared = await command.declare(
-        inner.usage(`$0 ${command.usage}\n\n${command.summary}`),
-        line.slice(1),
-      );
+      const declared = await command.declare(inner.usage(`$0 ${command.usage}\n\n${command.summary}`), line);
       for (const [example, what] of command.examples) declared.example(example, what);
       help = () => declared.getHelp();
       return declared;
@@ -162,17 +159,18 @@ const main = async (line: readonly string[]): Promise<number> => {
   }
 };
 
-// `mesocast plugins | head` closes the pipe: that is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
-  throw error;
-});
+// Nobody reads any more what is printed. `mesocast plugins | head` has done its work; what is under way goes on.
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    if (stream === process.stdout && process.listenerCount('SIGTERM') === 0) process.exit(0);
+  });
 
-// A plugin that throws where nobody can catch it (in a timer, a forgotten promise) ends the run as any failure does. The
-// ledger takes it; the next start goes on.
+// A plugin that throws where nobody can catch it (in a timer, a forgotten promise) ends the run, whatever it threw, as a
+// bug does: the ledger takes it, and the next start goes on.
 process.on('uncaughtException', (error) => {
   report(error, process.argv.includes('--json'), process.argv.includes('--debug'));
-  process.exit(exitCodeOf(error));
+  process.exit(1);
 });
 
 process.exitCode = await main(hideBin(process.argv));

@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { Parser } from 'yargs/helpers';
 import { z } from 'zod';
 import { writeAtomically } from '../pipeline/atomic.js';
 import { UsageError } from '../pipeline/errors.js';
@@ -7,6 +8,7 @@ import type { SampleType } from '../pipeline/frame.js';
 import { kebab, optionsOf } from '../pipeline/config/options.js';
 import type { OptionInfo } from '../pipeline/config/options.js';
 import { createPlugin, loadPlugin } from '../pipeline/plugins/registry.js';
+import { PARAMETERS } from '../pipeline/intake/run-parameters.js';
 import { startSimulation } from '../simulation/start.js';
 import type { Args, Command } from './command.js';
 import { declareOptions, given, parseFlags } from './command.js';
@@ -113,36 +115,33 @@ const run = async (args: Args, ui: Ui): Promise<number> => {
   const known = await simulationOptions(name);
   const format = await formatOf(settings);
   const all = seriesOf(name, known, optionsFor(name, known, args, settings), settings);
-  const simulations = await Promise.all(
-    all.map(async ({ folder, options }) => ({
-      folder,
-      simulation: await startSimulation(name, options),
-    })),
-  );
-  for (const { folder, simulation } of simulations) {
-    await prepareFolder(folder, settings.overwrite);
-    // Before the first frame: whoever sees that finds them.
-    if (simulation.parameters !== undefined)
-      await writeAtomically(
-        join(folder, 'parameters.json'),
-        Buffer.from(`${JSON.stringify(simulation.parameters, undefined, 2)}\n`),
-      );
-  }
+  // What is wrong with the options is found before a folder is touched, and folders in the way before a frame is made.
+  let simulation = await startSimulation(name, all[0]?.options ?? {});
+  const { shape } = simulation;
+  for (const { folder } of all) await prepareFolder(folder, settings.overwrite);
 
   const { signal, release } = abortOnStopSignal();
-  const progress: Progress = ui.progress('frames', settings.frames * simulations.length);
+  const progress: Progress = ui.progress('frames', settings.frames * all.length);
   const start = performance.now();
   let written = 0;
   try {
-    for (const { folder, simulation } of simulations) {
+    for (const [k, { folder, options }] of all.entries()) {
+      if (signal.aborted) break;
+      if (k > 0) simulation = await startSimulation(name, options);
+      // Before the first frame: whoever sees that finds them.
+      if (simulation.parameters !== undefined)
+        await writeAtomically(
+          join(folder, PARAMETERS),
+          Buffer.from(`${JSON.stringify(simulation.parameters, undefined, 2)}\n`),
+        );
       for (let index = 0; index < settings.frames; index++) {
         // By the clock, not by the last frame: a slow frame does not slow down the whole.
         const due =
           settings.rate === undefined ? 0 : start + (written * 1000) / settings.rate - performance.now();
         if (due > 0) await pause(due, undefined, { signal }).catch(() => undefined);
         if (signal.aborted) break;
-        const { shape, range } = simulation;
-        await writeFrame(folder, index, { shape, range, data: simulation.next() }, format);
+        const frame = { shape: simulation.shape, range: simulation.range, data: simulation.next() };
+        await writeFrame(folder, index, frame, format);
         progress.update(++written, folder);
       }
     }
@@ -152,12 +151,11 @@ const run = async (args: Args, ui: Ui): Promise<number> => {
   }
   const seconds = Number(((performance.now() - start) / 1000).toFixed(3));
   const out = resolve(settings.out);
-  const shape = simulations[0]?.simulation.shape ?? [];
   ui.result(
     {
       simulation: name,
       out,
-      series: simulations.length,
+      series: all.length,
       frames: written,
       shape,
       seconds,
@@ -168,6 +166,16 @@ const run = async (args: Args, ui: Ui): Promise<number> => {
     ],
   );
   return 0;
+};
+
+/** The simulation in a command line, behind the command's name; options may be before either. */
+const namedIn = (line: readonly string[]): string | undefined => {
+  const own = ownOptions.filter(({ type }) => type === 'boolean').map(({ name }) => kebab(name));
+  const { _: words } = Parser([...line], {
+    boolean: ['json', 'debug', 'help', 'h', ...own],
+    string: ['_'],
+  });
+  return words[1] === undefined ? undefined : String(words[1]);
 };
 
 export const simulateCommand: Command = {
@@ -181,7 +189,7 @@ export const simulateCommand: Command = {
     ['mesocast simulate dendrite --out data --count 8 --seed 100', 'eight series, with seeds 100 to 107'],
     ['mesocast simulate ./my-simulation.mjs --format npy', 'your own, as float32 arrays'],
   ],
-  declare: async (yargs, rest) => {
+  declare: async (yargs, line) => {
     yargs.positional('simulation', {
       type: 'string',
       demandOption: true,
@@ -189,10 +197,8 @@ export const simulateCommand: Command = {
     });
     declareOptions(yargs, ownOptions);
     // Its flags come from the simulation's own schema: it has to be known before the line can be parsed.
-    const [name] = rest;
-    const isName = name !== undefined && !name.startsWith('-');
-    const known = await simulationOptions(isName ? name : 'dendrite');
-    return declareOptions(yargs, known, `Options of ${isName ? name : 'dendrite'}:`);
+    const name = namedIn(line) ?? 'dendrite';
+    return declareOptions(yargs, await simulationOptions(name), `Options of ${name}:`);
   },
   run,
 };

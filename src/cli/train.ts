@@ -42,7 +42,6 @@ const run = async (args: Args, ui: Ui): Promise<number> => {
   const own = options.from === undefined ? undefined : FROM_BRINGS.find((name) => name in flags);
   if (own !== undefined)
     throw new UsageError(`--from ${options.from ?? ''} brings its own ${own}`, { hint: `leave ${own} out` });
-  const stride = options.stride === 1 ? '' : ` --stride ${options.stride}`;
   const { signal, release } = abortOnStopSignal();
   const progress = ui.progress('step', options.iterations);
   try {
@@ -65,6 +64,9 @@ const run = async (args: Args, ui: Ui): Promise<number> => {
       signal,
     );
     progress.stop();
+    // evaluate, calibrate, forecast and attach take 10 and 1 where nothing is said.
+    const { context, stride } = result;
+    const asTrained = `${context === 10 ? '' : ` --context ${context}`}${stride === 1 ? '' : ` --stride ${stride}`}`;
     ui.result(result, [
       result.iterations === 0
         ? 'stopped before the first step: nothing was saved'
@@ -74,7 +76,7 @@ const run = async (args: Args, ui: Ui): Promise<number> => {
         : []),
       result.interrupted
         ? 'the same command goes on from here'
-        : `next: mesocast evaluate ${result.out} FOLDERS${stride}, mesocast attach FRAMES --forecaster ${result.out}${stride}`,
+        : `next: mesocast evaluate ${result.out} FOLDERS${asTrained}, mesocast attach FRAMES --forecaster ${result.out}${asTrained}`,
     ]);
     return 0;
   } finally {

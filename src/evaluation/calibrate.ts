@@ -13,7 +13,7 @@ import {
   type Calibration,
 } from '../uncertainty/calibration.js';
 import { createSampler, crossCoverage, fitClasses } from '../uncertainty/fit.js';
-import { loadForecasterSet, saveCalibration } from '../uncertainty/forecaster-set.js';
+import { loadForecasterSet, requireCalibratable, saveCalibration } from '../uncertainty/forecaster-set.js';
 import { forecastWindows, windowsOf } from '../training/window-forecasts.js';
 import type { EvaluateOptions } from './evaluate.js';
 import { loadHeldOut } from './held-out.js';
@@ -46,6 +46,7 @@ export const calibrate = async (
     ensemble: options.ensemble,
     lagged: options.lagged,
   });
+  await requireCalibratable(set.folder);
   const heldOut = await loadHeldOut(options, set);
   const { names, series } = heldOut;
   if (names.length < 2)

@@ -6,7 +6,12 @@ import type { ParameterValues } from '../pipeline/parameters.js';
 import type { CodecOptions } from '../pipeline/plugins/registry.js';
 import { describeLongest, loadSeries } from '../training/load-series.js';
 import { longestStretch, strided, type Series } from '../training/series.js';
-import { parametersFor, rangesFor, type ForecasterSet } from '../uncertainty/forecaster-set.js';
+import {
+  noticeContext,
+  parametersFor,
+  rangesFor,
+  type ForecasterSet,
+} from '../uncertainty/forecaster-set.js';
 
 /** What of the series is forecast. */
 export interface HeldOutOptions extends FilesOptions {
@@ -66,6 +71,7 @@ const MEMORY = 512 * 2 ** 20;
 export const loadHeldOut = async (options: HeldOutOptions, set: ForecasterSet): Promise<HeldOut> => {
   const { context, horizon, stride, notice = () => undefined } = options;
   const { given, asked } = parametersFor(set, options.parameters);
+  noticeContext(set, context, notice);
   const all = await loadSeries({
     ...options,
     ...rangesFor(set, options.range),

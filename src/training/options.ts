@@ -151,6 +151,9 @@ export interface TrainResult {
   readonly meanSkill: number;
   /** True when the signal stopped it before the last step; the checkpoint has what was done. */
   readonly interrupted: boolean;
+  /** Frames that it learned to stand on, each so many frames of the series from the one before. */
+  readonly context: number;
+  readonly stride: number;
 }
 
 /** What a forecaster that is gone on from brings: not to be given beside it. */
@@ -179,6 +182,12 @@ export const refined = (
   };
 };
 
+/** Parsed options as they can be parsed again. */
+const again = ({ region, ...rest }: Readonly<Record<string, unknown>>): Record<string, unknown> => ({
+  ...rest,
+  ...(Array.isArray(region) && { region: region.join(',') }),
+});
+
 /** The options with what `base`, the forecaster that is gone on from, brings; in the schema's order, which identities have. */
 export const withBase = (
   options: TrainOptions,
@@ -195,7 +204,7 @@ export const withBase = (
   }: Settings,
 ): TrainOptions =>
   trainSchema.parse({
-    ...options,
+    ...again(options),
     encoder: encoder.name,
     encoderOptions: encoder.options,
     predictor: predictor.name,
@@ -258,6 +267,6 @@ export const identityOf = ({
 export const identityAgain = (settings: string): string => {
   const before = JSON.parse(settings) as Record<string, unknown>;
   const shared = before['channels'] !== 1 && { channelRanges: 'shared' }; // as it was before there was a choice
-  const known = trainSchema.safeParse({ ...shared, ...before, out: '' });
+  const known = trainSchema.safeParse({ ...shared, ...again(before), out: '' });
   return known.success ? identityOf(known.data) : settings;
 };

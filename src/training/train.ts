@@ -157,7 +157,7 @@ export const train = async (
     notice(
       'validation is on other series, or of another horizon, than before: the best skill so far does not count',
     );
-  await tidy(options.out, checkpoint?.iteration ?? 0);
+  if (checkpoint !== undefined) await tidy(options.out, checkpoint.iteration);
   const engine = await openEngine(options.device, options.threads, notice);
   try {
     const work = optimiser(engine, network, options);
@@ -201,11 +201,15 @@ export const train = async (
       validationOf = data.validation;
       return true;
     };
+    let judgedAt = first;
     const judge = async (iteration: number): Promise<void> => {
+      if (iteration === judgedAt) return;
+      // What is in OUT stays until there is something to put in its place.
+      if (judgedAt === 0) await tidy(options.out, 0);
+      judgedAt = iteration;
       // Where training happens to be stopped, nothing is looked at that a training that goes through would not look at, and
       // who stops it does not wait for it.
-      const counts =
-        iteration > first && (iteration % options.validateEvery === 0 || iteration === options.iterations);
+      const counts = iteration % options.validateEvery === 0 || iteration === options.iterations;
       const tensors = await work.read();
       const isValidated = counts && (await validate(tensors, iteration));
       const isBest = counts
@@ -252,8 +256,9 @@ export const train = async (
       notice(
         `no better skill at the later leads in ${progress.since} validations: stopped; the best is kept`,
       );
-    else if (iteration > first) await judge(iteration);
-    if (isSpent() || (iteration === first && first > 0)) {
+    else await judge(iteration);
+    // What is told is of the forecaster in OUT, which with `patience` is the best and not the last.
+    if (iteration > 0 && (options.patience !== undefined || iteration === first)) {
       const { validation: kept = judged } = (await loadForecaster(options.out)).settings.training;
       judged = kept as typeof judged;
     }
@@ -263,6 +268,8 @@ export const train = async (
       seconds: seconds(),
       ...judged,
       interrupted: iteration < options.iterations && !isSpent(),
+      context: options.context,
+      stride: options.stride,
     };
   } finally {
     await engine.dispose();

@@ -1,6 +1,7 @@
 import { tiled } from '../forecaster/tiles.js';
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { Engine } from '../engine/types.js';
@@ -225,9 +226,35 @@ export const parametersFor = ({ forecasters }: ForecasterSet, given: ParameterVa
   return { given, asked };
 };
 
+/** Tells of forecasts that are to stand on fewer frames than their maker learned to stand on. */
+export const noticeContext = (
+  { id, forecasters }: ForecasterSet,
+  context: number,
+  notice: (message: string) => void,
+): void => {
+  const learned = Math.max(0, ...forecasters.map(({ settings }) => settings.context));
+  if (context < learned)
+    notice(
+      `${id.name} was trained to stand on ${learned} frames, and is given ${context}: --context ${learned} gives it as many`,
+    );
+};
+
 /** The intervals that `decode` is to give forecasts, if a level was asked for. */
 export const intervalOf = ({ calibration, periodic }: ForecasterSet, level: number | undefined) =>
   level === undefined || calibration === undefined ? {} : { interval: { level, calibration, periodic } };
+
+const notWritten = (path: string, cause: unknown): ForecasterError =>
+  new ForecasterError(`${path} cannot be written: ${messageOf(cause)}`, {
+    cause,
+    hint: 'copy the forecaster to a folder of your own, and calibrate that',
+  });
+
+/** @throws ForecasterError where no calibration.json could be written into the folder */
+export const requireCalibratable = async (folder: string): Promise<void> => {
+  await access(folder, constants.W_OK).catch((cause: unknown) => {
+    throw notWritten(join(folder, CALIBRATION), cause);
+  });
+};
 
 /** Writes calibration.json into the folder. @throws ForecasterError when it cannot be written */
 export const saveCalibration = async (folder: string, calibration: Calibration): Promise<string> => {
@@ -235,10 +262,7 @@ export const saveCalibration = async (folder: string, calibration: Calibration):
   try {
     await writeAtomically(path, Buffer.from(`${JSON.stringify(calibration)}\n`));
   } catch (cause) {
-    throw new ForecasterError(`${path} cannot be written: ${messageOf(cause)}`, {
-      cause,
-      hint: 'copy the forecaster to a folder of your own, and calibrate that',
-    });
+    throw notWritten(path, cause);
   }
   return path;
 };

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { installedPlugins } from '../../src/pipeline/plugins/installed-plugins.js';
 import { mesocast } from '../support/cli.js';
 
 let home: string;
@@ -53,6 +54,18 @@ test.each(['sink', 'codec', 'predictor'])(
     );
   },
 );
+
+test('a source is no kind of package: no setting can name one', async () => {
+  const project = join(home, 'with-source');
+  const folder = join(project, 'node_modules/lab-source');
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(project, 'package.json'), JSON.stringify({ dependencies: { 'lab-source': '*' } }));
+  const facts = { version: '0.1.0', keywords: ['mesocast-plugin'], mesocast: { kind: 'source' } };
+  await writeFile(join(folder, 'package.json'), JSON.stringify(facts));
+  expect(await installedPlugins(project)).toEqual([
+    { package: 'lab-source@0.1.0', problem: expect.stringContaining('says no kind') },
+  ]);
+});
 
 test.each([
   [['new', 'sink'], /something is missing: mesocast plugins new KIND NAME/],

@@ -116,3 +116,21 @@ test('frames that are there are not overwritten unasked', async () => {
   expect(again.code).toBe(2);
   expect(again.stderr).toContain('already has frames');
 });
+
+test('frames and parameters that are replaced are all replaced', async () => {
+  await simulate('a', '--frames', '3', '--seed', '1');
+  await simulate('a', '--frames', '2', '--seed', '2', '--overwrite', '--format', 'npy');
+  expect(await names('a')).toEqual(['frame_000000.npy', 'frame_000001.npy', 'parameters.json']);
+});
+
+test.each([
+  ['an option of all commands first', ['--json', 'simulate', 'spinodal', '--gradient-energy', '1.2']],
+  ['options before the simulation', ['simulate', '--in-place', '--gradient-energy', '1.2', 'spinodal', '--json']],
+])('the simulation is found wherever it is said: %s', async (_, args) => {
+  const { code, stdout, stderr } = await mesocast([
+    ...[...args, '--frames', '1', '--size', '16', '--out', join(folder, 'a')],
+  ]);
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ simulation: 'spinodal', frames: 1 });
+});

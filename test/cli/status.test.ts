@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -17,6 +17,23 @@ beforeAll(async () => {
   await mkdir(join(home, 'frames'));
 });
 afterAll(() => rm(home, { recursive: true }));
+
+/** Dotted keys of a status; `*` for names. */
+const keysOf = (value: object, path = ''): string[] =>
+  Object.entries(value).flatMap(([key, inner]: [string, unknown]) => {
+    const own = `${path}${/(^|\.)(series|sinks|skill|frames)\.$/.test(path) ? '*' : key}`;
+    return typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? keysOf(inner, `${own}.`)
+      : [own];
+  });
+/** What is named in the first column of the first table of a section with this head. */
+const documented = async (section: string, head: string): Promise<string[]> => {
+  const page = (await readFile('docs/cli.md', 'utf8')).split(`\n## ${section}\n`)[1]?.split('\n## ')[0];
+  const table = page?.split(`\n| ${head} |`)[1]?.split('\n\n')[0] ?? '';
+  return [...table.matchAll(/^\| (`.*?`) \|/gm)].flatMap(([, cell = '']) =>
+    [...cell.matchAll(/`([^`]+)`/g)].map(([, key]) => key ?? ''),
+  );
+};
 
 const statusNow = async (): Promise<Status> =>
   JSON.parse((await mesocast(['status', out, '--json'])).stdout) as Status;
@@ -54,6 +71,8 @@ test('status and ledger tell of a run while it runs, after a kill, and after its
   expect(people).toMatch(/^run +running for .* process \d+ on /);
   expect(people).toMatch(/waiting +\S+frame_0007\.png for \d+ s: /);
 
+  const running = keysOf(status);
+
   first.kill('SIGKILL');
   await first.exited;
   const before = await readdir(join(out, 'state'));
@@ -83,6 +102,10 @@ test('status and ledger tell of a run while it runs, after a kill, and after its
     /newest +at frame 9 by tiny, trusted 0 frames ahead/,
   );
   expect(Object.keys(status.skill)).toEqual(['1', '5']);
+  // Nothing was in trouble here.
+  expect([...new Set([...running, ...keysOf(status), 'sinks.*.trouble'])].sort()).toEqual(
+    (await documented('status', 'key')).sort(),
+  );
   expect(status.sinks).toMatchObject({ jsonl: { waitingOnDisk: 0, refusedOnDisk: 0 } });
 
   const rows = (await listed('--format', 'jsonl')).trim().split('\n');
@@ -94,7 +117,10 @@ test('status and ledger tell of a run while it runs, after a kill, and after its
   );
   const csv = (await listed('--outcome', 'warm-up', '--format', 'csv')).trim().split('\n');
   expect(csv).toHaveLength(4);
-  expect(csv[0]).toMatch(/^series,index,position,outcome,reason,/);
+  const columns = await documented('ledger', 'column');
+  expect(csv[0]?.split(',')).toEqual(columns);
+  const keys = new Set(rows.flatMap((row) => Object.keys(JSON.parse(row) as object)));
+  expect([...keys].filter((key) => !columns.includes(key))).toEqual([]);
   expect(csv[1]).toMatch(/^frames,0,0,warm-up,,20/);
   expect(JSON.parse(await listed('--reason', 'nothing', '--json'))).toEqual({ frames: [] });
 });

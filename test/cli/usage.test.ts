@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { attachConfig } from '../../src/cli/attach.js';
 import { attachSchema } from '../../src/pipeline/config/config.js';
+import * as errors from '../../src/pipeline/errors.js';
 import { optionsOf } from '../../src/pipeline/config/options.js';
 import { mesocast } from '../support/cli.js';
 
@@ -141,6 +142,50 @@ test.each(commands)('`mesocast %s --help` shows two examples or more', async (co
   const { code, stdout } = await mesocast([command, '--help']);
   expect(code).toBe(0);
   expect(stdout.split('Examples:')[1]?.match(/^ +mesocast /gm)?.length).toBeGreaterThanOrEqual(2);
+});
+
+test.each([
+  ['forecast', /--forecaster [^-]*default: dendrite/],
+  ['evaluate', /--lagged [^-]*default: no/],
+  ['calibrate', /--ensemble [^-]*default: one for each forecaster of the folder/],
+])('`mesocast %s --help` speaks of its own defaults and options', async (command, own) => {
+  const { stdout } = await mesocast([command, '--help']);
+  const said = (stdout.split('Examples:')[0] ?? '').replaceAll(/\s+/g, ' ');
+  expect(said).toMatch(own);
+  expect(said).not.toMatch(/damped trend|to be tried|with a forecaster:/);
+  const declared = [...stdout.matchAll(/^ +(?:-\w, )?--([a-z-]+)/gm)].map(([, name]) => name);
+  const named = [...said.matchAll(/--([a-z-]+)/g)].map(([, name]) => name);
+  expect(named.filter((name) => !declared.includes(name))).toEqual([]);
+});
+
+/** The row of a table in docs/cli.md that begins with this. */
+const rowOf = async (first: string): Promise<string> =>
+  (await readFile('docs/cli.md', 'utf8'))
+    .split('\n## What --json prints\n')[1]
+    ?.split(`\n| \`${first}\` |`)[1]
+    ?.split('\n')[0] ?? '';
+
+test.each([
+  'simulate spinodal --frames 1 --size 16 --out json-frames',
+  'export dendrite --size 16 --leads 2 --out json-export',
+  'plugins sinks',
+  'plugins new sink json-sink',
+])('docs/cli.md has the keys that `mesocast %s --json` prints', async (line) => {
+  const { code, stdout } = await mesocast([...line.split(' '), '--json'], { cwd: folder });
+  expect(code).toBe(0);
+  const row = await rowOf(line.split(' ')[0] ?? '');
+  const keys = Object.keys(JSON.parse(stdout) as object);
+  expect(keys.filter((key) => !row.includes(`\`${key}\``))).toEqual([]);
+});
+
+test('docs/cli.md has the tag of every error, with the code that it ends with', async () => {
+  for (const kind of Object.values(errors)) {
+    if (!(kind.prototype instanceof errors.MesocastError)) continue;
+    const error = new (kind as typeof errors.UsageError)('');
+    expect(`${error.tag}: ${await rowOf(error.tag)}`).toMatch(
+      `${error.tag}:  ${errors.exitCodeOf(error)} | `,
+    );
+  }
 });
 
 test('docs/cli.md has every command and every key of the config file', async () => {

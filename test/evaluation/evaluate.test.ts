@@ -167,6 +167,16 @@ test('with a stride every phase of a series is a series of its own', async () =>
   expect((await run({ data: [at('gappy')], stride: 2 })).windows).toBe(1);
 });
 
+test('forecasts that stand on fewer frames than their maker was trained on are told of', async () => {
+  await saveTiny(at('patient'), 1, 1, { context: CONTEXT + 1 });
+  const said: string[] = [];
+  await run({ forecaster: at('patient'), notice: (message) => said.push(message) });
+  await run({ forecaster: at('patient'), context: CONTEXT + 1, notice: (message) => said.push(message) });
+  expect(said.filter((message) => message.includes('was trained'))).toEqual([
+    'tiny was trained to stand on 5 frames, and is given 4: --context 5 gives it as many',
+  ]);
+});
+
 test('what cannot be scored is refused in words', async () => {
   await expect(run({ data: [at('data/short')] })).rejects.toThrow('need 7 frames, the longest has 6');
   await expect(run({ data: [at('nowhere')] })).rejects.toThrow(/there is no .*nowhere/);

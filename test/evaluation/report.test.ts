@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -17,6 +17,7 @@ import { writePictures } from '../../src/evaluation/report/pictures.js';
 import { writeReport } from '../../src/evaluation/report/write-report.js';
 import { forecastOnce } from '../../src/pipeline/forecast-once.js';
 import { attachSchema } from '../../src/pipeline/config/config.js';
+import { mesocast } from '../support/cli.js';
 import { putFrames, readNpy, saveTiny } from '../support/tiny.js';
 
 const [CONTEXT, HORIZON] = [4, 3];
@@ -185,6 +186,19 @@ test('a report is one page with plots and pictures, and the numbers beside it', 
   // Frames of the first series alone are kept.
   const [picture] = await writePictures(folder, { ...detail, examples: detail.examples.slice(0, 3) });
   expect(picture?.title).toContain('the series of median skill among the first 3: ');
+});
+
+test('a place that nothing can be written to is found before the work', async () => {
+  await writeFile(at('taken'), '');
+  const asked = ['evaluate', at('tiny'), at('no-such-data')];
+  const { code, stderr } = await mesocast([...asked, '--report', at('taken')]);
+  expect([code, stderr]).toEqual([3, expect.stringMatching(/the report cannot be written to .*taken/)]);
+  if (process.getuid?.() === 0) return; // root may write everywhere
+  await chmod(at('tiny'), 0o500);
+  const progress: number[] = [];
+  await expect(calibrate(options(), (done) => progress.push(done))).rejects.toThrow('cannot be written');
+  await chmod(at('tiny'), 0o700);
+  expect(progress).toEqual([]);
 });
 
 test('leads are told in time where it is known, and even', async () => {

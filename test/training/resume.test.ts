@@ -3,9 +3,17 @@ import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { loadForecaster } from '../../src/forecaster/folder.js';
 import { readSafetensors } from '../../src/forecaster/safetensors.js';
 import { loadCheckpoint } from '../../src/training/checkpoint.js';
-import { trainSchema, type TrainEvent, type TrainOptions } from '../../src/training/options.js';
+import {
+  identityAgain,
+  identityOf,
+  trainSchema,
+  type TrainEvent,
+  type TrainOptions,
+  type TrainResult,
+} from '../../src/training/options.js';
 import { train } from '../../src/training/train.js';
 import { putFrames, saveTiny } from '../support/tiny.js';
 
@@ -34,12 +42,16 @@ const settings = (out: string, more: Partial<TrainOptions> = {}): TrainOptions =
     ...(more.from === undefined && SMALL),
     ...more,
   });
-const run = async (options: TrainOptions, stopAfter = Infinity): Promise<void> => {
+const run = async (
+  options: TrainOptions,
+  stopAfter = Infinity,
+  type: 'step' | 'validation' = 'step',
+): Promise<TrainResult> => {
   const stop = new AbortController();
-  await train(
+  return train(
     options,
     (event) => {
-      if (event.type === 'step' && event.iteration >= stopAfter) stop.abort();
+      if (event.type === type && event.iteration >= stopAfter) stop.abort();
     },
     stop.signal,
   );
@@ -84,6 +96,34 @@ test.each(CASES)(
   },
 );
 
+test('stopped while it is judged, it is not judged again', async () => {
+  const options = (out: string): TrainOptions => settings(out, { patience: 2, rate: 0.3 });
+  await run(options('judged-whole'));
+  const { interrupted } = await run(options('judged-stopped'), 4, 'validation');
+  expect(interrupted).toBe(true);
+  expect((await left('judged-stopped')).iteration).toBe(4);
+  await run(options('judged-stopped'));
+  expect(await left('judged-stopped')).toEqual(await left('judged-whole'));
+});
+
+test('with patience it tells the skill of what it leaves, however it ends', async () => {
+  // A rate so large that the first is the best.
+  const options = settings('told', { patience: 5, rate: 0.3, iterations: 6 });
+  const { skill, iterations } = await run(options);
+  const { training } = (await loadForecaster(join(home, 'told'))).settings;
+  expect([iterations, training['iterations']]).toEqual([6, 2]);
+  expect(skill).toEqual((training['validation'] as { skill: number[] }).skill);
+});
+
+test('a region may go with another forecaster, and with options that an earlier version did not know', async () => {
+  const options = settings('region', { from: join(home, 'teacher'), iterations: 2 });
+  const within = trainSchema.parse({ ...options, region: '0,0,8,8' });
+  await run(within);
+  expect((await left('region')).iteration).toBe(2);
+  const { downsample: _, ...before } = JSON.parse(identityOf(within)) as Record<string, unknown>;
+  expect(identityAgain(JSON.stringify(before))).toBe(identityOf(within));
+});
+
 test('gone on with when its folders have other series, or to another horizon, it says so, and skill of before does not count', async () => {
   const grown = join(home, 'grown');
   await cp(join(home, 'data'), grown, { recursive: true });
@@ -114,6 +154,8 @@ test('what a fresh training would replace stays until its data are found good', 
   await run(settings('fresh', { iterations: 4 }));
   const before = await left('fresh');
   await expect(run(settings('fresh', { fresh: true, data: [join(home, 'nowhere')] }))).rejects.toThrow();
+  expect(await left('fresh')).toEqual(before);
+  await train(settings('fresh', { fresh: true }), () => undefined, AbortSignal.abort());
   expect(await left('fresh')).toEqual(before);
 });
 

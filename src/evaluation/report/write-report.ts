@@ -1,4 +1,5 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { StartupError, messageOf } from '../../pipeline/errors.js';
@@ -15,15 +16,23 @@ const SHARPNESS = 2;
 const rounded = (_key: string, value: unknown): unknown =>
   typeof value === 'number' ? Number(value.toPrecision(7)) : value;
 
+/** Makes the folder, so that a place that cannot be written to is found before the work. @throws StartupError */
+export const prepareReport = async (folder: string): Promise<void> => {
+  try {
+    await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK);
+  } catch (cause) {
+    throw new StartupError(`the report cannot be written to ${folder}: ${messageOf(cause)}`, { cause });
+  }
+};
+
 /**
  * Writes report.html (one page that needs nothing else), report.json, and each picture and plot as a PNG.
  * @param data the folders that were evaluated on, as the page names them
  * @throws StartupError when the folder cannot be made
  */
 export const writeReport = async (folder: string, detail: Detail, data: readonly string[]): Promise<void> => {
-  await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
-    throw new StartupError(`the report cannot be written to ${folder}: ${messageOf(cause)}`, { cause });
-  });
+  await prepareReport(folder);
   const { report } = detail;
   const pictures = await writePictures(folder, detail);
   const scores = scoreCharts(report);
