@@ -1,9 +1,10 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { UsageError } from '../src/pipeline/errors.js';
 import { ARMS, SYSTEM } from './live/arms.js';
 import { attachTo } from './live/attached.js';
-import { figuresOf, type RunFigures } from './live/figures.js';
+import { figuresOf, skillAt, type RunFigures } from './live/figures.js';
 import { tablesOf, writeLivePage, type LiveRecord } from './live/page.js';
 import { writeRecord } from './page.js';
 import { fromRoot, loadSystems } from './systems.js';
@@ -19,7 +20,8 @@ const readRecord = async (): Promise<LiveRecord> =>
 /**
  * Learning beside simulations that no forecaster was trained for (bench/systems.json): `mesocast attach` as from the
  * command line, frames at a steady pace, at the pace of the clock. Each run goes into bench/live.json when it is done, so
- * the bench goes on where it was stopped; docs/live-learning.md has tables and curves of what there is. `--part` names one
+ * the bench goes on where it was stopped; docs/live-learning.md has tables and curves of what there is, with the commits that
+ * it was measured with. `--part` names one
  * of the conditions; with another --first-seed, for development, one series of each is run and printed only.
  */
 export const benchLive = async ({ systems, part, firstSeed, note }: BenchOptions): Promise<Result> => {
@@ -31,6 +33,9 @@ export const benchLive = async ({ systems, part, firstSeed, note }: BenchOptions
     throw new UsageError(`there is no "${unknown}"`, {
       hint: `--system is one of ${Object.keys(live.systems).join(', ')}; --part is one of ${Object.keys(ARMS).join(', ')}`,
     });
+  const git = (...args: string[]): string => spawnSync('git', args, { encoding: 'utf8' }).stdout.trim();
+  const isChanged = git('status', '--porcelain', '--', 'src', 'plugins', 'forecasters') !== '';
+  const commit = `${git('rev-parse', '--short', 'HEAD')}${isChanged ? '+' : ''}`;
   let record = firstSeed === undefined ? await readRecord() : {};
   for (const [arm, conditions] of Object.entries(ARMS)) {
     if (part !== undefined && part !== arm) continue;
@@ -41,9 +46,9 @@ export const benchLive = async ({ systems, part, firstSeed, note }: BenchOptions
         if (record[arm]?.[name]?.[seed] !== undefined) continue;
         const options = conditions.options.map((word) => (word === SYSTEM ? name : word));
         const attached = await attachTo(system, seed, { more: HORIZON, ...conditions, options });
-        const figures: RunFigures = figuresOf(attached, conditions.frames);
+        const figures: RunFigures = figuresOf(attached, commit);
         note(
-          `${arm}, ${name}, seed ${seed}: skill ${figures.skill.at(-1)?.toFixed(2) ?? '-'}, forecasters changed at ${figures.changes.join(' ') || 'no frame'}`,
+          `${arm}, ${name}, seed ${seed}: skill ${skillAt(figures, conditions.frames).toFixed(2)}, forecasters changed at ${figures.changes.join(' ') || 'no frame'}`,
         );
         record = {
           ...record,

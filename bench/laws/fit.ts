@@ -1,4 +1,4 @@
-const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+import { mean } from '../table.js';
 
 export interface Line {
   readonly slope: number;

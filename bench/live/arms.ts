@@ -18,7 +18,8 @@ export const ARMS: Readonly<Record<string, Arm>> = {
     options: ['--learn', 'scratch', '--learn-budget', '50%'],
   },
   nearest: {
-    ...{ interval: 6, frames: 20, doubled: false },
+    // Frames enough after those that count for twenty forecasts in a row after the first ten.
+    ...{ interval: 6, frames: 20, doubled: false, more: 70 },
     options: ['--forecaster', SYSTEM, '--learn', 'adapt', '--learn-budget', '100%'],
   },
   doubled: {

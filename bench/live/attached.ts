@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
+import { watch } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fromRoot, simulate, type Simulated } from '../systems.js';
@@ -38,7 +39,7 @@ export interface Score {
 /** What a run of `mesocast attach` beside a simulation has left. */
 export interface Attached {
   readonly scores: readonly Score[];
-  /** Seconds from a frame's file being there to its forecast being there, of the first frames. */
+  /** Seconds from a frame's file being there to its forecast's line being there, of the first frames. */
   readonly latencies: readonly number[];
   /** Frames at which it was said that the run has changed. */
   readonly alarms: readonly number[];
@@ -54,6 +55,37 @@ const lines = async <T>(path: string): Promise<T[]> =>
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as T);
+
+interface Arrival {
+  readonly index: number;
+  /** Milliseconds, as `Date.now()`. */
+  readonly at: number;
+}
+
+/** Notes when each forecast's line is there, of a file that is to come. `end` looks once more, and stops. */
+const watchLines = (path: string): { end(): Promise<readonly Arrival[]> } => {
+  const arrivals: Arrival[] = [];
+  let [read, rest] = [0, ''];
+  const look = async (): Promise<void> => {
+    const at = Date.now();
+    const text = await readFile(path, 'utf8').catch(() => '');
+    const whole = (rest + text.slice(read)).split('\n');
+    [read, rest] = [text.length, whole.pop() ?? ''];
+    for (const line of whole) arrivals.push({ index: (JSON.parse(line) as { index: number }).index, at });
+  };
+  let looking: Promise<void> = Promise.resolve();
+  const next = (): Promise<void> => (looking = looking.then(look));
+  const watcher = watch(dirname(path), (_, name) => {
+    if (name === basename(path)) void next();
+  });
+  return {
+    end: async () => {
+      watcher.close();
+      await next();
+      return arrivals;
+    },
+  };
+};
 
 /** A line with the same id comes again only after a crash; the last one counts. */
 const lastOfEach = <T extends { readonly id: string }>(all: readonly T[]): T[] => [
@@ -81,6 +113,8 @@ export const attachTo = async (
     const files = (await readdir(join(source, folder ?? ''))).filter((name) => name.endsWith('.npy')).sort();
     const [watched, out] = [join(home, 'frames', 'run'), join(home, 'out')];
     await mkdir(watched, { recursive: true });
+    await mkdir(out);
+    const delivered = watchLines(join(out, 'forecasts.jsonl'));
 
     const words = ['attach', join(home, 'frames'), '--out', out, '--frames', String(total), '--atomic'];
     const child = spawn(
@@ -113,12 +147,12 @@ export const attachTo = async (
     if ((await ended) !== 0) throw new Error(`mesocast attach failed: ${said.slice(-5).join('\n')}`);
 
     const scores = lastOfEach(await lines<Score>(join(out, 'scores.jsonl')));
-    const forecasts = await lines<{ index: number; issuedAt: string }>(join(out, 'forecasts.jsonl'));
+    const arrivals = await delivered.end();
     return {
       scores: scores.sort((a, b) => a.index - b.index),
-      latencies: forecasts
+      latencies: arrivals
         .filter(({ index }) => index < frames)
-        .map(({ index, issuedAt }) => (Date.parse(issuedAt) - (came[index] ?? NaN)) / 1000),
+        .map(({ index, at }) => (at - (came[index] ?? NaN)) / 1000),
       alarms: said
         .map((line) => /at frame (\d+) the forecast/.exec(line)?.[1])
         .filter((found) => found !== undefined)

@@ -1,7 +1,10 @@
+import { mean } from '../table.js';
 import type { Attached, LeadScore } from './attached.js';
 
-/** What is kept of a run: each a list over the frames that forecasts were issued at, from the first on. */
+/** What is kept of a run: each a list over the frames whose forecasts are scored at all leads, from the first on. */
 export interface RunFigures {
+  /** The commit that was measured; missing of runs from before it was kept. */
+  readonly program?: string;
   /** Means over the leads. */
   readonly forecast: readonly number[];
   readonly persistence: readonly number[];
@@ -16,7 +19,6 @@ export interface RunFigures {
   readonly latency: { readonly median: number; readonly p99: number };
 }
 
-const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 export const quantile = (values: readonly number[], q: number): number => {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? NaN;
@@ -27,9 +29,12 @@ const skillOf = ({ rmse, persistenceRmse, linearRmse }: LeadScore): number => {
   return trivial > 0 ? 1 - rmse / trivial : 0;
 };
 
-/** Figures of the forecasts that were issued at the first frames and are scored at all leads. */
-export const figuresOf = ({ scores, latencies, alarms, changes }: Attached, frames: number): RunFigures => {
-  const final = scores.filter(({ index, status }) => index < frames && status === 'final');
+/** Mean skill over the leads of the forecast from the frame of this number, counted from 1; NaN where there is none. */
+export const skillAt = ({ skill, firstIndex }: RunFigures, frames: number): number =>
+  skill[frames - 1 - firstIndex] ?? NaN;
+
+export const figuresOf = ({ scores, latencies, alarms, changes }: Attached, program: string): RunFigures => {
+  const final = scores.filter(({ status }) => status === 'final');
   const means = (of: (lead: LeadScore) => number): number[] => final.map(({ leads }) => mean(leads.map(of)));
   const bounds: [number, number][] = [];
   for (const { leads } of scores)
@@ -38,6 +43,7 @@ export const figuresOf = ({ scores, latencies, alarms, changes }: Attached, fram
       if (rmseBound !== undefined) bounds[lead - 1] = [given + 1, held + (rmse <= rmseBound ? 1 : 0)];
     }
   return {
+    program,
     forecast: means(({ rmse }) => rmse),
     persistence: means(({ persistenceRmse }) => persistenceRmse),
     linear: means(({ linearRmse }) => linearRmse),

@@ -2,9 +2,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { COLOURS, svgOf, type Chart } from '../../src/evaluation/report/chart.js';
 import { markdown, putIntoPage } from '../page.js';
 import { fromRoot } from '../systems.js';
-import { median, type Row } from '../table.js';
+import { mean, median, type Row } from '../table.js';
 import { ARMS } from './arms.js';
-import { coverage, worstStretch, type RunFigures } from './figures.js';
+import { coverage, skillAt, worstStretch, type RunFigures } from './figures.js';
 
 /** Of each condition, system and seed. */
 export type LiveRecord = Readonly<
@@ -17,13 +17,11 @@ const BANDS = [
   [6, 20],
   [21, 50],
 ] as const;
-/** Forecasts at the end that the skill is of. */
-const NEWEST = 1;
-
-const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 const runsOf = (record: LiveRecord, arm: string, system: string): RunFigures[] =>
   Object.values(record[arm]?.[system] ?? {});
-const lastSkill = ({ skill }: RunFigures): number => mean(skill.slice(-NEWEST));
+/** Commits that they were measured with. */
+const programsOf = (runs: readonly RunFigures[]): string =>
+  [...new Set(runs.map(({ program = 'unknown' }) => program))].join(' ');
 
 /** How many of the leads with bounds held as many of them as they should, and the least and most that any held. */
 const heldAsMeant = (runs: readonly RunFigures[]): string => {
@@ -44,18 +42,19 @@ const judgedBy = (runs: readonly RunFigures[]): Row[1] => ({
 
 const skillRow = (arm: string, system: string, bar: number, runs: readonly RunFigures[]): Row => {
   const stretches = runs.flatMap((run) => worstStretch(run) ?? []);
+  const frames = ARMS[arm]?.frames ?? NaN;
+  const skills = runs.map((run) => skillAt(run, frames));
   return [
     `${arm}: ${system}`,
     {
       runs: String(runs.length),
-      frames: String(ARMS[arm]?.frames),
-      skill: mean(runs.map(lastSkill)),
+      frames: String(frames),
+      skill: mean(skills),
       wanted: bar,
-      'least, most': [Math.min(...runs.map(lastSkill)), Math.max(...runs.map(lastSkill))]
-        .map((value) => value.toFixed(2))
-        .join(' '),
+      'least, most': [Math.min(...skills), Math.max(...skills)].map((value) => value.toFixed(2)).join(' '),
       'worst 20': stretches.length === 0 ? '-' : Math.max(...stretches),
       ...judgedBy(runs),
+      commit: programsOf(runs),
     },
   ];
 };
@@ -71,11 +70,46 @@ const alarmRow = (arm: string, system: string, runs: readonly RunFigures[]): Row
       'changes at frame': String(change),
       'alarm after': after.map((index) => (index === undefined ? 'never' : index - change + 1)).join(' '),
       'false alarms': String(runs.flatMap(({ alarms }) => alarms).filter((index) => index < change).length),
+      'said again': String(
+        runs.reduce(
+          (sum, { alarms }) => sum + Math.max(0, alarms.filter((index) => index >= change).length - 1),
+          0,
+        ),
+      ),
+      commit: programsOf(runs),
     },
   ];
 };
 
-const isPace = (arm: string): boolean => arm.startsWith('pace');
+const [PACE_OFF, PACE_ON] = ['pace, learning off', 'pace, learning'] as const;
+const isPace = (arm: string): boolean => arm === PACE_OFF || arm === PACE_ON;
+
+/** Latencies with learning over those without, run by run. */
+const paceRow = (record: LiveRecord, system: string): Row[] => {
+  const [off, on] = [record[PACE_OFF]?.[system] ?? {}, record[PACE_ON]?.[system] ?? {}];
+  const both = Object.keys(on).flatMap((seed) => {
+    const [without, learning] = [off[seed], on[seed]];
+    return without === undefined || learning === undefined ? [] : [{ without, learning }];
+  });
+  if (both.length === 0) return [];
+  const times = both.map(({ without, learning }) => learning.latency.p99 / without.latency.p99);
+  return [
+    [
+      `pace: ${system}`,
+      {
+        runs: String(both.length),
+        'median s, off': median(both.map(({ without }) => without.latency.median)),
+        'median s, learning': median(both.map(({ learning }) => learning.latency.median)),
+        'p99 s, off': median(both.map(({ without }) => without.latency.p99)),
+        'p99 s, learning': median(both.map(({ learning }) => learning.latency.p99)),
+        'p99 over that off': median(times),
+        wanted: 1.5,
+        most: Math.max(...times),
+        commit: programsOf(both.flatMap(({ without, learning }) => [without, learning])),
+      },
+    ],
+  ];
+};
 
 export const tablesOf = (record: LiveRecord, systems: Bars): Row[][] => {
   const arms = Object.keys(record);
@@ -92,17 +126,7 @@ export const tablesOf = (record: LiveRecord, systems: Bars): Row[][] => {
       if (rows.length < 2 || isDoubled) return rows;
       return [...rows, [`${arm}: all`, { runs: String(all.length), ...judgedBy(all) }] satisfies Row];
     });
-  const paces = arms.filter(isPace).map((arm): Row => {
-    const runs = Object.keys(systems).flatMap((system) => runsOf(record, arm, system));
-    return [
-      arm,
-      {
-        runs: String(runs.length),
-        'median s': median(runs.map(({ latency }) => latency.median)),
-        'p99 s': median(runs.map(({ latency }) => latency.p99)),
-      },
-    ];
-  });
+  const paces = Object.keys(systems).flatMap((system) => paceRow(record, system));
   return [...skills, paces].filter((table) => table.length > 0);
 };
 

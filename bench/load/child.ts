@@ -76,15 +76,12 @@ const report = (): void => {
 const timer = setInterval(report, 100);
 await watch(config, { ...context, ledger, roots })
   .pipe(
-    read(
-      {},
-      {
-        ...context,
-        ledger,
-        credits: createCredits({ items: config.memoryFrames, bytes: config.memoryBytes }),
-        codecFor: codecs.for,
-      },
-    ),
+    read({
+      ...context,
+      ledger,
+      credits: createCredits({ items: config.memoryFrames, bytes: config.memoryBytes }),
+      codecFor: codecs.for,
+    }),
   )
   .forEach(({ frame, release }) => {
     frames.push([frame.series, frame.index, performance.timeOrigin + performance.now()]);

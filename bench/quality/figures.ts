@@ -1,5 +1,6 @@
 import type { ReportData } from '../../src/evaluation/evaluate.js';
 import { eachStatistic, type Statistic } from '../../src/evaluation/statistics.js';
+import { mean } from '../table.js';
 
 /** What is told of a forecaster on one set of series. Skill and errors on normalised values. */
 export interface Figures {
@@ -21,8 +22,6 @@ export interface Figures {
   readonly values: readonly [least: number, greatest: number];
   readonly trueValues: readonly [least: number, greatest: number];
 }
-
-const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 
 export const figuresOf = (report: ReportData): Figures => {
   const { leads, extremes } = report.statistics;
