@@ -27,7 +27,8 @@ export const growth = defineSink({
       forecast: async ({ series, index, horizon, frames }, signal) => {
         signal.throwIfAborted();
         const last = frames.subarray(frames.length - frames.length / horizon);
-        const mean = last.reduce((sum, value) => sum + value, 0) / last.length;
+        const known = last.filter((value) => !Number.isNaN(value)); // NaN: the frame had a gap there
+        const mean = known.reduce((sum, value) => sum + value, 0) / known.length;
         await appendFile(path, `${series},${index},${horizon},${mean}\n`);
       },
       close: async () => {},

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -41,6 +41,20 @@ try {
   console.log(
     `packed ${packed.filename}: ${packed.files.length} files, ${(packed.size / 1e6).toFixed(1)} MB`,
   );
+  // Who reads the pages in the package has no checkout beside it.
+  const paths = packed.files.map(({ path }) => path);
+  const isPacked = (path) => paths.some((one) => one === path || one.startsWith(`${path}/`));
+  const dead = paths
+    .filter((path) => path.endsWith('.md'))
+    .flatMap((page) => {
+      const text = readFileSync(join(root, page), 'utf8').replaceAll(/```.*?```/gs, '');
+      const links = [...text.matchAll(/\]\(([^)\s#]+)/g)].map(([, link]) => link);
+      return links
+        .filter((link) => !/^[a-z]+:/.test(link) && !isPacked(posix.join(posix.dirname(page), link)))
+        .map((link) => `${page}: ${link}`);
+    });
+  if (dead.length > 0) fail(`links to what is not in the package: ${dead.join(', ')}`);
+
   writeFileSync(
     join(home, 'package.json'),
     '{ "name": "empty", "version": "1.0.0", "private": true, "type": "module" }\n',

@@ -7,7 +7,6 @@ export {
   definePredictor,
   defineSimulation,
   defineSink,
-  defineSource,
   PLUGIN_API,
 } from './pipeline/plugins/plugin.js';
 export type {
@@ -20,8 +19,6 @@ export type {
   Simulation,
   Sink,
   SinkContext,
-  Source,
-  SourceContext,
   Stack,
   StackCodec,
 } from './pipeline/plugins/plugin.js';
@@ -29,6 +26,7 @@ export { oneOf } from './formats/stacks.js';
 export type {
   Boundary,
   Decoder,
+  DecoderInputs,
   Encoded,
   Encoder,
   NetworkShape,
@@ -38,8 +36,30 @@ export type {
   Stepped,
 } from './forecaster/network.js';
 export { describeShape, sameShape, sizeOf } from './pipeline/frame.js';
-export type { Entry, Field, Frame, FrameShape, Revision, SampleType } from './pipeline/frame.js';
-export type { Forecast, ForecasterId, LeadScore, Normalisation, Score } from './pipeline/forecast.js';
+export type {
+  Entry,
+  Field,
+  Frame,
+  FrameShape,
+  PhysicalTime,
+  Region,
+  Revision,
+  SampleType,
+  View,
+} from './pipeline/frame.js';
+export type {
+  Contestant,
+  Forecast,
+  ForecasterId,
+  ForecastTime,
+  LeadOutlook,
+  LeadScore,
+  Normalisation,
+  Score,
+  Uncertainty,
+  ValueRange,
+} from './pipeline/forecast.js';
+export type { ParameterValues } from './pipeline/parameters.js';
 export {
   CodecError,
   codeOf,
@@ -67,7 +87,8 @@ export {
 } from './pipeline/plugins/registry.js';
 export type { PluginInfo } from './pipeline/plugins/registry.js';
 export type { OptionInfo } from './pipeline/config/options.js';
-export type { Outcome, Run, RunEvent, Summary } from './pipeline/run.js';
+export type { DeliveryCounts, Outcome, Run, RunEvent, Summary } from './pipeline/run.js';
 export { attach, forecastOnce } from './pipeline/on-demand.js';
+export type { AttachedRun, ForecastOnceOptions } from './pipeline/on-demand.js';
 export { writePicture } from './pipeline/images/picture.js';
 export type { Picture } from './pipeline/images/picture.js';

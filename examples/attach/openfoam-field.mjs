@@ -23,7 +23,10 @@ export const openfoamField = defineCodec({
         return error.message;
       }
     },
-    decode: async (bytes) => fieldOf(textOf(bytes), field, width),
+    decode: async (bytes, signal) => {
+      signal?.throwIfAborted();
+      return fieldOf(textOf(bytes), field, width);
+    },
     encode: async () => {
       throw new CodecError('OpenFOAM writes these files', { hint: 'write png, tiff, npy or vti' });
     },

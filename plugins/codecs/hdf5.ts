@@ -6,7 +6,8 @@ import { axesOption, framesOf } from '../../src/formats/axes.js';
 import { joinChannels } from '../../src/formats/fields.js';
 import { askHdf5, superblockOf } from '../../src/formats/hdf5.js';
 import { onlyReads, oneOf, requireItem } from '../../src/formats/stacks.js';
-import { CodecError, messageOf } from '../../src/pipeline/errors.js';
+import { verdictOf } from '../../src/formats/validated.js';
+import { CodecError } from '../../src/pipeline/errors.js';
 import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
 import type { ByteSource } from '../../src/pipeline/plugins/plugin.js';
 
@@ -30,10 +31,10 @@ export const hdf5 = defineCodec({
   }),
   create: ({ field, axes, times }) => {
     const wanted = typeof field === 'string' ? [field] : field;
-    const open = async (bytes: ByteSource, path: string) => {
+    const open = async (bytes: PlacedBytes) => {
       const { incomplete, live } = await superblockOf(bytes);
       if (incomplete !== undefined) throw new CodecError(incomplete);
-      const request = { path, live, wanted, axes, times };
+      const request = { path: bytes.path, live, wanted, axes, times };
       const { fields } = await askHdf5({ ...request, item: undefined });
       const all = fields.map(({ name, dimensions }) => {
         // A growing dataset may be empty as yet.
@@ -55,45 +56,53 @@ export const hdf5 = defineCodec({
     };
     return {
       extensions: ['.h5', '.hdf5', '.hdf', '.nxs', '.nx5'],
-      ...oneOf({
-        count: (bytes) =>
-          withPath(bytes, async (path) => ({
-            count: (await open(bytes, path)).count,
-            incomplete: undefined,
-          })).catch((error: unknown) => ({ count: 0, incomplete: messageOf(error) })),
-        decode: (bytes, item, signal) =>
-          withPath(bytes, async (path) => {
-            signal?.throwIfAborted();
-            const { request, all, count } = await open(bytes, path);
-            requireItem(item, count);
-            const { fields, data, time } = await askHdf5({ ...request, item });
-            const [height, width] = all[0]?.shape ?? [0, 0];
-            const joined = joinChannels(
-              height,
-              width,
-              fields.map(({ sampleType }, i) => ({
-                values: data[i] ?? new Float32Array(0),
-                components: all[i]?.shape[2] ?? 1,
-                component: undefined,
-                sampleType,
-              })),
-            );
-            return { ...joined, ...(time && { time }) };
-          }),
-      }),
+      ...oneOf(
+        {
+          count: (unplaced) =>
+            onDisk(unplaced, async (bytes) => ({
+              count: (await open(bytes)).count,
+              incomplete: undefined,
+            })).catch((error: unknown) => ({ count: 0, incomplete: verdictOf(error) })),
+          decode: (unplaced, item, signal) =>
+            onDisk(unplaced, async (bytes) => {
+              signal?.throwIfAborted();
+              const { request, all, count } = await open(bytes);
+              requireItem(item, count);
+              const { fields, data, time } = await askHdf5({ ...request, item });
+              const [height, width] = all[0]?.shape ?? [0, 0];
+              const joined = joinChannels(
+                height,
+                width,
+                fields.map(({ sampleType }, i) => ({
+                  values: data[i] ?? new Float32Array(0),
+                  components: all[i]?.shape[2] ?? 1,
+                  component: undefined,
+                  sampleType,
+                })),
+              );
+              return { ...joined, ...(time && { time }) };
+            }),
+        },
+        onDisk,
+      ),
       encode: onlyReads('hdf5'),
     };
   },
 });
 
-/** The library opens files itself: bytes that are in memory are written to a temporary one. */
-const withPath = async <T>(bytes: ByteSource, use: (path: string) => Promise<T>): Promise<T> => {
-  if (bytes.path !== undefined) return use(bytes.path);
+type PlacedBytes = ByteSource & { readonly path: string };
+
+/**
+ * The library opens files itself: bytes that are in memory are written to a temporary one.
+ * @throws the system's error when there is no room for it
+ */
+const onDisk = async <T>(bytes: ByteSource, use: (bytes: PlacedBytes) => Promise<T>): Promise<T> => {
+  if (bytes.path !== undefined) return use({ ...bytes, path: bytes.path });
   const folder = await mkdtemp(join(tmpdir(), 'mesocast-hdf5-'));
   try {
     const path = join(folder, 'file.h5');
     await writeFile(path, await bytes.read(0, bytes.size));
-    return await use(path);
+    return await use({ ...bytes, path });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

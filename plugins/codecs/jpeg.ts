@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { onlyReads } from '../../src/formats/stacks.js';
-import { bytesOf } from '../../src/pipeline/bytes.js';
-import { CodecError } from '../../src/pipeline/errors.js';
+import { validated } from '../../src/formats/validated.js';
 import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
 import type { ByteSource, Incomplete } from '../../src/pipeline/plugins/plugin.js';
 import { decodeRaster } from '../../src/pipeline/images/raster.js';
@@ -13,13 +12,7 @@ export const jpeg = defineCodec({
   options: z.strictObject({}),
   create: () => ({
     extensions: ['.jpg', '.jpeg'],
-    validate,
-    decode: async (bytes, signal) => {
-      signal?.throwIfAborted();
-      const incomplete = await validate(bytesOf(bytes));
-      if (incomplete !== undefined) throw new CodecError(incomplete);
-      return decodeRaster(bytes, 'JPEG');
-    },
+    ...validated(validate, (bytes) => decodeRaster(bytes, 'JPEG')),
     encode: onlyReads('jpeg'),
   }),
 });

@@ -4,10 +4,11 @@ import { chooseFields, fieldOption, joinChannels } from '../../src/formats/field
 import type { NpyLayout } from '../../src/formats/npy-array.js';
 import { readNpyFrame, readNpyHeader, readNpyLayout } from '../../src/formats/npy-array.js';
 import { onlyReads, oneOf, requireItem } from '../../src/formats/stacks.js';
+import { verdictOf } from '../../src/formats/validated.js';
 import type { ZipMember } from '../../src/formats/zip.js';
 import { readMember, readZip } from '../../src/formats/zip.js';
 import { bytesOf } from '../../src/pipeline/bytes.js';
-import { CodecError, messageOf } from '../../src/pipeline/errors.js';
+import { CodecError } from '../../src/pipeline/errors.js';
 import { sizeOf } from '../../src/pipeline/frame.js';
 import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
 import type { ByteSource } from '../../src/pipeline/plugins/plugin.js';
@@ -46,7 +47,7 @@ export const npz = defineCodec({
         count: (bytes) =>
           open(bytes).then(
             ({ count }) => ({ count, incomplete: undefined }),
-            (error: unknown) => ({ count: 0, incomplete: messageOf(error) }),
+            (error: unknown) => ({ count: 0, incomplete: verdictOf(error) }),
           ),
         decode: async (bytes, item, signal) => {
           const { chosen, count, shape } = await open(bytes);

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { bytesOf } from '../../src/pipeline/bytes.js';
-import { CodecError } from '../../src/pipeline/errors.js';
+import { validated } from '../../src/formats/validated.js';
 import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
 import type { ByteSource, Incomplete } from '../../src/pipeline/plugins/plugin.js';
 import { decodeRaster, rasterOf, type RasterHeader } from '../../src/pipeline/images/raster.js';
@@ -24,13 +23,7 @@ export const png = defineCodec({
   }),
   create: ({ compression }) => ({
     extensions: ['.png'],
-    validate,
-    decode: async (bytes, signal) => {
-      signal?.throwIfAborted();
-      const incomplete = await validate(bytesOf(bytes));
-      if (incomplete !== undefined) throw new CodecError(incomplete);
-      return decodeRaster(bytes, 'PNG', plainHeader(bytes));
-    },
+    ...validated(validate, (bytes) => decodeRaster(bytes, 'PNG', plainHeader(bytes))),
     encode: async (field) => rasterOf(field).png({ compressionLevel: compression }).toBuffer(),
   }),
 });

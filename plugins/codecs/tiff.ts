@@ -1,7 +1,7 @@
 import { promisify } from 'node:util';
 import { deflate } from 'node:zlib';
 import { z } from 'zod';
-import { omeTime } from '../../src/formats/ome-time.js';
+import { omeLayout, omeTime, type PageLayout } from '../../src/formats/ome.js';
 import { oneOf, requireItem } from '../../src/formats/stacks.js';
 import { CodecError } from '../../src/pipeline/errors.js';
 import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
@@ -30,16 +30,17 @@ export const tiff = defineCodec({
     ...oneOf({
       count: async (bytes) => {
         const structure = await readDirectories(bytes);
-        const frames = await framesIn(bytes, structure, { channel, slice });
-        return typeof frames === 'string'
-          ? { count: 0, incomplete: frames }
-          : { count: frames.length, incomplete: structure.incomplete };
+        const found = await framesIn(bytes, structure, { channel, slice });
+        return typeof found === 'string'
+          ? { count: 0, incomplete: found }
+          : { count: found.frames.length, incomplete: structure.incomplete };
       },
       decode: async (bytes, item, signal) => {
         signal?.throwIfAborted();
         const structure = await readDirectories(bytes);
-        const frames = await framesIn(bytes, structure, { channel, slice });
-        if (typeof frames === 'string') throw new CodecError(frames);
+        const found = await framesIn(bytes, structure, { channel, slice });
+        if (typeof found === 'string') throw new CodecError(found);
+        const { frames, description } = found;
         requireItem(item, frames.length);
         const image = frames[item] as TiffImage;
         if (!SUPPORTED.has(`${image.sampleFormat}:${image.bits}`))
@@ -53,8 +54,6 @@ export const tiff = defineCodec({
             hint: 'write grey or RGB, with alpha or without, or NPY arrays',
           });
         const field = await decodeRaster(await extractImage(bytes, image, structure), 'TIFF');
-        const first = structure.images.find(({ reduced }) => !reduced) as TiffImage;
-        const description = await readDescription(bytes, first, structure);
         const time = omeTime(description, item, channel ?? 0, slice ?? 0);
         return { ...field, ...(time && { time }) };
       },
@@ -63,30 +62,11 @@ export const tiff = defineCodec({
   }),
 });
 
-/** How pages follow each other: so many channels and slices for each point in time. */
-interface Layout {
-  readonly kind: string;
-  readonly channels: number;
-  readonly slices: number;
-  /** The first of C, Z and T is what changes from page to page. */
-  readonly order: string;
-}
-
-/** As an OME-TIFF says (https://docs.openmicroscopy.org/ome-model): the colours of one page are channels of it, too. */
-const omeLayout = (description: string, samples: number): Layout | undefined => {
-  const pixels = /<Pixels\b[^>]*>/.exec(description)?.[0];
-  if (pixels === undefined) return undefined;
-  const attribute = (name: string): string => new RegExp(`\\b${name}="([^"]*)"`).exec(pixels)?.[1] ?? '';
-  const channels = Math.max(1, Math.floor((Number(attribute('SizeC')) || 1) / samples));
-  const slices = Number(attribute('SizeZ')) || 1;
-  return { kind: 'an OME-TIFF', channels, slices, order: attribute('DimensionOrder').slice(2) };
-};
-
 /**
  * As ImageJ says. What it calls slices are points in time where it knows of no others: so it saves a plain stack.
  * Text: what it has written is not all described.
  */
-const imageJLayout = (description: string, pages: number): Layout | string | undefined => {
+const imageJLayout = (description: string, pages: number): PageLayout | string | undefined => {
   if (!description.startsWith('ImageJ=')) return undefined;
   const number = (name: string): number =>
     Number(new RegExp(`^${name}=(\\d+)`, 'm').exec(description)?.[1]) || 1;
@@ -97,22 +77,23 @@ const imageJLayout = (description: string, pages: number): Layout | string | und
 };
 
 /**
- * The images that are frames, thumbnails left out: points in time, of one channel and slice. Text: what has to be said to
- * choose.
+ * The images that are frames, thumbnails left out: points in time, of one channel and slice; and how the file describes
+ * them. Text: what has to be said to choose.
  */
 const framesIn = async (
   bytes: ByteSource,
   structure: TiffStructure,
   { channel, slice }: { channel: number | undefined; slice: number | undefined },
-): Promise<readonly TiffImage[] | string> => {
+): Promise<{ readonly frames: readonly TiffImage[]; readonly description: string } | string> => {
   const images = structure.images.filter((image) => !image.reduced);
   const [first] = images;
   if (first === undefined) return structure.incomplete ?? 'it holds no image';
   const description = await readDescription(bytes, first, structure);
   const layout = omeLayout(description, first.samples) ?? imageJLayout(description, images.length);
-  if (layout === undefined || typeof layout === 'string') return layout ?? images;
+  if (typeof layout === 'string') return layout;
+  if (layout === undefined) return { frames: images, description };
   const { kind, channels, slices, order } = layout;
-  if (channels * slices === 1) return images;
+  if (channels * slices === 1) return { frames: images, description };
   if (channels > 1 && channel === undefined)
     return `it is ${kind} of ${channels} channels: say which with the option tiff.channel`;
   if (slices > 1 && slice === undefined)
@@ -121,7 +102,8 @@ const framesIn = async (
   if (c >= channels || z >= slices) return `it has ${channels} channels and ${slices} slices`;
   if (!order.endsWith('T')) return `${kind} in the order XY${order} is not supported`;
   const offset = order.startsWith('C') ? c + z * channels : z + c * slices;
-  return images.filter((_image, page) => page % (channels * slices) === offset);
+  const frames = images.filter((_image, page) => page % (channels * slices) === offset);
+  return { frames, description };
 };
 
 const SAMPLE_FORMATS: Readonly<Partial<Record<number, string>>> = { 1: 'unsigned', 2: 'signed', 3: 'float' };

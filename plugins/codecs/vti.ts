@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { chooseFields, fieldOption, joinChannels } from '../../src/formats/fields.js';
-import { blanked, byName, GHOSTS, planeOf, requireSize } from '../../src/formats/vtk-values.js';
+import { verdictOf } from '../../src/formats/validated.js';
+import { blanked, byName, commonPlace, GHOSTS, planeOf, requireSize } from '../../src/formats/vtk-values.js';
+import type { Place } from '../../src/formats/vtk-values.js';
 import type { VtkXml, XmlPiece } from '../../src/formats/vtk-xml.js';
 import { parseVtkXml, readXmlArray, readXmlTime } from '../../src/formats/vtk-xml.js';
-import { CodecError, messageOf } from '../../src/pipeline/errors.js';
+import { CodecError } from '../../src/pipeline/errors.js';
 import type { Field } from '../../src/pipeline/frame.js';
 import { describeShape, sizeOf } from '../../src/pipeline/frame.js';
 import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
@@ -22,20 +24,17 @@ export const vti = defineCodec({
     extensions: ['.vti', '.vtr'],
     validate: async (bytes) => {
       try {
-        const buffer = await bytes.read(0, bytes.size);
-        open(buffer);
+        open(await bytes.read(0, bytes.size));
         return undefined;
       } catch (error) {
-        return messageOf(error);
+        return verdictOf(error);
       }
     },
     decode: async (bytes, signal) => {
       signal?.throwIfAborted();
       const { file, whole } = open(bytes);
       const chosen = chooseFields(field, fieldsOf(file.pieces[0]), 'vti.field');
-      const at = chosen[0]?.array.at ?? 'points';
-      if (chosen.some(({ array }) => array.at !== at))
-        throw new CodecError('its fields are some at points, some at cells: choose of one kind');
+      const at = commonPlace(chosen);
       const size = sizesOf(whole, at);
       const [height, width] = planeOf(size);
       requireSize(height * width);
@@ -84,7 +83,7 @@ const extentOf = (text: string | undefined): Extent => {
 };
 
 /** Points along x, y and z, or cells; a grid of one layer of points has one of cells. */
-const sizesOf = ([x0, x1, y0, y1, z0, z1]: Extent, at: 'points' | 'cells') => {
+const sizesOf = ([x0, x1, y0, y1, z0, z1]: Extent, at: Place) => {
   const size = (n: number): number => (at === 'points' ? n + 1 : Math.max(1, n));
   return [size(x1 - x0), size(y1 - y0), size(z1 - z0)] as const;
 };
@@ -136,7 +135,7 @@ const place = (
   to: Float32Array,
   whole: Extent,
   components: number,
-  at: 'points' | 'cells',
+  at: Place,
 ): void => {
   const [x, y, z] = sizesOf(box, at);
   const [wide, high] = sizesOf(whole, at);

@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { chooseFields, fieldOption, joinChannels } from '../../src/formats/fields.js';
 import { readNumbers } from '../../src/formats/numbers.js';
 import { onlyReads } from '../../src/formats/stacks.js';
+import { verdictOf } from '../../src/formats/validated.js';
 import { parseLegacyVtk } from '../../src/formats/vtk-legacy.js';
-import { blanked, byName, GHOSTS, parseNumbers, planeOf } from '../../src/formats/vtk-values.js';
-import { CodecError, messageOf } from '../../src/pipeline/errors.js';
+import { blanked, byName, commonPlace, GHOSTS, parseNumbers, planeOf } from '../../src/formats/vtk-values.js';
 import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
 
 /** Legacy VTK files of image data, text or binary, one layer thick; row 0 is the least y. */
@@ -20,7 +20,7 @@ export const vtk = defineCodec({
         chooseFields(field, fieldsOf(parseLegacyVtk(await bytes.read(0, bytes.size))), 'vtk.field');
         return undefined;
       } catch (error) {
-        return messageOf(error);
+        return verdictOf(error);
       }
     },
     decode: async (bytes, signal) => {
@@ -28,9 +28,7 @@ export const vtk = defineCodec({
       const file = parseLegacyVtk(bytes);
       const { points, cells, binary, arrays, time } = file;
       const chosen = chooseFields(field, fieldsOf(file), 'vtk.field');
-      const at = chosen[0]?.array.at ?? 'points';
-      if (chosen.some(({ array }) => array.at !== at))
-        throw new CodecError('its fields are some at points, some at cells: choose of one kind');
+      const at = commonPlace(chosen);
       const [height, width] = planeOf(at === 'points' ? points : cells);
       const valuesOf = ({ from, to, type, components, name }: (typeof arrays)[number]): Float32Array =>
         binary

@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import { chooseFields, fieldOption, joinChannels } from '../../src/formats/fields.js';
 import { layGrid } from '../../src/formats/point-grid.js';
+import { onlyReads } from '../../src/formats/stacks.js';
+import { verdictOf } from '../../src/formats/validated.js';
 import { requireSize } from '../../src/formats/vtk-values.js';
 import type { XmlArray, XmlPiece } from '../../src/formats/vtk-xml.js';
 import { parseVtkXml, readXmlArray, readXmlTime } from '../../src/formats/vtk-xml.js';
-import { CodecError, messageOf } from '../../src/pipeline/errors.js';
+import { CodecError } from '../../src/pipeline/errors.js';
 import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
 
 /**
@@ -22,7 +24,7 @@ export const vtu = defineCodec({
         parseVtkXml(await bytes.read(0, bytes.size), ['UnstructuredGrid']);
         return undefined;
       } catch (error) {
-        return messageOf(error);
+        return verdictOf(error);
       }
     },
     decode: async (bytes, signal) => {
@@ -57,7 +59,7 @@ export const vtu = defineCodec({
       const time = await readXmlTime(bytes, file);
       return { ...joinChannels(grid.height, grid.width, parts), ...(time && { time }) };
     },
-    encode: () => Promise.reject(new CodecError('the vtu codec only reads', { hint: 'write vti' })),
+    encode: onlyReads('vtu'),
   }),
 });
 

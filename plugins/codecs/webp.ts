@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { bytesOf } from '../../src/pipeline/bytes.js';
+import { validated } from '../../src/formats/validated.js';
 import { CodecError } from '../../src/pipeline/errors.js';
 import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
 import type { ByteSource, Incomplete } from '../../src/pipeline/plugins/plugin.js';
@@ -12,13 +12,7 @@ export const webp = defineCodec({
   options: z.strictObject({}),
   create: () => ({
     extensions: ['.webp'],
-    validate,
-    decode: async (bytes, signal) => {
-      signal?.throwIfAborted();
-      const incomplete = await validate(bytesOf(bytes));
-      if (incomplete !== undefined) throw new CodecError(incomplete);
-      return decodeRaster(bytes, 'WebP');
-    },
+    ...validated(validate, (bytes) => decodeRaster(bytes, 'WebP')),
     encode: async (field) => {
       if (field.sampleType !== 'uint8')
         throw new CodecError('a WebP holds 8 bits', { hint: 'use png, tiff or npy' });

@@ -8,6 +8,7 @@ import { defineSink } from '../../src/pipeline/plugins/plugin.js';
 import { postJson } from '../../src/pipeline/delivery/post-json.js';
 import { secretFrom } from '../../src/pipeline/delivery/secret.js';
 import {
+  headersOption,
   httpUrl,
   messageOptions,
   secretOption,
@@ -58,6 +59,7 @@ export const trigger = defineSink({
           'the program and its arguments, without a shell; the forecast is its standard input, as JSON',
         ),
       url: httpUrl.optional().describe('where the forecast is posted to, as JSON'),
+      headers: headersOption,
       secretEnv: secretOption.describe('the environment variable that holds the secret of the signature'),
       timeout: timeoutOption.describe('seconds that the program, or the answer, may take'),
       frames: messageOptions.frames,
@@ -67,7 +69,7 @@ export const trigger = defineSink({
       message:
         'give a command or a url; for both, two sinks, with `as`: when one fails, only that one is tried again',
     }),
-  create: ({ when, match, fire, command, url, secretEnv, timeout, frames }, { log }) => {
+  create: ({ when, match, fire, command, url, headers, secretEnv, timeout, frames }, { log }) => {
     let secret: string | undefined;
     /** Series for which the conditions hold and a call has succeeded since they began to. */
     const told = new Set<string>();
@@ -96,7 +98,7 @@ export const trigger = defineSink({
           if (command !== undefined)
             await runCommand(command, JSON.stringify(message), timeout * 1000, signal);
           if (url !== undefined)
-            await postJson(key, message, { url, secret, timeoutMs: timeout * 1000 }, signal);
+            await postJson(key, message, { url, headers, secret, timeoutMs: timeout * 1000 }, signal);
           told.add(forecast.series);
           log(`trigger: the conditions hold for ${forecast.series}, frame ${forecast.index}`);
         }

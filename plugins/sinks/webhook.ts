@@ -5,6 +5,7 @@ import { defineSink } from '../../src/pipeline/plugins/plugin.js';
 import { postJson } from '../../src/pipeline/delivery/post-json.js';
 import { secretFrom } from '../../src/pipeline/delivery/secret.js';
 import {
+  headersOption,
   httpUrl,
   messageOptions,
   secretOption,
@@ -20,7 +21,7 @@ export const webhook = defineSink({
     secretEnv: secretOption.describe(
       'the environment variable that holds the secret of the HMAC-SHA256 signature; default: not signed',
     ),
-    headers: z.record(z.string(), z.string()).default({}).describe('sent with each request'),
+    headers: headersOption,
     timeout: timeoutOption.describe('seconds that an answer may take'),
     ...messageOptions,
   }),

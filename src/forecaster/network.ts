@@ -6,8 +6,9 @@ export type Params<T> = Readonly<Record<string, T>>;
 /** Shape and initialisation of one weight. */
 export interface ParamSpec {
   readonly shape: readonly number[];
-  /** Standard deviation of the normal distribution the weight is drawn from; 0 gives `constant`. */
+  /** Standard deviation of the normal distribution the weight is drawn from; with 0 all values are `constant`. */
   readonly std: number;
+  /** Added to what is drawn; default: 0. */
   readonly constant?: number;
 }
 
@@ -51,8 +52,15 @@ export interface Predictor extends Stage {
   /** Channels of the latents it makes: what the decoder gets. */
   readonly latentChannels: number;
   params(net: NetworkShape, latentChannels: number): Params<ParamSpec>;
-  /** Shapes of the recurrent state for a latent [n, h, w, latentChannels]. It starts as zeros. */
+  /**
+   * Shapes of the recurrent state for a latent [n, h, w, latentChannels]; the first axis of each is n, the series. It starts as
+   * zeros. Empty for a predictor without memory.
+   */
   stateShapes(n: number, h: number, w: number, latentChannels: number): readonly (readonly number[])[];
+  /**
+   * `latent` [N, h, w, L] of a frame and the state before it -> the latent [N, h, w, `latentChannels`] expected next, and the
+   * state after it, in the order and shapes of `stateShapes`. Traced once for given shapes: it may not look at values.
+   */
   step(params: Params<Tensor>, latent: Tensor4D, state: readonly Tensor4D[], net: NetworkShape): Stepped;
 }
 export interface Stepped {
@@ -70,7 +78,10 @@ export interface DecoderInputs extends Pick<Encoder, 'stride' | 'skips'> {
 export interface Decoder extends Stage {
   /** @throws Error for an encoder that it does not fit */
   params(net: NetworkShape, inputs: DecoderInputs): Params<ParamSpec>;
-  /** The frame that follows `frame` [N, H, W, C], which followed `previous`. */
+  /**
+   * `latent` [N, h, w, P] of the predictor, `skips` of the last frame that was encoded, `frame` [N, H, W, C] and the one before
+   * it -> the frame [N, H, W, C] that follows `frame`.
+   */
   decode(
     params: Params<Tensor>,
     latent: Tensor4D,

@@ -1,19 +1,26 @@
 import { bytesOf } from '../pipeline/bytes.js';
 import { CodecError } from '../pipeline/errors.js';
-import type { Codec, StackCodec } from '../pipeline/plugins/plugin.js';
+import type { ByteSource, Codec, StackCodec } from '../pipeline/plugins/plugin.js';
+
+/** Gives bytes, in memory as they may be, a place where they can be asked for several times. */
+export type Placing = <T>(bytes: ByteSource, use: (bytes: ByteSource) => Promise<T>) => Promise<T>;
 
 /** Validating and decoding a file as one frame, for formats that may hold several. */
-export const oneOf = (stack: StackCodec): Pick<Codec, 'validate' | 'decode' | 'stack'> => ({
+export const oneOf = (
+  stack: StackCodec,
+  placed: Placing = (bytes, use) => use(bytes),
+): Pick<Codec, 'validate' | 'decode' | 'stack'> => ({
   stack,
   validate: async (bytes) => (await stack.count(bytes)).incomplete,
   decode: async (buffer, signal) => {
     signal?.throwIfAborted();
-    const bytes = bytesOf(buffer);
-    const { count, incomplete } = await stack.count(bytes);
-    if (incomplete !== undefined) throw new CodecError(incomplete);
-    if (count !== 1)
-      throw new CodecError(`it holds ${count} frames: a file with several is a series of its own`);
-    return stack.decode(bytes, 0, signal);
+    return placed(bytesOf(buffer), async (bytes) => {
+      const { count, incomplete } = await stack.count(bytes);
+      if (incomplete !== undefined) throw new CodecError(incomplete);
+      if (count !== 1)
+        throw new CodecError(`it holds ${count} frames: a file with several is a series of its own`);
+      return stack.decode(bytes, 0, signal);
+    });
   },
 });
 

@@ -1,6 +1,6 @@
 import { CodecError } from '../pipeline/errors.js';
 import type { PhysicalTime } from '../pipeline/frame.js';
-import type { NamedArray } from './fields.js';
+import type { Chosen, NamedArray } from './fields.js';
 import { MAX_PIXELS } from '../pipeline/images/raster.js';
 
 /** @throws CodecError when so many values are no frame: what claims them must not cost memory */
@@ -51,6 +51,17 @@ export const planeOf = ([x, y, z]: readonly [number, number, number]): readonly 
   });
 };
 
+/** Where an array has its values. */
+export type Place = 'points' | 'cells';
+
+/** Where the chosen fields are. @throws CodecError when some are at points and some at cells */
+export const commonPlace = (chosen: readonly Chosen<NamedArray & { readonly at: Place }>[]): Place => {
+  const at = chosen[0]?.array.at ?? 'points';
+  if (chosen.some(({ array }) => array.at !== at))
+    throw new CodecError('its fields are some at points, some at cells: choose of one kind');
+  return at;
+};
+
 /** VTK's own array that says which points or cells are hidden, or copies of another piece's (vtkDataSetAttributes.h). */
 export const GHOSTS = 'vtkGhostType';
 const HIDDEN = { points: 2, cells: 32 } as const;
@@ -60,16 +71,14 @@ export const blanked = (
   values: Float32Array,
   components: number,
   ghosts: Float32Array | undefined,
-  at: 'points' | 'cells',
+  at: Place,
 ): Float32Array =>
   ghosts === undefined
     ? values
     : values.map((value, i) => ((ghosts[Math.floor(i / components)]! & HIDDEN[at]) === 0 ? value : NaN));
 
 /** Fields at points come before those of cells with the same name. */
-export const byName = <A extends NamedArray & { readonly at: 'points' | 'cells' }>(
-  arrays: readonly A[],
-): A[] => {
+export const byName = <A extends NamedArray & { readonly at: Place }>(arrays: readonly A[]): A[] => {
   const known = new Map<string, A>();
   for (const array of [...arrays].sort((a, b) => (a.at === b.at ? 0 : a.at === 'points' ? -1 : 1)))
     if (!known.has(array.name)) known.set(array.name, array);

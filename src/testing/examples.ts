@@ -54,13 +54,13 @@ export const exampleForecast = (
   };
 };
 
-/** What became of a forecast: lead 1 was scored, then the series ended. */
+/** What became of a forecast: lead 1 was scored, then the run ended. */
 export const exampleScore = ({ id, series, index, horizon, stride, forecaster }: Forecast): Score => ({
   id,
   series,
   index,
   status: 'expired',
-  reason: 'series ended',
+  reason: 'the run ended before its truth came',
   horizon,
   stride,
   leads: [

@@ -110,6 +110,16 @@ export const sinkConformance = ({ create, delivered, begin, breaks }: SinkSubjec
         }),
     },
     {
+      name: 'takes a forecast of which some values are not known: NaN',
+      run: () =>
+        withSink(async (sink, out) => {
+          await sink.open(never);
+          const gaps = exampleForecast(exampleFrame(1), (lead, at) => (at % 2 === 0 ? NaN : lead + at));
+          await sink.forecast(gaps, never);
+          assert.deepEqual(await arrived(out), ['run1/10']);
+        }),
+    },
+    {
       name: 'leaves what it is given as it was',
       run: () =>
         withSink(async (sink) => {

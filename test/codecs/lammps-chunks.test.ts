@@ -3,12 +3,15 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { bytesOf, withFileBytes } from '../../src/pipeline/bytes.js';
 import { createPlugin } from '../../src/pipeline/plugins/registry.js';
+import { codecConformance } from '../support/codec-conformance.js';
 
 const golden = (name: string): string => resolve('test/codecs/golden/scientific', name);
 const codec = await createPlugin('codec', resolve('examples/attach/lammps-chunks.mjs'), {}, undefined);
 const { stack } = codec;
 const file = readFileSync(golden('lammps.chunk'));
 const sizeOfFirst = file.indexOf('\n100 35 ') + 1;
+
+codecConformance('lammps_chunks', codec, { whole: [file.subarray(0, sizeOfFirst)] });
 
 test('blocks of fix ave/chunk are the fields that LAMMPS writes as VTK files', async () => {
   const vti = await createPlugin('codec', 'vti', {}, undefined);

@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { bytesOf } from '../../src/pipeline/bytes.js';
 import { createPlugin } from '../../src/pipeline/plugins/registry.js';
+import { codecConformance } from '../support/codec-conformance.js';
 
 /** interFoam's share of the first liquid on 5 x 5 cells after 2 s, as text and as doubles. */
 const golden = (name: string): Buffer => readFileSync(resolve('test/codecs/golden/scientific', name));
@@ -11,6 +12,8 @@ const [text, binary] = [golden('openfoam.ascii'), golden('openfoam.binary')];
 const codecWith = (options: Record<string, unknown> = {}) =>
   createPlugin('codec', resolve('examples/attach/openfoam-field.mjs'), options, undefined);
 const codec = await codecWith();
+
+codecConformance('openfoam_field', codec, { whole: [text, binary, gzipSync(text)] });
 
 test('text, binary and compressed files are the same field, with the time that is in them', async () => {
   const lines = text.toString().split('\n');

@@ -73,6 +73,15 @@ describe('files by other writers', () => {
   });
 });
 
+test.each(['hdf5', 'jpeg', 'mrc', 'npy', 'npz', 'png', 'tiff', 'vti', 'vtk', 'vtu', 'webp'])(
+  'that the system cannot read a file is no verdict of %s on it',
+  async (name) => {
+    const codec = await createPlugin('codec', name, {}, undefined);
+    const error = Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO' });
+    await expect(codec.validate({ size: 4096, read: () => Promise.reject(error) })).rejects.toBe(error);
+  },
+);
+
 test('a rectilinear grid without its coordinates is refused', async () => {
   const text = readFileSync(new URL('lammps.vtr', folder), 'latin1');
   const [from, to] = [text.indexOf('<Coordinates>'), text.indexOf('</Coordinates>')];

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openEngine } from '../../src/engine/index.js';
 import { loadForecaster } from '../../src/forecaster/folder.js';
+import { settingsSchema } from '../../src/forecaster/forecaster.js';
 import { readSafetensors, type Weight } from '../../src/forecaster/safetensors.js';
 import { resolveSource, type Source } from '../../src/forecaster/weight-map.js';
 import { forecastWith, largestDifference } from '../support/forecast-with.js';
@@ -52,6 +53,23 @@ test("PyTorch's weights, under its own names, in its own order and types, foreca
   await engine.dispose();
 });
 
+test('how frames were normalised comes along; what is told is what is loaded', async () => {
+  const { code, stdout } = await imported('ranged', {}, [...SET, '--range', '0', '255', '--json']);
+  expect(code).toBe(0);
+  const { settings, id } = await loadForecaster(join(home, 'ranged'));
+  expect(settings).toMatchObject({ context: 4, range: [0, 255] });
+  expect(settings.channelRanges).toBeUndefined();
+  expect(JSON.parse(stdout)).toMatchObject({ forecaster: id });
+});
+
+test('docs/onnx.md has every key of forecaster.json', async () => {
+  const section = (await readFile('docs/onnx.md', 'utf8'))
+    .split('## forecaster.json\n')[1]
+    ?.split('\n## ')[0];
+  const keys = [...(section ?? '').matchAll(/^\| `(\w+)` \|/gm)].map(([, key]) => key);
+  expect(keys).toEqual(Object.keys(settingsSchema.shape));
+});
+
 describe('refused, with what does not match on both sides', () => {
   test.each<[string, Record<string, unknown>, readonly string[], number, RegExp]>([
     [
@@ -96,6 +114,13 @@ describe('refused, with what does not match on both sides', () => {
       [...SET, '--set', 'encoder.depth=3'],
       2,
       /encoder "conv": option depth is not known/,
+    ],
+    [
+      'ranges of channels that share one',
+      {},
+      [...SET, '--range', '0', '1', '--range', '0', '2'],
+      2,
+      /range has 4 numbers, but the forecaster's channels share one range/,
     ],
   ])('%s', async (name, change, set, code, message) => {
     expect(await imported(name.replaceAll(' ', '-'), change, set)).toMatchObject({

@@ -85,6 +85,12 @@ test('it fires once while conditions hold, for each series, or each time; all of
   ]);
 });
 
+test('headers are sent along, as a URL that has no password in it needs them', async () => {
+  const when = [{ measure: 'max', lead: 1, above: 50 }];
+  await fire({ when, headers: { authorization: 'Basic c2U6c2FtZQ==' } }, growing(1));
+  expect(server.received[0]?.headers).toMatchObject({ authorization: 'Basic c2U6c2FtZQ==' });
+});
+
 test('a command gets the forecast; one that fails is tried again', async () => {
   const file = join(folder, 'alarm');
   const script = (code: number): string =>

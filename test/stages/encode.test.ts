@@ -67,11 +67,11 @@ const memoryOf = (files: readonly Frame[]) => {
     fixNormalisation: (series, normalisation, at) => void normalisations.set(series, { at, normalisation }),
     origin: (_series, position) => Math.max(0, ...origins.filter((origin) => origin <= position)),
     setOrigin: (_series, position) => void origins.push(position),
-    recall: (series, from, to) => {
-      recalled.push(`${from}-${to}`);
-      return Promise.resolve(
-        files.filter((file) => file.series === series && file.position >= from && file.position <= to),
-      );
+    recall: (series, from, to, every = 1) => {
+      recalled.push(every === 1 ? `${from}-${to}` : `${from}-${to} by ${every}`);
+      const known = files.filter((file) => file.series === series);
+      const places = range(from, to + 1).filter((position) => (position - from) % every === 0);
+      return Promise.resolve(known.filter(({ position }) => places.includes(position)));
     },
     notice: (message) => void notices.push(message),
   };
@@ -84,8 +84,8 @@ const life = async (
   batches: readonly (readonly (Frame | { item: Frame; newest: boolean })[])[],
   { memory }: Memory,
   options: Partial<EncodeOptions> = {},
+  { runner, seen, batches: sizes, live } = recordingRunner(),
 ) => {
-  const { runner, seen, batches: sizes, live } = recordingRunner();
   const settings: EncodeOptions = {
     runner,
     memory,
@@ -150,6 +150,35 @@ test('whenever it is stopped, what it rebuilds is what it had', async () => {
     for (const text of memory.recalled) {
       const [first = 0, last = 0] = text.split('-').map(Number);
       expect(last - first).toBeLessThan(28);
+    }
+  }
+});
+
+test('frames that went another way while it was made ready are caught up with, however many they are', async () => {
+  for (const stride of [1, 2]) {
+    const all = range(0, 96).map((t) => frame(t));
+    const whole = await life(
+      all.map((one) => [one]),
+      memoryOf(all),
+      { stride },
+    );
+    for (const [first, away] of [
+      [30, 1],
+      [30, 5],
+      [10, 37],
+      [61, 20],
+    ] as const) {
+      const [memory, back] = [memoryOf(all), first + away];
+      const { states, encoded, live } = await life(singly([...range(0, first), ...range(back, 96)]), memory, {
+        stride,
+      });
+      for (const t of range(back, 96)) {
+        expect({ t, state: states.get(`s${t}`) }).toEqual({ t, state: whole.states.get(`s${t}`) });
+        const previousOf = (some: readonly Encoded[]): number | undefined =>
+          some.find(({ frame: { position } }) => position === t)?.previous?.[0];
+        expect(previousOf(encoded)).toBe(previousOf(whole.encoded));
+      }
+      expect([memory.notices, live]).toEqual([[], 0]);
     }
   }
 });
@@ -232,6 +261,54 @@ test('with a stride each lane has its own state', async () => {
   const next = await life(singly(range(14, 20)), memory, { stride: 2 });
   expect(next.states.get('s15')).toEqual(['1<1', '3<1', '5<3', '7<5', '9<7', '11<9', '13<11', '15<13']);
   expect(next.states.get('s16')?.[0]).toBe('0<0');
+});
+
+test('with a stride each lane is rebuilt from its own frames, and no others are read', async () => {
+  const all = range(0, 60).map((t) => frame(t));
+  const expected = (await life(singly(range(0, 60)), memoryOf(all), { stride: 5 })).states;
+  const memory = memoryOf(all);
+  await life(singly(range(0, 50)), memory, { stride: 5 });
+  const before = memory.recalled.length;
+  const { states } = await life(singly(range(50, 60)), memory, { stride: 5 });
+  for (const [key, state] of states) expect({ key, state }).toEqual({ key, state: expected.get(key) });
+  expect([states.size, memory.recalled.slice(before)]).toEqual([
+    10,
+    range(50, 55).map((t) => `${t - 50}-${t - 1} by 5`),
+  ]);
+});
+
+test('after a restart no more frames are gathered than there is room for, and the states are the same', async () => {
+  const names = ['a', 'b', 'c'];
+  const batches = range(0, 28).map((t) => names.map((series) => frame(t, series)));
+  const memory = memoryOf(batches.flat());
+  const expected = (await life(batches, memory)).states;
+  for (const [gatherBytes, order] of [
+    [Infinity, ['recall', 'recall', 'recall', 'observe']],
+    [500, ['recall', 'recall', 'observe', 'recall', 'observe']], // six frames of 64 bytes each series
+  ] as const) {
+    const events: string[] = [];
+    const event = (name: string): void => {
+      if (name !== 'observe' || events.at(-1) !== name) events.push(name);
+    };
+    const recorded = recordingRunner();
+    const { states, live } = await life(
+      batches.slice(25),
+      {
+        ...memory,
+        memory: { ...memory.memory, recall: (...place) => (event('recall'), memory.memory.recall(...place)) },
+      },
+      { gatherBytes },
+      {
+        ...recorded,
+        runner: {
+          ...recorded.runner,
+          observe: (...batch) => (event('observe'), recorded.runner.observe(...batch)),
+        },
+      },
+    );
+    expect([events, live, states.size]).toEqual([order, 0, 9]);
+    for (const [key, state] of states) expect({ key, state }).toEqual({ key, state: expected.get(key) });
+  }
 });
 
 test('frames whose files are gone after a restart: a new warm-up, with a notice', async () => {

@@ -95,9 +95,7 @@ test('a folder written by torn and by atomic writers comes through whole, in ord
       ledger,
     },
   )
-    .pipe(
-      read({}, { ...context, ledger, credits: createCredits({ items: 4, bytes: 1e6 }), codecFor: codecOf }),
-    )
+    .pipe(read({ ...context, ledger, credits: createCredits({ items: 4, bytes: 1e6 }), codecFor: codecOf }))
     .forEach((admitted) => {
       const { frame } = admitted;
       expect(frame.data).toEqual(fieldOf(frame.index).data);

@@ -40,19 +40,16 @@ const ingest = async (reads: (name: string) => void) => {
     { ...context, ledger, trackers, roots: [{ source, validate, atomic: false, owns: () => true }] },
   )
     .pipe(
-      read(
-        {},
-        {
-          ...context,
-          ledger,
-          credits: createCredits({ items: 4, bytes: 1e6 }),
-          codecFor: (path) => {
-            reads(path.slice(root.length + 1));
-            return codecs.for(path);
-          },
-          giveBack: (entry, why) => trackers.get(entry.series)?.takeBack(entry, why) ?? false,
+      read({
+        ...context,
+        ledger,
+        credits: createCredits({ items: 4, bytes: 1e6 }),
+        codecFor: (path) => {
+          reads(path.slice(root.length + 1));
+          return codecs.for(path);
         },
-      ),
+        giveBack: (entry, why) => trackers.get(entry.series)?.takeBack(entry, why) ?? false,
+      }),
     )
     .forEach(({ frame, release }) => {
       came.push(frame.index);

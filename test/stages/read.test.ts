@@ -56,7 +56,7 @@ const readAll = async (
   const { context } = started();
   const came: Admitted[] = [];
   await from(ready)
-    .pipe(read({}, { ...context, ledger, credits, codecFor: (path) => codecsByName(codecs)(path) }))
+    .pipe(read({ ...context, ledger, credits, codecFor: (path) => codecsByName(codecs)(path) }))
     .forEach((admitted) => {
       came.push(admitted);
       admitted.release();
@@ -137,14 +137,11 @@ test('each kind of bad file is refused in its own words, and the next one comes'
   expect(credits.items).toBe(0);
 });
 
-test('an RGB frame that happens to be grey is one of its series; a coloured one is none of a grey series', async () => {
+test('a coloured frame is none of a grey series', async () => {
   const colour = sampleField('uint8', [2, 2, 3]);
   const grey: Field = { ...colour, data: Float32Array.from(colour.data, (_, i) => Math.floor(i / 3)) };
-  const ready = [await place('f0.png', colour), await place('f1.png', grey)];
-  const { came } = await readAll(ready);
-  expect(came.map(({ frame }) => [...frame.data])).toEqual([[...colour.data], [...grey.data]]);
-  const other = [await place('f0.png', grey, 't'), await place('f1.png', colour, 't')];
-  expect((await readAll(other)).failures).toEqual([expect.stringContaining('its shape is 2x2x3')]);
+  const ready = [await place('f0.png', grey), await place('f1.png', colour)];
+  expect((await readAll(ready)).failures).toEqual([expect.stringContaining('its shape is 2x2x3')]);
 });
 
 test('a file that was rewritten since it was found whole is read as it is now', async () => {
@@ -163,7 +160,7 @@ test('no more is read than the pool allows, and a stop lets go of what waits', a
   const changed = new Subject<void>();
   const completed = new Promise<void>((resolve, reject) => {
     from(ready)
-      .pipe(read({}, { ...context, ledger, credits, codecFor: (path) => codecsByName(codecs)(path) }))
+      .pipe(read({ ...context, ledger, credits, codecFor: (path) => codecsByName(codecs)(path) }))
       .subscribe({
         next: (admitted) => {
           came.push(admitted);

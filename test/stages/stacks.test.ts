@@ -1,15 +1,17 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { appendFile, copyFile, mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdir, mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { directory } from '../../plugins/sources/directory.js';
 import { createCredits } from '../../src/pipeline/intake/credits.js';
 import { openCodecs, validator } from '../../src/pipeline/intake/input.js';
+import type { Codec, Source } from '../../src/pipeline/plugins/plugin.js';
 import type { LedgerCounts } from '../../src/pipeline/ledger/records.js';
 import { openLedger } from '../../src/pipeline/ledger/ledger.js';
 import { createRecall } from '../../src/pipeline/state/recall.js';
+import type { Entry } from '../../src/pipeline/frame.js';
 import { withStacks } from '../../src/pipeline/intake/stacks.js';
 import { read } from '../../src/stages/read.js';
 import { watch } from '../../src/stages/watch.js';
@@ -60,10 +62,7 @@ const ingest = async (
     { ...context, ledger, roots: [{ ...stacks, atomic: false, owns: () => true }] },
   )
     .pipe(
-      read(
-        {},
-        { ...context, ledger, credits: createCredits({ items: 4, bytes: 1e6 }), codecFor: codecs.for },
-      ),
+      read({ ...context, ledger, credits: createCredits({ items: 4, bytes: 1e6 }), codecFor: codecs.for }),
     )
     .forEach(({ frame, release }) => {
       const key = `${frame.series} ${frame.index}@${frame.position}=${frame.data[0] ?? ''}`;
@@ -141,4 +140,107 @@ test('a numbered file that comes to hold several frames is a series of its own, 
   await written;
   expect(came).toEqual([0, 1, 2, 3].map((item) => `run/scan_3.raw ${item}@${item}=${item}`));
   expect([failures, counts.revised]).toEqual([[], 0]);
+});
+
+const RAW = { raw: { height: 2, width: 3, type: 'uint8' } };
+
+test('a file that cannot be counted is counted again, and has the frames that it had until then', async () => {
+  const path = join(root, 'grows.raw');
+  await writeFile(path, Buffer.concat([frame(0), frame(1)]));
+  const codecs = await openCodecs(1, RAW);
+  const ledger = openLedger(home);
+  const { signal } = new AbortController();
+  const raw = codecs.for(path)!;
+  const error = Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' });
+  let fails = false;
+  const codec: Codec = {
+    ...raw,
+    stack: {
+      ...raw.stack!,
+      count: (bytes) => (fails ? Promise.reject(error) : raw.stack!.count(bytes)),
+    },
+  };
+  const notices: string[] = [];
+  const attach = () => {
+    const source = directory.create(directory.options.parse({ directory: root }), {
+      log: () => undefined,
+      ...codecs,
+    });
+    const notice = (text: string): void => void notices.push(text);
+    const stacks = withStacks(source, {
+      ledger,
+      codecFor: () => codec,
+      validate: validator(codecs.for),
+      notice,
+    });
+    return { scan: () => stacks.source.scan(signal), validate: stacks.validate };
+  };
+  const sizes = (entries: readonly Entry[]): number[] => entries.map(({ revision }) => revision.size);
+
+  const { scan, validate } = attach();
+  fails = true;
+  const [unknown] = await scan();
+  await expect(validate(unknown!)).rejects.toBe(error);
+  fails = false;
+  expect(sizes(await scan())).toEqual([12, 12]);
+  fails = true;
+  await appendFile(path, frame(2));
+  const [first, second] = await scan();
+  expect(await validate(second!)).toBeUndefined();
+  fails = false;
+  expect(sizes(await scan())).toEqual([12, 12, 18]);
+  expect(notices).toEqual([expect.stringMatching(/grows\.raw cannot be read \(EMFILE: .*it is tried again/)]);
+
+  // A later run takes frames that were dealt with for the same, however its first look ended.
+  for (const entry of [first!, second!]) ledger.finish(entry, 'observed');
+  const later = attach();
+  fails = true;
+  await later.scan();
+  fails = false;
+  expect(sizes(await later.scan())).toEqual([12, 12, 18]);
+
+  await rm(path);
+  for (const name of ['scan_9.raw', 'movie.raw']) await symlink('nowhere', join(root, name));
+  const links = await later.scan();
+  expect(links).toHaveLength(2);
+  for (const link of links) expect(await later.validate(link)).toBe('it is a link that points nowhere');
+  await ledger.close();
+});
+
+test('files before the start are dealt with, until one comes to hold several frames', async () => {
+  for (const name of ['f_1.png', 'scan_2.raw', 'movie.raw']) await writeFile(join(root, name), frame(1));
+  await appendFile(join(root, 'movie.raw'), frame(2));
+  const codecs = await openCodecs(1, RAW);
+  const ledger = openLedger(home);
+  const { signal } = new AbortController();
+  const source = directory.create(directory.options.parse({ directory: root }), {
+    log: () => undefined,
+    ...codecs,
+  });
+  const dealtWith = new Set<string>();
+  const asked: Source = {
+    ...source,
+    scan: (stop, isDone = () => false) =>
+      source.scan(stop, (entry) => {
+        const isDealtWith = isDone(entry);
+        if (isDealtWith) dealtWith.add(basename(entry.path));
+        else dealtWith.delete(basename(entry.path));
+        return isDealtWith;
+      }),
+  };
+  const stacks = withStacks(asked, {
+    ledger,
+    codecFor: codecs.for,
+    validate: validator(codecs.for),
+    notice: () => undefined,
+    isLeftOut: ({ series }) => series !== 'run/scan_2.raw',
+  });
+  const scan = async (): Promise<string[]> =>
+    (await stacks.source.scan(signal)).map(({ series, index }) => `${series} ${index}`);
+  expect(await scan()).toEqual(['run 2']); // whether it is one frame is not known before it is counted
+  for (let round = 0; round < 3; round++) expect(await scan()).toEqual([]);
+  expect([...dealtWith].sort()).toEqual(['f_1.png', 'scan_2.raw']);
+  await appendFile(join(root, 'scan_2.raw'), frame(2));
+  expect(await scan()).toEqual(['run/scan_2.raw 0', 'run/scan_2.raw 1']);
+  await ledger.close();
 });

@@ -158,6 +158,22 @@ test('what stays incomplete is rejected after the patience since its last change
   expect(ledger.counts()).toMatchObject({ missing: 0, frames: { rejected: 1 } });
 });
 
+test('age is no reason to give up what cannot be read for a moment; what never can be is rejected after the patience', async () => {
+  const old = Date.now() - 3_600_000;
+  for (const index of [0, 1, 2, 3]) folder.put(`f${index}`, index, { mtime: old });
+  const validate = folder.validate.bind(folder);
+  let failures = 0;
+  folder.validate = (entry) =>
+    entry.path === 'f3' || (entry.path === 'f1' && failures++ === 0)
+      ? Promise.reject(Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO' }))
+      : validate(entry);
+  const run = begin();
+  await pass(3);
+  expect([run.came, run.failures]).toEqual([['0@0', '1@1', '2@2'], []]);
+  await pass(4);
+  expect(run.failures).toEqual(['s 3 rejected: it cannot be read: EIO: i/o error']);
+});
+
 test('a missing number is waited for, then counted; when it comes after all it is late', async () => {
   for (const index of [0, 1, 2, 3, 5, 7]) folder.put(`f${index}`, index);
   const run = begin();

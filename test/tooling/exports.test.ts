@@ -26,7 +26,6 @@ test('the library exports what its authors rely on, and nothing by accident', ()
     'definePredictor',
     'defineSimulation',
     'defineSink',
-    'defineSource',
     'describeShape',
     'exitCodeOf',
     'forecastOnce',

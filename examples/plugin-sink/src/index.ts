@@ -18,8 +18,10 @@ export const mySink = defineSink({
     forecast: async ({ id, series, index, frames }, signal) => {
       signal.throwIfAborted();
       // What trying again cannot mend is put aside, for `mesocast replay`; every other error is tried again.
-      if (!frames.every(Number.isFinite)) throw new SinkError('a value is not finite', { retryable: false });
-      const largest = frames.reduce((most, value) => Math.max(most, value), -Infinity);
+      if (series.includes(' '))
+        throw new SinkError(`a line has no place for the spaces in "${series}"`, { retryable: false });
+      // Values are NaN where the frame that the forecast was issued at has a gap.
+      const largest = frames.reduce((most, value) => (value > most ? value : most), -Infinity);
       await appendFile(join(out, file), `${id} ${series} ${index} ${largest}\n`);
     },
     close: async () => {},

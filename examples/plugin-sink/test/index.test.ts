@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { SinkContext } from 'mesocast';
@@ -22,8 +23,23 @@ const subject = {
 for (const { name, run } of sinkConformance(subject)) test(name, run);
 
 // What this one does besides.
-test('a value that is not finite is refused for good', async () => {
+const never = new AbortController().signal;
+test('the largest value is that of those that are known', async () => {
+  const out = await mkdtemp(join(tmpdir(), 'my-sink-'));
+  const sink = create(sinkContext(out));
+  await sink.open(never);
+  await sink.forecast(
+    exampleForecast(exampleFrame(1), (lead, at) => (at === 0 ? NaN : lead)),
+    never,
+  );
+  assert.deepEqual(
+    (await lines(out)).map((line) => line.split(' ').at(-1)),
+    ['3'],
+  );
+  await rm(out, { recursive: true });
+});
+test('a series that has no place in a line is refused for good', async () => {
   const sink = create(sinkContext('.'));
-  const forecast = exampleForecast(exampleFrame(1), () => NaN);
-  await assert.rejects(sink.forecast(forecast, new AbortController().signal), { retryable: false });
+  const forecast = exampleForecast(exampleFrame(1, undefined, { series: 'run 1' }));
+  await assert.rejects(sink.forecast(forecast, never), { retryable: false });
 });
