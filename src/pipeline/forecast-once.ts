@@ -228,6 +228,7 @@ export const forecastOnce = async (options: ForecastOnceOptions): Promise<Foreca
           now: () => new Date(),
           view,
           clock,
+          notice: log,
         }),
       ),
     );

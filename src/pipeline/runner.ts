@@ -160,6 +160,7 @@ const observe = (
             ...intervalOf(set, config.interval),
             now: stageContext.now,
             clock,
+            notice,
             view: preparation.view,
           }),
         discard: letGo,

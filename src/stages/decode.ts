@@ -11,11 +11,12 @@ import type {
   Uncertainty,
 } from '../pipeline/forecast.js';
 import { sizeOf, type Frame, type FrameShape, type View } from '../pipeline/frame.js';
-import { withGapsOf } from '../pipeline/intake/gaps.js';
+import { allFinite, withGapsOf } from '../pipeline/intake/gaps.js';
 import { denormalise, denormaliseDifferences } from '../pipeline/intake/normalisation.js';
 import type { Observation } from '../pipeline/run.js';
 import type { Predicted } from '../pipeline/in-flight.js';
 import type { SeriesClock } from '../pipeline/state/series-clock.js';
+import { tellOnce } from '../pipeline/tell-once.js';
 import { halfWidths, localOf, type Calibration } from '../uncertainty/calibration.js';
 import { rolledOut } from '../uncertainty/ensemble.js';
 
@@ -37,6 +38,7 @@ export interface DecodeOptions {
   readonly view?: View | undefined;
   /** Default: leads have no times. */
   readonly clock?: SeriesClock;
+  readonly notice: (message: string) => void;
 }
 
 /** The idempotency key of a forecast: the same frame forecast the same way has the same id, before and after a crash. */
@@ -111,6 +113,16 @@ const gapped = (uncertainty: Uncertainty | undefined, frame: Float32Array): Unce
 export const decode = (options: DecodeOptions): OperatorFunction<readonly Predicted[], Observation> => {
   const { horizon, stride, latentStride } = options;
   const { engine } = options.runner;
+  const tell = tellOnce(options.notice);
+  /** Values that a network makes of an overflow say nothing; of the last frame scores can say how bad it is. */
+  const withoutOverflow = (values: Float32Array, { series, index, data }: Frame): Float32Array => {
+    if (allFinite(values)) return values;
+    tell('overflow', () => {
+      const lead = 1 + Math.floor(values.findIndex((value) => !Number.isFinite(value)) / data.length);
+      return `${options.forecaster.name} gives values that are not finite from lead ${lead} of the forecast at frame ${index} of ${series} on: those of the frame stand in their place`;
+    });
+    return values.map((value, i) => (Number.isFinite(value) ? value : data[i % data.length]!));
+  };
 
   const forecastOf = (
     { frame, normalisation, rollOut }: Predicted,
@@ -127,6 +139,7 @@ export const decode = (options: DecodeOptions): OperatorFunction<readonly Predic
       );
     const rolled = rolledOut(rollOut.frames, data, rollOut.k, horizon);
     const predicted = byLead(rolled.frames);
+    const frames = stacked(predicted.map((values) => denormalise(values, normalisation)));
     const spread = rolled.spread && byLead(rolled.spread);
     const own = rolled.own && crop(rolled.own, shape, latentStride);
     const uncertainty = gapped(
@@ -145,7 +158,7 @@ export const decode = (options: DecodeOptions): OperatorFunction<readonly Predic
       shape,
       sampleType,
       ...(options.view && { view: options.view }),
-      frames: withGapsOf(stacked(predicted.map((frame) => denormalise(frame, normalisation))), frame.data),
+      frames: withGapsOf(withoutOverflow(frames, frame), frame.data),
       normalisation,
       ...(uncertainty && { uncertainty }),
       trustedLeads: 0, // for `compose` to say

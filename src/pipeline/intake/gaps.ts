@@ -13,7 +13,7 @@ export const hasGaps = (data: Float32Array): boolean => {
 };
 
 /** All values are finite: any other makes a sum of products with zero NaN. Four sums, which need not wait for each other. */
-const allFinite = (data: Float32Array): boolean => {
+export const allFinite = (data: Float32Array): boolean => {
   let [a, b, c, d] = [0, 0, 0, 0];
   const whole = data.length - (data.length % 4);
   for (let i = 0; i < whole; i += 4) {
