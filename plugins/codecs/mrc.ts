@@ -7,7 +7,8 @@ import type { FrameShape } from '../../src/pipeline/frame.js';
 import { describeShape, sizeOf } from '../../src/pipeline/frame.js';
 import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
 import type { ByteSource } from '../../src/pipeline/plugins/plugin.js';
-import { littleEndian, samplesOf } from '../../src/pipeline/images/raster.js';
+import { littleEndian } from '../../src/pipeline/bytes.js';
+import { samplesOf } from '../../src/pipeline/images/raster.js';
 
 /** MRC2014 images and movies (https://www.ccpem.ac.uk/mrc-format/mrc2014): sections are frames, rows in the file's order. */
 export const mrc = defineCodec({

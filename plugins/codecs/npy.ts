@@ -4,7 +4,8 @@ import { readNpyFrame, readNpyLayout } from '../../src/formats/npy-array.js';
 import { oneOf, requireItem } from '../../src/formats/stacks.js';
 import { CodecError } from '../../src/pipeline/errors.js';
 import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
-import { littleEndian, samplesOf } from '../../src/pipeline/images/raster.js';
+import { littleEndian } from '../../src/pipeline/bytes.js';
+import { samplesOf } from '../../src/pipeline/images/raster.js';
 
 /** NumPy's `.npy`, versions 1 to 3: one array per file, [H, W], [H, W, C], or several frames [N, H, W], [N, H, W, C]. */
 export const npy = defineCodec({

@@ -19,7 +19,8 @@ export const png = defineCodec({
       .min(0)
       .max(9)
       .default(6)
-      .describe('zlib level for writing: 0 fast, 9 small'),
+      .describe('zlib level for writing: 0 fast, 9 small')
+      .meta({ isForWriting: true }),
   }),
   create: ({ compression }) => ({
     extensions: ['.png'],

@@ -6,7 +6,8 @@ import { CodecError } from '../../src/pipeline/errors.js';
 import { describeShape } from '../../src/pipeline/frame.js';
 import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
 import type { Codec } from '../../src/pipeline/plugins/plugin.js';
-import { littleEndian, samplesOf } from '../../src/pipeline/images/raster.js';
+import { littleEndian } from '../../src/pipeline/bytes.js';
+import { samplesOf } from '../../src/pipeline/images/raster.js';
 
 const TYPES = {
   uint8: 'u1',

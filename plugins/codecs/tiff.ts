@@ -6,7 +6,8 @@ import { oneOf, requireItem } from '../../src/formats/stacks.js';
 import { CodecError } from '../../src/pipeline/errors.js';
 import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
 import type { Field } from '../../src/pipeline/frame.js';
-import { decodeRaster, littleEndian, samplesOf } from '../../src/pipeline/images/raster.js';
+import { littleEndian } from '../../src/pipeline/bytes.js';
+import { decodeRaster, samplesOf } from '../../src/pipeline/images/raster.js';
 import type { ByteSource } from '../../src/pipeline/plugins/plugin.js';
 import { extractImage, readDescription, readDirectories } from '../../src/formats/tiff-structure.js';
 import type { TiffImage, TiffStructure } from '../../src/formats/tiff-structure.js';
@@ -21,7 +22,11 @@ export const tiff = defineCodec({
   name: 'tiff',
   summary: 'TIFF images, 8 and 16 bits and 32-bit float, exact to the bit',
   options: z.strictObject({
-    compression: z.enum(['none', 'deflate']).default('deflate').describe('how written files are compressed'),
+    compression: z
+      .enum(['none', 'deflate'])
+      .default('deflate')
+      .describe('how written files are compressed')
+      .meta({ isForWriting: true }),
     channel: place.optional().describe('which channel of an OME-TIFF with several to read, from 0'),
     slice: place.optional().describe('which slice of an OME-TIFF of volumes to read, from 0'),
   }),

@@ -9,7 +9,8 @@ import { CodecError } from '../../src/pipeline/errors.js';
 import type { Field } from '../../src/pipeline/frame.js';
 import { describeShape, sizeOf } from '../../src/pipeline/frame.js';
 import { defineCodec } from '../../src/pipeline/plugins/plugin.js';
-import { littleEndian, samplesOf } from '../../src/pipeline/images/raster.js';
+import { littleEndian } from '../../src/pipeline/bytes.js';
+import { samplesOf } from '../../src/pipeline/images/raster.js';
 
 /**
  * VTK image data in XML: fields at points or cells of a uniform grid of one layer; row 0 is the least y. A rectilinear

@@ -20,6 +20,7 @@ import {
   type NamedFile,
 } from '../../src/pipeline/intake/revisions.js';
 import { defineSource } from '../../src/pipeline/plugins/plugin.js';
+import { tellOnce } from '../../src/pipeline/tell-once.js';
 
 /**
  * A folder that frames are written into, one file each; folders below it are series of their own. The frame's number is
@@ -250,15 +251,6 @@ const exists = async (path: string): Promise<boolean> =>
     () => true,
     (error: unknown) => codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ENOTDIR',
   );
-
-/** Tells each thing once. */
-const tellOnce = (log: (message: string) => void): ((key: string, message: string) => void) => {
-  const said = new Set<string>();
-  return (key, message) => {
-    if (!said.has(key)) log(message);
-    said.add(key);
-  };
-};
 
 type Frame = Extract<Named, { readonly kind: 'frame' | 'stack' }>;
 

@@ -155,21 +155,18 @@ export const demoCommand: Command = {
       if (failure !== undefined) throw failure;
       const scored = followed.scores.final > 0 && best !== undefined;
       if (best) await drawPicture(picture, best, frames);
-      ui.result(
-        { ...followed, frames: followed.frames, folder, directory: frames, picture: best ? picture : null },
-        [
-          '',
-          ...followedLines({ ...followed, out: shown(out) }),
-          ...(best
-            ? [`picture    ${shown(picture)}: forecast from frame ${best.index} (P) over what came (G)`]
-            : []),
-          `scores     ${shown(join(out, 'scores.jsonl'))}`,
-          '',
-          "Next: attach to your own frames (any program's PNG, TIFF or NPY files, one per frame):",
-          '  npx mesocast attach PATH/TO/FRAMES --out forecasts',
-          '  npx mesocast attach --help',
-        ],
-      );
+      ui.result({ ...followed, folder, directory: frames, picture: best ? picture : null }, [
+        '',
+        ...followedLines({ ...followed, out: shown(out) }),
+        ...(best
+          ? [`picture    ${shown(picture)}: forecast from frame ${best.index} (P) over what came (G)`]
+          : []),
+        `scores     ${shown(join(out, 'scores.jsonl'))}`,
+        '',
+        "Next: attach to your own frames (any program's PNG, TIFF or NPY files, one per frame):",
+        '  npx mesocast attach PATH/TO/FRAMES --out forecasts',
+        '  npx mesocast attach --help',
+      ]);
       if (!scored) ui.warn('nothing was scored: the run was stopped before its forecasts came true');
       return scored ? 0 : 1;
     } finally {

@@ -101,6 +101,7 @@ export const eagerEngine = async (backend: string, device: string): Promise<Engi
       const data = (await tensor.data()).slice();
       return { ...specOf(tensor), data };
     },
+    another: () => eagerEngine(backend, device),
     get liveHandles() {
       return handles.live();
     },

@@ -54,6 +54,8 @@ export interface Engine {
   upload(tensor: HostTensor): Promise<Handle>;
   /** The handle stays the caller's. */
   read(handle: Handle): Promise<HostTensor>;
+  /** A second one of the same device and settings, which works beside this one. @throws EngineError where there is no room for it */
+  another(): Promise<Engine>;
   /** Handles that nobody has released yet: 0 after a clean shutdown. */
   readonly liveHandles: number;
   dispose(): Promise<void>;

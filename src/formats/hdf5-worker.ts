@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { Dataset, ExternalLink, File, Group, ready } from 'h5wasm/node';
-import { messageOf } from '../pipeline/errors.js';
+import { codeOf, messageOf } from '../pipeline/errors.js';
 import type { PhysicalTime, SampleType } from '../pipeline/frame.js';
 import { MAX_PIXELS } from '../pipeline/images/raster.js';
 import type { Dimensions, Hdf5Answer, Hdf5Request } from './hdf5.js';
@@ -169,6 +169,11 @@ const timeOf = (
 };
 
 const answer = ({ path, live, wanted, item, axes, times }: Hdf5Request): Hdf5Answer => {
+  try {
+    fs.closeSync(fs.openSync(path, 'r')); // what the system says of it, the library does not
+  } catch (error) {
+    return { error: messageOf(error), code: codeOf(error) };
+  }
   // A file that cannot be opened does not throw here, but has no id.
   const file = new File(path, live ? 'Sr' : 'r');
   if (file.file_id < 0n) return { error: 'it does not open as HDF5: it is damaged, or not whole yet' };

@@ -25,7 +25,7 @@ export interface Dimensions {
 
 export type Hdf5Answer =
   /** After a fatal error the library is in no state to read anything else. */
-  | { readonly error: string; readonly fatal?: boolean }
+  | { readonly error: string; readonly code?: string | undefined; readonly fatal?: boolean }
   | {
       readonly fields: readonly Dimensions[];
       readonly data: readonly Float32Array[];
@@ -72,7 +72,11 @@ const send = (request: Hdf5Request): Promise<Hdf5Answer> =>
     const busy = (thread ??= start());
     const timer = setTimeout(() => {
       dismiss();
-      busy.settle({ error: 'the HDF5 library does not come to an end with it: it is damaged' });
+      // A file that is damaged makes it run in circles; a server that is away makes it wait.
+      busy.settle({
+        error: 'the HDF5 library does not come to an end with it: it is damaged',
+        code: 'ETIMEDOUT',
+      });
     }, PATIENCE);
     busy.settle = (answer) => {
       clearTimeout(timer);
@@ -86,13 +90,16 @@ const send = (request: Hdf5Request): Promise<Hdf5Answer> =>
 
 /**
  * Asks the thread that has HDF5, one request after the other.
- * @throws CodecError with the library's reason
+ * @throws CodecError with the library's reason, the system's error where the file cannot be read just now
  */
 export const askHdf5 = async (request: Hdf5Request): Promise<Exclude<Hdf5Answer, { error: string }>> => {
   const job = turn.then(() => send(request));
   turn = job;
   const answer = await job;
-  if ('error' in answer) throw new CodecError(answer.error);
+  if ('error' in answer) {
+    if (answer.code !== undefined) throw Object.assign(new Error(answer.error), { code: answer.code });
+    throw new CodecError(answer.error);
+  }
   return answer;
 };
 

@@ -1,10 +1,10 @@
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, realpath, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Subject, type Observable } from 'rxjs';
-import { openEngine, type Engine } from '../engine/index.js';
+import type { Engine } from '../engine/index.js';
 import { shippedFolder, shippedForecasters } from '../forecaster/folder.js';
 import { isTemporary } from '../pipeline/atomic.js';
-import { ForecasterError, messageOf } from '../pipeline/errors.js';
+import { EngineError, ForecasterError, FrameError, messageOf } from '../pipeline/errors.js';
 import { NO_FORECASTER } from '../pipeline/forecast.js';
 import type { Frame } from '../pipeline/frame.js';
 import type { Ledger } from '../pipeline/ledger/ledger.js';
@@ -40,8 +40,6 @@ export interface LiveOptions {
   readonly first: ForecasterSet;
   readonly notice: (message: string) => void;
   readonly now: () => Date;
-  /** An engine like that of the run, for another forecaster; default: of its device and threads. */
-  readonly openEngine?: () => Promise<Engine>;
   /** What learns; by default a process of its own. */
   readonly start?: typeof startLearner;
 }
@@ -60,12 +58,8 @@ export interface Live {
   close(): Promise<void>;
 }
 
-/** What there is to say of the device was said when the run's own engine was opened. */
-const another = ({ device, threads }: LiveConfig): Promise<Engine> =>
-  openEngine(device, threads, () => undefined);
-
 /** What a kill has left: halves of files, and versions that were saved and never put in use. */
-const tidy = async (state: string, { changes }: History): Promise<void> => {
+const tidy = async (state: string, { changes }: History, given: string): Promise<void> => {
   const learning = learningFolder(state);
   const versions = versionsFolder(learning);
   const namesIn = (folder: string): Promise<string[]> => readdir(folder).catch(() => []);
@@ -73,14 +67,20 @@ const tidy = async (state: string, { changes }: History): Promise<void> => {
     if (isTemporary(name)) await rm(join(learning, name), { force: true });
   // A log that is not there any more says nothing of what it had.
   if (changes.length === 0) return;
-  const known = new Set(changes.map(({ folder }) => folder));
-  for (const name of await namesIn(versions))
-    if (!known.has(join(versions, name))) await rm(join(versions, name), { recursive: true, force: true });
+  // The run may have been given a version of its own, by whatever path.
+  const real = (folder: string): Promise<string> => realpath(folder).catch(() => folder);
+  const known = new Set(
+    await Promise.all([given, ...changes.flatMap(({ folder = [] }) => folder)].map(real)),
+  );
+  for (const name of await namesIn(versions)) {
+    const folder = join(versions, name);
+    if (!known.has(await real(folder))) await rm(folder, { recursive: true, force: true });
+  }
 };
 
 export const openLive = async (options: LiveOptions): Promise<Live> => {
   const { config, state, ledger, engine, judge, first, notice, now, start = startLearner } = options;
-  const reigns = openReigns(ledger, first.id.hash);
+  const reigns = openReigns(ledger, first.id.hash, config.memoryFrames);
   const mode = learnMode(config);
   const { context, horizon, stride, tile } = config;
   const asked = { context, horizon, stride };
@@ -88,7 +88,6 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   const { folderOf, nameOf } = history;
   const versions = versionsFolder(learningFolder(state));
   const onEngine = createOnEngine({
-    openEngine: options.openEngine ?? (() => another(config)),
     engine,
     first,
     asked,
@@ -98,10 +97,13 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
     notice,
   });
   const upcoming = new Subject<Upcoming<Champion>>();
-  /** Resolves when it is ready for batches as they come at present. */
+  /** Resolves when it is ready for batches as they come at present. @throws what the engine says of a network that it cannot run */
   const place = async (hash: string, set: ForecasterSet): Promise<void> => {
     const champion = await onEngine.place(hash, set);
-    if (upcoming.observed) await new Promise<void>((resolve) => upcoming.next({ champion, ready: resolve }));
+    if (!upcoming.observed) return;
+    const error = await new Promise((resolve) => upcoming.next({ champion, ready: resolve }));
+    // Of frames that are gone the stages in use decide, when their time comes.
+    if (error !== undefined && !(error instanceof FrameError)) throw error;
   };
   let learner: LearnerProcess | undefined;
 
@@ -129,7 +131,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   const last = history.changes.at(-1);
   if (last !== undefined && last.hash !== reigns.champion)
     await history.enter(reigns.champion, 'the run ended before the change');
-  await tidy(state, history);
+  await tidy(state, history, first.folder);
 
   /** Why what was learned before is not gone on with: the same beginning as last time goes on, another begins anew. */
   const whyAnew = (): string | undefined => {
@@ -170,7 +172,12 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
     }
     const set = await loadForecasterSet(folder, asked);
     const { hash, name } = set.id;
-    await place(hash, set);
+    try {
+      await place(hash, set);
+    } catch (error) {
+      if (isLearned) await rm(folder, { recursive: true, force: true });
+      throw error;
+    }
     vouchers.take({ hash, scores, ...(tried !== undefined && { tried }) });
     const version = isLearned ? `${name} ${basename(folder)}` : name;
     if (!isLearned && startOf() === NO_FORECASTER.hash) ledger.putNote('start', hash);
@@ -180,7 +187,9 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
       `forecasts are those of ${version} from now on: ${why}. On ${evidence.windows} windows that it had not learned from its error was ${times(Math.min(evidence.persistence, evidence.linear))} of the better of persistence and linear extrapolation` +
         (evidence.champion === undefined ? '' : `, ${times(evidence.champion)} of the one before`),
     );
-    if (hasChosen()) await learner?.close();
+    if (!hasChosen()) return;
+    await learner?.close();
+    learner = undefined;
   };
   /** One after the other. */
   let taking: Promise<void> = Promise.resolve();
@@ -194,13 +203,12 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   const lookForRollback = async (): Promise<void> => {
     const hash = await askedRollback(state);
     if (hash !== undefined && hash !== reigns.champion) {
-      await history.readAgain();
       try {
         await place(hash, await onEngine.read(hash));
         await begin(hash, () => history.goBackTo(hash));
         notice(`forecasts are those of ${nameOf(hash)} from now on: rolled back`);
       } catch (error) {
-        if (!(error instanceof ForecasterError)) throw error;
+        if (!(error instanceof ForecasterError || error instanceof EngineError)) throw error;
         notice(`${messageOf(error)}: it is not gone back to`);
       }
     }

@@ -30,6 +30,7 @@ const readAhead = (file: FileHandle, size: number): ByteSource['read'] => {
   let ahead = LEAST_BLOCK;
   return async (offset, length) => {
     const wanted = Math.max(0, Math.min(length, size - offset));
+    if (wanted === 0) return Buffer.alloc(0); // also beyond the end, where torn files point to
     if (wanted > MOST_BLOCK) return readFully(file, offset, wanted);
     const at = offset - block.offset;
     if (at >= 0 && at + wanted <= block.bytes.length) return block.bytes.subarray(at, at + wanted);

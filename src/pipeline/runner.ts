@@ -129,10 +129,11 @@ const observe = (
         championOf: (frames) => live.championOf(frames.map(({ item }) => item)),
         upcoming$: live.upcoming$,
         front:
-          ({ set, runner }) =>
+          ({ set, runner }, isInUse) =>
           (batches$) =>
             batches$.pipe(
               encode({
+                isInUse,
                 runner,
                 memory,
                 latentStride: set.latentStride,
@@ -144,6 +145,7 @@ const observe = (
                 stateBytes: config.stateBytes,
               }),
               predict({
+                isInUse,
                 runner,
                 horizon,
                 latentStride: set.latentStride,

@@ -11,8 +11,8 @@ import type {
   Uncertainty,
 } from '../pipeline/forecast.js';
 import { sizeOf, type Frame, type FrameShape, type View } from '../pipeline/frame.js';
-import { allFinite, withGapsOf } from '../pipeline/intake/gaps.js';
-import { denormalise, denormaliseDifferences } from '../pipeline/intake/normalisation.js';
+import { allFinite, filled, withGapsOf } from '../pipeline/intake/gaps.js';
+import { denormalise, denormaliseDifferences, normalise } from '../pipeline/intake/normalisation.js';
 import type { Observation } from '../pipeline/run.js';
 import type { Predicted } from '../pipeline/in-flight.js';
 import type { SeriesClock } from '../pipeline/state/series-clock.js';
@@ -115,14 +115,23 @@ export const decode = (options: DecodeOptions): OperatorFunction<readonly Predic
   const { engine } = options.runner;
   const tell = tellOnce(options.notice);
   /** Values that a network makes of an overflow say nothing; of the last frame scores can say how bad it is. */
-  const withoutOverflow = (values: Float32Array, { series, index, data }: Frame): Float32Array => {
-    if (allFinite(values)) return values;
-    tell('overflow', () => {
-      const lead = 1 + Math.floor(values.findIndex((value) => !Number.isFinite(value)) / data.length);
-      return `${options.forecaster.name} gives values that are not finite from lead ${lead} of the forecast at frame ${index} of ${series} on: those of the frame stand in their place`;
-    });
-    return values.map((value, i) => (Number.isFinite(value) ? value : data[i % data.length]!));
+  const withoutOverflow = (
+    leads: readonly Float32Array[],
+    { series, index, data, shape }: Frame,
+    normalisation: Normalisation,
+  ): readonly Float32Array[] => {
+    const lost = leads.findIndex((values) => !allFinite(values));
+    if (lost < 0) return leads;
+    tell(
+      'overflow',
+      () =>
+        `${options.forecaster.name} gives values that are not finite from lead ${lost + 1} of the forecast at frame ${index} of ${series} on: those of the frame stand in their place`,
+    );
+    const now = normalise(filled(data, shape), normalisation);
+    return leads.map((values) => values.map((value, i) => (Number.isFinite(value) ? value : now[i]!)));
   };
+  const finite = (values: Float32Array): Float32Array =>
+    allFinite(values) ? values : values.map((value) => (Number.isFinite(value) ? value : 0));
 
   const forecastOf = (
     { frame, normalisation, rollOut }: Predicted,
@@ -138,10 +147,9 @@ export const decode = (options: DecodeOptions): OperatorFunction<readonly Predic
         crop(values.subarray(l * fitted, (l + 1) * fitted), shape, latentStride),
       );
     const rolled = rolledOut(rollOut.frames, data, rollOut.k, horizon);
-    const predicted = byLead(rolled.frames);
-    const frames = stacked(predicted.map((values) => denormalise(values, normalisation)));
-    const spread = rolled.spread && byLead(rolled.spread);
-    const own = rolled.own && crop(rolled.own, shape, latentStride);
+    const predicted = withoutOverflow(byLead(rolled.frames), frame, normalisation);
+    const spread = rolled.spread && byLead(rolled.spread).map(finite);
+    const own = rolled.own && finite(crop(rolled.own, shape, latentStride));
     const uncertainty = gapped(
       uncertaintyOf(options, predicted, spread, own, shape, normalisation),
       frame.data,
@@ -158,7 +166,7 @@ export const decode = (options: DecodeOptions): OperatorFunction<readonly Predic
       shape,
       sampleType,
       ...(options.view && { view: options.view }),
-      frames: withGapsOf(withoutOverflow(frames, frame), frame.data),
+      frames: withGapsOf(stacked(predicted.map((frame) => denormalise(frame, normalisation))), frame.data),
       normalisation,
       ...(uncertainty && { uncertainty }),
       trustedLeads: 0, // for `compose` to say

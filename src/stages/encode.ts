@@ -1,5 +1,6 @@
 import { concatMap, finalize, type OperatorFunction } from 'rxjs';
 import { LARGEST_BATCH, type Runner, type SeriesInput } from '../forecaster/programs.js';
+import { FrameError } from '../pipeline/errors.js';
 import { fit, fittedShape } from '../pipeline/fit.js';
 import type { Normalisation } from '../pipeline/forecast.js';
 import { describeShape, type Frame, type FrameShape } from '../pipeline/frame.js';
@@ -52,6 +53,11 @@ export interface EncodeOptions extends KnownRanges {
   readonly policy: 'every' | 'latest';
   /** Most bytes of states and frames to keep; series that were not seen for longest are rebuilt when they go on. */
   readonly stateBytes: number;
+  /**
+   * False while it rehearses beside stages that are in use: it changes nothing that they share, and each frame is given a
+   * forecast, so that what that takes is ready. Default: it is in use.
+   */
+  readonly isInUse?: () => boolean;
   /** Bytes of frames to rebuild states from that are gathered before the network takes them in; default: 256 MiB. */
   readonly gatherBytes?: number;
 }
@@ -89,13 +95,17 @@ const leaves = (data: Float32Array, [low, high]: readonly [number, number]): boo
 export const encode = (
   options: EncodeOptions,
 ): OperatorFunction<readonly Batched<Frame>[], readonly Encoded[]> => {
-  const { runner, memory, context, stride, latentStride, gatherBytes = 2 ** 28 } = options;
+  const { runner, memory, context, stride, latentStride } = options;
+  const { gatherBytes = 2 ** 28, isInUse = () => true } = options;
   const segmentOptions = { context, length: SEGMENT_LENGTH };
   const lanes = new Map<string, Lane>();
   const warming = new Map<string, Frame[]>();
 
   const laneName = (series: string, position: number): string => `${position % stride}:${series}`;
-  const tell = tellOnce((message) => memory.notice(message));
+  const once = tellOnce((message) => memory.notice(message));
+  const tell: typeof once = (about, message) => {
+    if (isInUse()) once(about, message);
+  };
   /** Where the network clips: a series that goes there cannot be forecast well. */
   const checkRange = ({ series, index }: Frame, data: Float32Array, normalisation: Normalisation): void =>
     tell(series, () =>
@@ -186,6 +196,8 @@ export const encode = (
       data: toNetwork(frame, normalisation),
     });
     const startAnew = (why: string): void => {
+      // The stages in use may have what this one lacks.
+      if (!isInUse()) throw new FrameError(`${series}: ${why}`);
       memory.notice(`${series}: ${why}; warming up anew from frame ${frame.index}`);
       memory.setOrigin(series, position);
       for (let phase = 0; phase < stride; phase++) forget(`${phase}:${series}`);
@@ -198,7 +210,11 @@ export const encode = (
     }
     let known: Step[] = lane?.lastFrame === undefined ? [] : [{ step: lane.step, data: lane.lastFrame }];
     let from = lane === undefined ? 0 : lane.step;
-    const between = lane === undefined ? 0 : now().step - lane.step - 1;
+    let between = lane === undefined ? 0 : now().step - lane.step - 1;
+    if (lane !== undefined && lane.step < segmentOf(now().step, segmentOptions) - LONGEST_BRIDGE - 1) {
+      forget(name); // nothing of it is used any more, nor bridged from
+      lane = undefined;
+    }
     if (lane !== undefined && between > 0) {
       // Frames that another forecaster took in, while this one was made ready to follow it; or they are missing.
       const seen = await memory.recall(series, position - between * stride, position - 1, stride);
@@ -220,7 +236,8 @@ export const encode = (
           from,
         )
       ) {
-        startAnew('frames that its state stands on are gone');
+        between -= known.length;
+        startAnew(between > 0 ? `${between} frames are missing` : 'frames that its state stands on are gone');
         ({ lane, known, from } = await openLane(frame, 0, normalisation, []));
       }
     }
@@ -284,13 +301,15 @@ export const encode = (
         );
       return { normalisation: known };
     }
-    const before = warming.get(series) ?? (await memory.recall(series, 0, position - 1));
+    const held = warming.get(series) ?? [];
+    const next = (held.at(-1)?.position ?? -1) + 1;
+    const before = next < position ? [...held, ...(await memory.recall(series, next, position - 1))] : held;
     const frames = [...before, frame];
     warming.delete(series);
     warming.set(series, frames); // the last: it was used last
     if (frames.length < context) return {};
     const normalisation = fixNormalisation(frames, options);
-    memory.fixNormalisation(series, normalisation, position);
+    if (isInUse()) memory.fixNormalisation(series, normalisation, position);
     warming.delete(series);
     return { normalisation, before };
   };
@@ -329,8 +348,9 @@ export const encode = (
       if (step < context - 1 || segment?.state === undefined)
         return { frame, outcome: 'warm-up', normalisation };
       const due =
-        (frame.position + 1 - context) % options.forecastEvery === 0 &&
-        (options.policy === 'every' || newest);
+        !isInUse() ||
+        ((frame.position + 1 - context) % options.forecastEvery === 0 &&
+          (options.policy === 'every' || newest));
       if (!due) return { frame, outcome: 'observed', normalisation };
       return {
         frame,

@@ -12,6 +12,8 @@ export interface PredictOptions {
   readonly latentStride: number;
   /** Default: there is room for every forecast. */
   readonly room?: ForecastRoom;
+  /** False while it rehearses: what comes out goes nowhere, and takes nobody's room. Default: it is in use. */
+  readonly isInUse?: () => boolean;
 }
 
 /** Memory for the forecasts that sinks do not have yet. */
@@ -34,9 +36,10 @@ export const predict = ({
   horizon,
   latentStride,
   room,
+  isInUse = () => true,
 }: PredictOptions): OperatorFunction<readonly Encoded[], readonly Predicted[]> => {
   const reserve = async (count: number, shape: FrameShape): Promise<readonly (() => void)[]> => {
-    if (room === undefined || count === 0) return [];
+    if (room === undefined || count === 0 || !isInUse()) return [];
     const bytes = room.layers * horizon * sizeOf(shape) * BYTES_PER_VALUE;
     return inParts(await room.credits.take(count * bytes, room.signal), count, bytes);
   };

@@ -82,6 +82,14 @@ test.each(['hdf5', 'jpeg', 'mrc', 'npy', 'npz', 'png', 'tiff', 'vti', 'vtk', 'vt
   },
 );
 
+test('nor is it that the HDF5 library cannot open it itself', async () => {
+  const codec = await createPlugin('codec', 'hdf5', {}, undefined);
+  const whole = bytesOf(readFileSync(new URL('checked.h5', folder)));
+  await expect(codec.stack?.count({ ...whole, path: '/no/such/file.h5' })).rejects.toMatchObject({
+    code: 'ENOENT',
+  });
+});
+
 test('a rectilinear grid without its coordinates is refused', async () => {
   const text = readFileSync(new URL('lammps.vtr', folder), 'latin1');
   const [from, to] = [text.indexOf('<Coordinates>'), text.indexOf('</Coordinates>')];

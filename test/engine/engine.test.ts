@@ -142,7 +142,9 @@ test('what waits for its turn on webgpu is as it was when it was handed over', a
     },
     terminate: async () => undefined,
   });
-  const engine = workerEngine('webgpu, nowhere', connection, compileOnnx({ provider: 'webgpu' }));
+  const engine = workerEngine('webgpu, nowhere', connection, compileOnnx({ provider: 'webgpu' }), () =>
+    Promise.reject(new Error('not asked for here')),
+  );
   const program = await engine.compile(double, { x: vector });
   const [uploaded, given] = [host(1, 2, 3), host(4, 5, 6)];
   const asked = [engine.upload(uploaded), program.run({ x: given })];

@@ -180,6 +180,7 @@ describeOnWebgpu('the state of a series on WebGPU', () => {
         terminate: async () => undefined,
       },
       compileOnnx({ provider: 'webgpu' }),
+      () => Promise.reject(new Error('not asked for here')),
     );
     const cpu = onnxEngine({ provider: 'cpu', threads: 1 });
     const forecaster = await tinyForecaster();

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { concatMap, finalize, lastValueFrom, of, Subject, throwError, toArray } from 'rxjs';
+import { concatMap, finalize, lastValueFrom, of, Subject, throwError, toArray, type Observable } from 'rxjs';
 import { byChampion, type Upcoming } from '../../src/learning/champion/by-champion.js';
 import { appendChange, learningFolder, readChanges } from '../../src/learning/champion/log.js';
 import { openReigns } from '../../src/learning/champion/reigns.js';
@@ -15,6 +15,7 @@ import type { FromLearner, LearnerSetup } from '../../src/learning/learner/messa
 import type { LearnerProcess } from '../../src/learning/learner/process.js';
 import { openLive } from '../../src/learning/live.js';
 import { firstForecaster } from '../../src/learning/modes.js';
+import { EngineError, FrameError, messageOf } from '../../src/pipeline/errors.js';
 import { openLedger } from '../../src/pipeline/ledger/ledger.js';
 import type { FrameRecord } from '../../src/pipeline/ledger/records.js';
 import { mesocast } from '../support/cli.js';
@@ -113,10 +114,14 @@ test('a change writes of the series that go on, however many there were', async 
   expect(written).toBe(1 + 256);
   // Of the others it is decided when they come again.
   expect([reigns.of('0', 2), reigns.of('1', 1), reigns.of('999', 1)]).toEqual(['two', 'two', 'two']);
+  // What was decided stays so.
+  expect([reigns.of('0', 1), reigns.of('999', 0)]).toEqual(['one', 'one']);
 });
 
 /** Batches by champions that are the first letter of their items, and what happens to the stages meanwhile. */
-const champions = (fails: (champion: string, items: readonly string[]) => boolean = () => false) => {
+const champions = (
+  work: (result: string[], champion: string) => Observable<string[]> = (result) => of(result),
+) => {
   const log: string[] = [];
   const [batches, upcoming] = [new Subject<readonly string[]>(), new Subject<Upcoming<string>>()];
   const results = lastValueFrom(
@@ -124,14 +129,11 @@ const champions = (fails: (champion: string, items: readonly string[]) => boolea
       byChampion<string, string, readonly string[], string>({
         championOf: ([item = '']) => Promise.resolve(item.slice(0, 1)),
         upcoming$: upcoming,
-        front: (champion) => (source$) => {
+        front: (champion, isInUse) => (source$) => {
           log.push(`begin ${champion}`);
+          const result = (item: string): string => `${champion}:${item}${isInUse() ? '' : ' rehearsed'}`;
           return source$.pipe(
-            concatMap((items) =>
-              fails(champion, items)
-                ? throwError(() => new Error('it fails'))
-                : of(items.map((item) => `${champion}:${item}`)),
-            ),
+            concatMap((items) => work(items.map(result), champion)),
             finalize(() => log.push(`end ${champion}`)),
           );
         },
@@ -142,7 +144,10 @@ const champions = (fails: (champion: string, items: readonly string[]) => boolea
     ),
   );
   const rehearse = (champion: string): void =>
-    upcoming.next({ champion, ready: () => log.push(`${champion} is ready`) });
+    upcoming.next({
+      champion,
+      ready: (error) => log.push(`${champion} is ready${error === undefined ? '' : `, ${messageOf(error)}`}`),
+    });
   /** Resolves when it is being worked on, as `batch` waits for the results of one before the next. */
   const next = async (...items: string[]): Promise<void> => {
     batches.next(items);
@@ -174,22 +179,47 @@ test('a champion that is to take over rehearses on the last batch, of which noth
   batches.complete();
   expect(await results).toEqual(['a:a1', 'a:a2', 'b:b3', 'd:d4']);
   expect(log).toEqual([
-    ...['a is ready', 'begin a', 'begin b', 'discard b:a1', 'b is ready', 'end a', 'b is ready'],
-    ...['begin c', 'discard c:b3', 'c is ready', 'end c', 'begin d', 'discard d:b3', 'd is ready', 'end b'],
-    ...['begin e', 'discard e:d4', 'e is ready', 'end e', 'end d'],
+    ...['a is ready', 'begin a', 'begin b', 'discard b:a1 rehearsed', 'b is ready', 'end a', 'b is ready'],
+    ...[
+      'begin c',
+      'discard c:b3 rehearsed',
+      'c is ready',
+      'end c',
+      'begin d',
+      'discard d:b3 rehearsed',
+      'd is ready',
+      'end b',
+    ],
+    ...['begin e', 'discard e:d4 rehearsed', 'e is ready', 'end e', 'end d'],
   ]);
 });
 
-test('a rehearsal that fails is forgotten: the champion begins as one that had none', async () => {
-  const { log, results, batches, rehearse, next } = champions(
-    (champion, [item]) => champion === 'b' && item === 'a1',
+test('a rehearsal that fails is told of: the champion begins as one that had none', async () => {
+  const { log, results, batches, rehearse, next } = champions((result) =>
+    result[0] === 'b:a1 rehearsed' ? throwError(() => new Error('it fails')) : of(result),
   );
   await next('a1');
   rehearse('b');
   await next('b2');
   batches.complete();
   expect(await results).toEqual(['a:a1', 'b:b2']);
-  expect(log).toEqual(['begin a', 'begin b', 'b is ready', 'end b', 'end a', 'begin b', 'end b']);
+  expect(log).toEqual(['begin a', 'begin b', 'b is ready, it fails', 'end b', 'end a', 'begin b', 'end b']);
+});
+
+test('nobody waits for a rehearsal that is under way when it is no longer wanted', async () => {
+  const held = new Subject<string[]>();
+  const { log, results, batches, rehearse, next } = champions((result) =>
+    result[0]?.endsWith('rehearsed') === true ? held : of(result),
+  );
+  await next('a1');
+  rehearse('b');
+  await next('b2'); // before it was ready: its own beginning does not wait
+  rehearse('c');
+  rehearse('d');
+  batches.complete();
+  expect(await results).toEqual(['a:a1', 'b:b2']);
+  expect(log.filter((said) => said.endsWith('ready'))).toEqual(['b is ready', 'c is ready', 'd is ready']);
+  expect(log.filter((said) => said.endsWith(' b'))).toEqual(['begin b', 'begin b', 'end b', 'end b']);
 });
 
 test('a running daemon takes another forecaster from one frame to the next and loses none', async () => {
@@ -198,8 +228,6 @@ test('a running daemon takes another forecaster from one frame to the next and l
   const [first, second] = await Promise.all([saveTiny(at('one'), 1), saveTiny(at('two'), 2)]);
   const settings = { directory, forecaster: at('one'), untilIdle: 8 };
   await putFrames(directory, 0, 10);
-  const run = await record(smallRun({ ...settings, out: at('out') }));
-  await until('forecasts', () => run.forecasts.length >= 7);
   const state = at('out/state');
   await appendChange(state, {
     at: '',
@@ -208,6 +236,8 @@ test('a running daemon takes another forecaster from one frame to the next and l
     folder: at('two'),
     why: 'for the test',
   });
+  const run = await record(smallRun({ ...settings, out: at('out') }));
+  await until('forecasts', () => run.forecasts.length >= 7);
   await requestRollback(state, second.id.hash);
   await until('the change', () =>
     run.notices.some((notice) => notice.includes('forecasts are those of two')),
@@ -221,7 +251,7 @@ test('a running daemon takes another forecaster from one frame to the next and l
   ]);
   expect((await readChanges(state)).map(({ why }) => why)).toEqual([
     'for the test',
-    'the run began with it',
+    'the run ended before the change',
     'rolled back',
   ]);
 
@@ -280,14 +310,24 @@ test('what beat a forecaster that is no longer in use takes no place, and its we
   const third = await challenger(3, at('given')); // which the second has beaten meanwhile
   const fourth = await challenger(4, second);
   await until('the fourth', () => notices.some((said) => said.includes('0004 from now on')));
+  // One that the device cannot run takes no place either; where only frames are gone that is no reason.
+  const reasons = [new EngineError('no room for it'), new FrameError('frames are gone')];
+  live.upcoming$.subscribe(({ ready }) => ready(reasons.shift()));
+  const fifth = await challenger(5, fourth);
+  await until('the refusal', () => notices.includes('learning: no room for it'));
+  const sixth = await challenger(6, fourth);
+  await until('the sixth', () => notices.some((said) => said.includes('0006 from now on')));
   await live.close();
-  expect(notices.filter((said) => said.includes('from now on'))).toHaveLength(2);
-  expect(told.map((message) => 'folder' in message && message.folder)).toEqual([second, fourth]);
-  await expect(readdir(third)).rejects.toThrow('ENOENT');
+  expect(notices.filter((said) => said.includes('from now on'))).toHaveLength(3);
+  expect(told.map((message) => 'folder' in message && message.folder)).toEqual([
+    ...[second, fourth, fourth, sixth],
+  ]);
+  for (const refused of [third, fifth]) await expect(readdir(refused)).rejects.toThrow('ENOENT');
   expect((await readChanges(state)).map(({ name }) => name)).toEqual([
     first.id.name,
     'tiny 0002',
     'tiny 0004',
+    'tiny 0006',
   ]);
   await ledger.close();
   await engine.dispose();

@@ -139,9 +139,11 @@ test('what a new forecaster did in another series says nothing of one whose fore
   own.vouch('new', { scores });
   const makers = (series: string, position: number): (string | undefined)[] =>
     own.outlook(series, position, NEW).leads.map(({ madeBy }) => madeBy);
-  // Here all before it were bad; of a series that begins nothing better is known.
+  // Here all before it were bad; of a series that begins nothing else is known.
   expect(makers('run', 40)).toEqual(Array(HORIZON).fill('trend'));
   expect(makers('a new one', 0)).toEqual(Array(HORIZON).fill('forecaster'));
+  own.vouch('new', { scores: vouchedFor(HORIZON, (lead) => 0.06 * lead, 'another') });
+  expect(makers('a new one', 0)).toEqual(Array(HORIZON).fill('trend'));
 });
 
 test('a gain that falls from lead to lead is not taken to last where nothing is known', () => {

@@ -6,10 +6,13 @@ import { shareOf } from '../../src/learning/learner/share.js';
 import type { ForecasterSet } from '../../src/uncertainty/forecaster-set.js';
 
 /** Engines and forecasters that say in `log` what is done with them. */
-const opened = () => {
+const opened = ({ room = Infinity } = {}) => {
   const log: string[] = [];
+  let engines = 0;
   const engineOf = (device: string): Engine => ({
     ...{ device, liveHandles: 0 },
+    another: () =>
+      ++engines > room ? Promise.reject(new Error('no memory')) : Promise.resolve(engineOf(`own ${engines}`)),
     ...{ upload: () => Promise.reject(new Error()), read: () => Promise.reject(new Error()) },
     compile: (_fn, inputs, { isKept = true } = {}) => {
       log.push(isKept ? `${device} keeps a program` : `${device} keeps no program`);
@@ -37,9 +40,8 @@ const opened = () => {
       },
     }),
   });
-  let engines = 0;
   const onEngine = createOnEngine({
-    ...{ engine: engineOf('the run’s'), openEngine: () => Promise.resolve(engineOf(`own ${++engines}`)) },
+    engine: engineOf('the run’s'),
     ...{ first: set('first', '/mine'), tile: undefined, notice: (said) => log.push(said) },
     ...{ asked: { context: 10, horizon: 5, stride: 1 }, versions: '/learned', folderOf: () => undefined },
   });
@@ -61,13 +63,24 @@ test('of the forecasters that were in use some stay ready, that of the last batc
   await onEngine.of('first'); // its batch is still under way when others come
   for (const hash of ['a', 'b', 'c', 'd']) await onEngine.place(hash, set(hash));
   await settled();
-  expect(log.splice(0)).toEqual(['a ends', 'own 1 ends', 'b ends', 'own 2 ends']);
+  expect(log.splice(0)).toEqual(['own 1 ends', 'own 2 ends']);
   await onEngine.of('d');
   await onEngine.place('e', set('e'));
   await settled();
   expect(log.splice(0)).toEqual(['first ends']);
   await onEngine.dispose();
-  expect(log).toEqual(['c ends', 'own 3 ends', 'd ends', 'own 4 ends', 'e ends', 'own 5 ends']);
+  expect(log).toEqual(['own 3 ends', 'own 4 ends', 'own 5 ends']);
+});
+
+test('where there is no room for a second engine, that of the run does for all', async () => {
+  const { log, set, onEngine } = opened({ room: 0 });
+  await (await onEngine.place('version', set('version'))).runner.observe([1, 1, 1], []);
+  await onEngine.dispose();
+  expect(log).toEqual([
+    expect.stringMatching(/^there is no second engine, so frames wait while version gets ready: no memory$/),
+    'the run’s keeps no program',
+    'version ends',
+  ]);
 });
 
 test('one that nothing is known of leaves its frames to the first', async () => {

@@ -31,7 +31,7 @@ test('whatever is read of a file, in whatever order, is what lies there; ahead o
         expect(bytes.size).toBe(size);
         let at = 0;
         for (const { step, length } of pieces) {
-          at = Math.max(0, Math.min(size, at + step));
+          at = Math.max(0, Math.min(size + 9000, at + step)); // torn files point beyond their end
           const read = await bytes.read(at, length);
           expect(read.equals(whole.subarray(at, at + length))).toBe(true);
           at += length;

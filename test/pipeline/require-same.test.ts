@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -61,4 +61,34 @@ test('options of codecs that have read nothing are free, and those of a state th
   take('a.vti');
   await begin({ vti: { field: 'phi' } });
   await expect(begin({})).rejects.toThrow(/were read with vti.field "phi"/);
+});
+
+test('of codecs of one’s own each has its options, and older notes of them count', async () => {
+  const codec = async (folder: string, name: string): Promise<string> => {
+    const path = join(home, folder, 'index.mjs');
+    await mkdir(join(home, folder));
+    await writeFile(
+      path,
+      `import { defineCodec, z } from ${JSON.stringify(new URL('../../src/index.js', import.meta.url))};
+       export const codec = defineCodec({ name: '${name}', summary: '', create: () => ({ extensions: ['.${name}'] }),
+         options: z.strictObject({ field: z.string().optional() }) });`,
+    );
+    return path;
+  };
+  const [a, b] = [await codec('a', 'one'), await codec('b', 'two')];
+  const both = { [a]: { field: 'phi' }, [b]: {} };
+  await begin(both);
+  take('frame.one');
+  await begin(both);
+  await expect(begin({ [a]: {}, [b]: {} })).rejects.toThrow(/were read with \.\/one\.field "phi"/);
+  ledger.putNote('codecs', { [a]: { field: 'mu' } });
+  await begin({ [a]: { field: 'mu' } });
+  await expect(begin({ [a]: {} })).rejects.toThrow(/were read with \.\/one\.field "mu"/);
+});
+
+test('options that concern writing alone are free', async () => {
+  await begin({});
+  take('a.png');
+  await begin({ png: { compression: 1 }, tiff: { compression: 'none' } });
+  await begin({});
 });

@@ -71,7 +71,8 @@ test('nobody looks up the times before a frame that has none', () => {
     history: (_series, position) => (asked.push(position), []),
     notice: () => undefined,
   });
-  for (const position of [0, 1, 2]) expect(clock.see({ series: 's', index: position, position })).toBeUndefined();
+  for (const position of [0, 1, 2])
+    expect(clock.see({ series: 's', index: position, position })).toBeUndefined();
   clock.see({ series: 's', index: 3, position: 3, time: { value: 1 } });
   expect(asked).toEqual([3]);
 });
@@ -103,6 +104,20 @@ test('times beside the frames are read as they grow: times.csv, the table of a f
   expect(await time('f_2.vti', 2)).toEqual({ value: 0.5 });
   await writeFile(join(home, 'run', 'movie.times.csv'), 'frame,time (s)\n0,9\n');
   expect(await time('movie.h5', 0, 0)).toEqual({ value: 9, unit: 's' });
+});
+
+test('of two collections that list the same files, times are of one', async () => {
+  const folder = join(home, 'two', 'run');
+  await mkdir(folder, { recursive: true });
+  const list = (step: number): string =>
+    [0, 1, 2, 3].map((n) => `<DataSet timestep="${n * step}" file="${folder}/f_${n}.vti"/>`).join('\n');
+  await writeFile(join(folder, 'frames.pvd'), list(1));
+  await writeFile(join(folder, '..', 'all.pvd'), list(10));
+  const timeOf = sidecarTimes();
+  const times: (number | undefined)[] = [];
+  for (const index of [1, 2, 3])
+    times.push((await timeOf({ path: join(folder, `f_${index}.vti`), index }))?.value);
+  expect(times).toEqual([10, 20, 30]);
 });
 
 test('a table is read on from its last whole line, and anew when it is another one', async () => {

@@ -181,6 +181,39 @@ test('frames that went another way while it was made ready are caught up with, h
       expect([memory.notices, live]).toEqual([[], 0]);
     }
   }
+  // Of a long time only the last frames are read: a context and 23 more, as after a restart.
+  const last = memoryOf(range(60 - 27, 60).map((t) => frame(t)));
+  const { states } = await life(singly([...range(0, 10), ...range(60, 70)]), last);
+  const expected = (await life(singly(range(0, 70)), memoryOf([]))).states;
+  for (const t of range(60, 70)) expect(states.get(`s${t}`)).toEqual(expected.get(`s${t}`));
+  expect(last.notices).toEqual([]);
+});
+
+test('a series that warmed up another way meanwhile has the frames, and the normalisation, that it would have had', async () => {
+  const all = range(0, 30).map((t) => frame(t));
+  const options = { context: 10, range: undefined };
+  const [whole, away] = [memoryOf(all), memoryOf(all)];
+  const expected = await life(singly(range(0, 30)), whole, options);
+  const { states, outcomes } = await life(singly([...range(0, 3), ...range(7, 30)]), away, options);
+  expect(outcomes).toEqual([...expected.outcomes.slice(0, 3), ...expected.outcomes.slice(7)]);
+  for (const [key, state] of states) expect({ key, state }).toEqual({ key, state: expected.states.get(key) });
+  expect(away.memory.normalisation('s', 29)).toEqual(whole.memory.normalisation('s', 29));
+  expect([away.notices, away.origins]).toEqual([whole.notices, []]);
+});
+
+test('while it rehearses each frame is given a forecast, and nothing is changed that others share', async () => {
+  const memory = memoryOf(range(0, 12).map((t) => frame(t)));
+  const rehearsing = { isInUse: () => false, forecastEvery: 10, range: undefined };
+  const { outcomes } = await life(singly([5]), memory, rehearsing);
+  expect(outcomes).toEqual(['5 forecast']);
+  expect(memory.memory.normalisation('s', 5)).toBeUndefined();
+  // Where frames are gone it ends: the stages in use have their state yet.
+  const gone = memoryOf([]);
+  await life(singly(range(0, 4)), gone);
+  await expect(life(singly([30]), gone, rehearsing)).rejects.toThrow(
+    's: frames that its state stands on are gone',
+  );
+  expect([gone.notices, gone.origins]).toEqual([[], []]);
 });
 
 test('series that were not seen for longest make room, and are rebuilt as they were when they go on', async () => {

@@ -63,5 +63,6 @@ export const onnxEngine = (options: OnnxOptions): Engine => {
     provider === 'cpu' ? `onnx cpu (${threads === 0 ? 'all' : threads} threads)` : `onnx ${provider}`,
     provider === 'webgpu' ? takingTurns(connection) : connection,
     compileOnnx(options),
+    () => Promise.resolve(onnxEngine(options)),
   );
 };

@@ -3,8 +3,8 @@ import { dirname, join, resolve } from 'node:path';
 import { EngineError, messageOf } from '../../pipeline/errors.js';
 import { tapeOf, type Tape } from './tape.js';
 import { trace } from '../tracer.js';
-import type { Engine } from '../types.js';
-import { connect, specsOf, workerEngine } from '../worker/engine.js';
+import type { Engine, Named, Spec, TensorFunction } from '../types.js';
+import { connect, specsOf, workerEngine, type Compiled } from '../worker/engine.js';
 
 const PACKAGES = ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'];
 /** Names the folder whose node_modules has the package, where it is neither beside mesocast nor where mesocast is run. */
@@ -66,9 +66,10 @@ export const tensorflowEngine = async (threads?: number): Promise<Engine> => {
       cause: error,
     });
   });
-  return workerEngine(`tensorflow (${name}, ${text})`, connection, (fn, inputs) => {
+  const prepare = (fn: TensorFunction, inputs: Named<Spec>): Compiled<Tape> => {
     const traced = trace(fn, inputs);
     const names = Object.fromEntries(Object.keys(traced.outputs).map((output) => [output, output]));
     return { source: tapeOf(traced), outputs: specsOf(traced.outputs), names };
-  });
+  };
+  return workerEngine(`tensorflow (${name}, ${text})`, connection, prepare, () => tensorflowEngine(threads));
 };

@@ -91,6 +91,7 @@ export const workerEngine = <Source>(
   device: string,
   { ask, terminate }: Connection<Source>,
   prepare: (...asked: Parameters<Engine['compile']>) => Compiled<Source>,
+  another: Engine['another'],
 ): Engine => {
   let numbers = 0;
   // A release that fails was asked of a dead worker, which has released everything.
@@ -150,6 +151,7 @@ export const workerEngine = <Source>(
       if (tensor === undefined) throw new EngineError('the engine returned no values');
       return tensor;
     },
+    another,
     get liveHandles() {
       return handles.live();
     },

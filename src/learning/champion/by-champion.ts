@@ -3,16 +3,19 @@ import { concatMap, EMPTY, Observable, Subject, type OperatorFunction } from 'rx
 /** A champion that is to take over. */
 export interface Upcoming<C> {
   readonly champion: C;
-  /** Called once: the stages are as ready for it as they can be. */
-  readonly ready: () => void;
+  /** Called once: the stages are as ready for it as they can be. `error`: they failed. */
+  readonly ready: (error?: unknown) => void;
 }
 
 export interface ByChampionOptions<T, C, M, R> {
   /** What the items of a batch, which agree in it, are to be worked on with; the same object for the same. */
   readonly championOf: (batch: readonly T[]) => Promise<C>;
   readonly upcoming$?: Observable<Upcoming<C>>;
-  /** Subscribed anew for each champion; what it holds must be let go of when it ends. One result for each batch. */
-  readonly front: (champion: C) => OperatorFunction<readonly T[], M>;
+  /**
+   * Subscribed anew for each champion; what it holds must be let go of when it ends. One result for each batch. `isInUse`:
+   * false while it rehearses.
+   */
+  readonly front: (champion: C, isInUse: () => boolean) => OperatorFunction<readonly T[], M>;
   /** What follows, without a state of its own. */
   readonly back: (champion: C) => OperatorFunction<M, R>;
   /** Lets go of what a result of `front` holds. */
@@ -25,11 +28,11 @@ interface Stages<T, C> {
   readonly batches: Subject<readonly T[]>;
   isInUse: boolean;
   /** Of those that rehearse. */
-  ready: (() => void) | undefined;
+  ready: Upcoming<C>['ready'] | undefined;
 }
 
-const endRehearsal = <T, C>(stages: Stages<T, C>): void => {
-  stages.ready?.();
+const endRehearsal = <T, C>(stages: Stages<T, C>, error?: unknown): void => {
+  stages.ready?.(error);
   stages.ready = undefined;
 };
 
@@ -37,7 +40,7 @@ const endRehearsal = <T, C>(stages: Stages<T, C>): void => {
  * Runs batches through stages that belong to a champion. One that is to take over rehearses on the last batch, beside the
  * one in use: its programs are compiled, and its states built, when its first batch comes. The old stages end, and with them
  * their state, before the new ones begin. A batch must come only when all results of the one before are there, as `batch`
- * does it; so nothing is under way at a change, and nothing is lost. A rehearsal that fails is forgotten.
+ * does it; so nothing is under way at a change, and nothing is lost. A rehearsal that fails is told of, and forgotten.
  */
 export const byChampion =
   <T, C, M, R>({
@@ -69,7 +72,7 @@ export const byChampion =
           }),
         );
         subscriber.add(
-          stages.batches.pipe(front(champion)).subscribe({
+          stages.batches.pipe(front(champion, () => stages.isInUse)).subscribe({
             next: (result) => {
               if (stages.isInUse) results.next(result);
               else discard(result);
@@ -78,7 +81,8 @@ export const byChampion =
             error: (error: unknown) => {
               if (stages.isInUse) subscriber.error(error);
               else if (next === stages) next = undefined;
-              endRehearsal(stages);
+              endRehearsal(stages, error);
+              results.complete();
             },
             complete: () => results.complete(),
           }),

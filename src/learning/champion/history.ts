@@ -21,8 +21,6 @@ export interface History {
   enterNew(change: Omit<Change, 'at'>): Promise<void>;
   /** The same of one that was in use before, and that the user wants again. */
   goBackTo(hash: string): Promise<void>;
-  /** Others may have written to the log meanwhile. */
-  readAgain(): Promise<void>;
   /** Deletes versions that have long been out of use, but for those in `kept`; gives the hashes of those that are gone. */
   forgetOld(kept: readonly string[]): Promise<string[]>;
 }
@@ -37,10 +35,7 @@ export const openHistory = async (
     last.delete(change.hash);
     last.set(change.hash, change);
   };
-  const readAgain = async (): Promise<void> => {
-    for (const change of await readChanges(state)) remember(change);
-  };
-  await readAgain();
+  for (const change of await readChanges(state)) remember(change);
 
   const folderOf = (hash: string): string | undefined =>
     hash === first.id.hash && first.folder !== '' ? first.folder : last.get(hash)?.folder;
@@ -65,7 +60,6 @@ export const openHistory = async (
     enter,
     enterNew,
     goBackTo: (hash) => enter(hash, ROLLED_BACK),
-    readAgain,
     forgetOld: async (kept) => {
       const gone = await forgetOldVersions(state, [...last.values()], kept);
       gone.forEach((hash) => last.delete(hash));

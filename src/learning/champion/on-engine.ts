@@ -21,8 +21,6 @@ export interface Champion {
 export interface OnEngineOptions {
   /** Of the run: that of its first forecaster. */
   readonly engine: Engine;
-  /** Another one like it. */
-  readonly openEngine: () => Promise<Engine>;
   /** What the run was given; it makes the forecasts where another cannot be read. */
   readonly first: ForecasterSet;
   readonly asked: UncertaintyOptions;
@@ -40,7 +38,7 @@ export interface OnEngineOptions {
 export interface OnEngine {
   /** @throws ForecasterError when it is not known, cannot be read, or takes other frames than this run has */
   read(hash: string): Promise<ForecasterSet>;
-  /** One that is there already stays. @throws EngineError */
+  /** One that is there already stays. */
   place(hash: string, set: ForecasterSet): Promise<Champion>;
   /** For a batch of frames: it stays at least until it is asked for the next one. */
   of(hash: string): Promise<Champion>;
@@ -57,7 +55,7 @@ const passing = (engine: Engine): Engine => ({
 });
 
 export const createOnEngine = (options: OnEngineOptions): OnEngine => {
-  const { engine, openEngine, first, asked, tile, versions, folderOf, notice } = options;
+  const { engine, first, asked, tile, versions, folderOf, notice } = options;
   interface Placed extends Champion {
     readonly end: () => Promise<void>;
   }
@@ -66,14 +64,18 @@ export const createOnEngine = (options: OnEngineOptions): OnEngine => {
   let inUse: string | undefined;
 
   const bring = async (set: ForecasterSet): Promise<Placed> => {
-    if (set.id.hash === first.id.hash || set.id.hash === NO_FORECASTER.hash) {
-      const runner = set.run(engine, tile, notice);
-      return { set, runner, end: () => runner.dispose() };
-    }
-    const own = await openEngine();
+    const isFirst = set.id.hash === first.id.hash || set.id.hash === NO_FORECASTER.hash;
+    const own = isFirst
+      ? undefined
+      : await engine.another().catch((error: unknown) => {
+          notice(
+            `there is no second engine, so frames wait while ${set.id.name} gets ready: ${messageOf(error)}`,
+          );
+          return undefined;
+        });
     const isVersion = set.folder.startsWith(versions);
-    const runner = set.run(isVersion ? passing(own) : own, tile, notice);
-    return { set, runner, end: () => runner.dispose().finally(() => own.dispose()) };
+    const runner = set.run(isVersion ? passing(own ?? engine) : (own ?? engine), tile, notice);
+    return { set, runner, end: () => (own === undefined ? runner.dispose() : own.dispose()) };
   };
   const read = async (hash: string): Promise<ForecasterSet> => {
     if (hash === first.id.hash) return first;
@@ -101,6 +103,9 @@ export const createOnEngine = (options: OnEngineOptions): OnEngine => {
   const keep = (hash: string, champion: Promise<Placed>): Promise<Champion> => {
     placed.delete(hash);
     placed.set(hash, champion);
+    champion.catch(() => {
+      if (placed.get(hash) === champion) placed.delete(hash); // what went wrong may not the next time
+    });
     const oldest = [...placed.keys()].find((known) => known !== inUse);
     if (placed.size > MOST && oldest !== undefined) {
       end(placed.get(oldest));
@@ -117,7 +122,8 @@ export const createOnEngine = (options: OnEngineOptions): OnEngine => {
       return keep(hash, placed.get(hash) ?? load(hash));
     },
     dispose: async () => {
-      for (const champion of placed.values()) await (await champion).end();
+      const ends = await Promise.allSettled([...placed.values()].map(async (one) => (await one).end()));
+      for (const one of ends) if (one.status === 'rejected') notice(messageOf(one.reason));
     },
   };
 };

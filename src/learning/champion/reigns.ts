@@ -25,10 +25,14 @@ export interface Reigns {
   readonly champion: string;
 }
 
-/** @param first the forecaster of a state folder that has none yet */
+/**
+ * @param first the forecaster of a state folder that has none yet
+ * @param most frames that may be under way, each of another series
+ */
 export const openReigns = (
   ledger: Pick<Ledger, 'note' | 'putNote' | 'durable' | 'allSeries' | 'unfinished'>,
   first: string,
+  most = 0,
 ): Reigns => {
   let champion = typeof ledger.note(CHAMPION) === 'string' ? String(ledger.note(CHAMPION)) : first;
   const keyOf = (series: string): string => `reigns:${series}`;
@@ -44,7 +48,7 @@ export const openReigns = (
     decided.delete(series);
     decided.set(series, highest);
     const [oldest] = decided.keys();
-    if (decided.size > MOST_SERIES && oldest !== undefined) decided.delete(oldest);
+    if (decided.size > Math.max(MOST_SERIES, most) && oldest !== undefined) decided.delete(oldest);
   };
   for (const { series } of ledger.allSeries())
     for (const { position } of ledger.unfinished(series))

@@ -97,22 +97,13 @@ const run = async (): Promise<void> => {
   };
   /** Milliseconds of rest that go with some of work. */
   const restAfter = (started: number): number => ((performance.now() - started) * (1 - busy)) / busy;
-  /** Takes what comes meanwhile, which is work, too. */
-  const rest = async (ms: number): Promise<void> => {
-    let until = performance.now() + ms;
-    for (let left = ms; left > 0; left = until - performance.now()) {
-      if (waiting.length === 0)
-        await Promise.race([new Promise<void>((resolve) => (wake = resolve)), pause(Math.min(1000, left))]);
-      const started = performance.now();
-      await takeSome();
-      until += restAfter(started);
-    }
-  };
   for (;;) {
     const started = performance.now();
     await takeSome();
     const worked = await learner.turn();
-    await rest(Math.max(worked || waiting.length > 0 ? 0 : IDLE, restAfter(started)));
+    const idle = worked || waiting.length > 0 ? 0 : IDLE;
+    const ms = Math.max(idle, restAfter(started));
+    if (ms > 0) await pause(ms);
   }
 };
 

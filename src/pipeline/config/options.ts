@@ -19,6 +19,8 @@ export interface OptionInfo {
   /** The number of items, where it is fixed. */
   readonly length?: number;
   readonly choices?: readonly string[];
+  /** Of a codec: what is read does not depend on it. An author says so with `.meta({ isForWriting: true })`. */
+  readonly isForWriting?: true;
 }
 
 const schemaOf = (schema: z.ZodType): JsonSchema =>
@@ -99,6 +101,7 @@ export const optionsOf = (schema: z.ZodObject): OptionInfo[] => {
       required: json.required?.includes(name) === true && option.default === undefined,
       ...flagType(option),
       ...(option.enum && { choices: option.enum.map(String) }),
+      ...(option.isForWriting === true && { isForWriting: true as const }),
     }));
 };
 

@@ -4,8 +4,6 @@ import { CodecError, messageOf } from '../errors.js';
 import type { Field, FrameShape, SampleType } from '../frame.js';
 import { describeShape, sizeOf } from '../frame.js';
 
-export { littleEndian } from '../bytes.js';
-
 /** Pixels above which an image is taken for a decompression bomb. */
 export const MAX_PIXELS = 2 ** 28;
 

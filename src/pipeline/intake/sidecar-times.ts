@@ -118,9 +118,10 @@ export const sidecarTimes = (
     const found = (): PhysicalTime | undefined => {
       const own = timeIn(table, item ?? index, path);
       if (own !== undefined || item !== undefined) return own;
-      const collection = [...sidecars.keys()].find(
-        (name) => name.endsWith('.pvd') && sidecars.get(name)?.times.has(path),
-      );
+      // Of several always the same one, whichever was used last.
+      const [collection] = [...sidecars.keys()]
+        .filter((name) => name.endsWith('.pvd') && sidecars.get(name)?.times.has(path))
+        .sort();
       return collection === undefined ? undefined : timeIn(collection, path);
     };
     const known = found();

@@ -6,6 +6,7 @@ import type { Entry, Field, Revision } from '../frame.js';
 import { describeShape, entryKey, sameRevision } from '../frame.js';
 import type { Ledger } from '../ledger/ledger.js';
 import type { Codec, Incomplete, Source } from '../plugins/plugin.js';
+import { tellOnce } from '../tell-once.js';
 import { entryOf } from './revisions.js';
 
 export interface StacksContext {
@@ -43,13 +44,7 @@ export const withStacks = (
 ): { source: Source; validate: (entry: Entry) => Promise<Incomplete> } => {
   const { ledger, codecFor, notice, isLeftOut = () => false } = context;
   let files = new Map<string, Found>();
-  const told = new Set<string>();
-  const failed = new Set<string>();
-  const tellOfFailure = (path: string, error: unknown): void => {
-    if (!failed.has(path))
-      notice(`${path} cannot be read (${messageOf(error)}): it is tried again, to see what was added to it`);
-    failed.add(path);
-  };
+  const tell = tellOnce(notice);
 
   const countItems = async (entry: Entry, series: string): Promise<Found> => {
     const { path, revision } = entry;
@@ -57,10 +52,12 @@ export const withStacks = (
     // Of a file that was never counted nobody knows whether it has grown.
     const before = last?.failure !== undefined && last.items.length === 0 ? undefined : last;
     if (before !== undefined && before.failure === undefined && sameRevision(before.revision, revision)) {
-      if (before.incomplete !== undefined && before.items.length > 0 && !told.has(path)) {
-        told.add(path);
-        notice(`${path} holds ${before.items.length} whole frames; of what follows, ${before.incomplete}`);
-      }
+      const { incomplete, items } = before;
+      if (incomplete !== undefined && items.length > 0)
+        tell(
+          `torn ${path}`,
+          () => `${path} holds ${items.length} whole frames; of what follows, ${incomplete}`,
+        );
       return before;
     }
     const stack = codecFor(path)?.stack;
@@ -68,7 +65,12 @@ export const withStacks = (
       (error: unknown) => ({ failure: { error } }),
     );
     if (counted !== undefined && 'failure' in counted) {
-      if (before !== undefined) tellOfFailure(path, counted.failure.error);
+      if (before !== undefined)
+        tell(
+          `unread ${path}`,
+          () =>
+            `${path} cannot be read (${messageOf(counted.failure.error)}): it is tried again, to see what was added to it`,
+        );
       return { ...(before ?? { revision, incomplete: undefined, items: [], dealtWith: 0 }), ...counted };
     }
     const { count, incomplete } = counted ?? { count: 0, incomplete: undefined };

@@ -1,4 +1,3 @@
-import { basename } from 'node:path';
 import { codecsByName } from '../bytes.js';
 import { optionsOf } from '../config/options.js';
 import { StateError } from '../errors.js';
@@ -61,11 +60,12 @@ export const requireSameReading = async (
   const now: Record<string, Options> = {};
   for (const given of new Set([...Object.keys(codecs), ...builtInNames('codec')])) {
     const codec = await loadPlugin('codec', given);
-    // The way to a codec of one's own may be written otherwise in another command.
-    const name = isPath(given) ? basename(given) : given;
-    const [had, has] = [before?.[name] ?? {}, codecs[given] ?? {}];
+    // The way to a codec of one's own may be written otherwise in another command; older notes have it as it was written.
+    const name = isPath(given) ? `./${codec.name}` : given;
+    const [had, has] = [before?.[name] ?? before?.[given] ?? {}, codecs[given] ?? {}];
     now[name] = has;
-    for (const { name: option, default: usual } of optionsOf(codec.options)) {
+    for (const { name: option, default: usual, isForWriting } of optionsOf(codec.options)) {
+      if (isForWriting) continue;
       const [was, is] = [had, has].map((options) => JSON.stringify(options[option] ?? usual));
       // A state that says nothing of codecs at all is an older mesocast's.
       if (was === is || before === undefined || !hasRead(ledger, codec, had, has)) continue;
