@@ -17,7 +17,7 @@ mkdir -p "$frames"
 # The state on a disk of the node: file locks and fsync of parallel file systems are not to be relied on.
 follow() {
     exec mesocast attach "$frames" --out "$out" --state "${STATE:-${TMPDIR:-/tmp}/mesocast-$SLURM_JOB_ID}" \
-        --threads 2 "$@" >> "mesocast-$SLURM_JOB_ID.log" 2>&1
+        --threads 2 --learn-budget 25% ${OPTIONS:-} "$@" >> "mesocast-$SLURM_JOB_ID.log" 2>&1
 }
 follow &
 forecasts=$!
