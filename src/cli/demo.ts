@@ -120,7 +120,9 @@ export const demoCommand: Command = {
     ui.say(
       `A simulation writes ${FRAMES} frames of a growing dendrite into ${shown(frames)}, ${RATE} a second;`,
     );
-    ui.say(`mesocast attach ${shown(frames)} --out ${shown(out)} --forecaster dendrite --learn off --horizon ${HORIZON} forecasts from each.`);
+    ui.say(
+      `mesocast attach ${shown(frames)} --out ${shown(out)} --forecaster dendrite --learn off --horizon ${HORIZON} forecasts from each.`,
+    );
     const child = startSimulation(simulation);
     // A simulation that dies leaves the run idle, which ends it; its error is reported below.
     const ended = child.finished.then(

@@ -125,7 +125,10 @@ test('frames and parameters that are replaced are all replaced', async () => {
 
 test.each([
   ['an option of all commands first', ['--json', 'simulate', 'spinodal', '--gradient-energy', '1.2']],
-  ['options before the simulation', ['simulate', '--in-place', '--gradient-energy', '1.2', 'spinodal', '--json']],
+  [
+    'options before the simulation',
+    ['simulate', '--in-place', '--gradient-energy', '1.2', 'spinodal', '--json'],
+  ],
 ])('the simulation is found wherever it is said: %s', async (_, args) => {
   const { code, stdout, stderr } = await mesocast([
     ...[...args, '--frames', '1', '--size', '16', '--out', join(folder, 'a')],
