@@ -1,3 +1,5 @@
+import { open } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { CodecError, messageOf } from '../pipeline/errors.js';
 import type { PhysicalTime, SampleType } from '../pipeline/frame.js';
@@ -32,8 +34,11 @@ export type Hdf5Answer =
       readonly time?: PhysicalTime | undefined;
     };
 
-/** Milliseconds after which a file is taken for one that makes the library run in circles. */
+/** Milliseconds after which a file is taken for one that makes the library run in circles, */
 const PATIENCE = 15_000;
+/** unless after so many more nobody can open it either. */
+const AWAY = 1000;
+const TOO_LONG = 'ETIMEDOUT';
 /** Milliseconds without a request after which the thread and its memory are given up. */
 const IDLE = 60_000;
 
@@ -75,7 +80,7 @@ const send = (request: Hdf5Request): Promise<Hdf5Answer> =>
       // A file that is damaged makes it run in circles; a server that is away makes it wait.
       busy.settle({
         error: 'the HDF5 library does not come to an end with it: it is damaged',
-        code: 'ETIMEDOUT',
+        code: TOO_LONG,
       });
     }, PATIENCE);
     busy.settle = (answer) => {
@@ -88,6 +93,16 @@ const send = (request: Hdf5Request): Promise<Hdf5Answer> =>
     busy.worker.postMessage(request);
   });
 
+/** A server that is away does not answer to this either. */
+const opens = (path: string): Promise<boolean> =>
+  Promise.race([
+    open(path).then(
+      (file) => file.close().then(() => true),
+      () => false,
+    ),
+    pause(AWAY, false, { ref: false }),
+  ]);
+
 /**
  * Asks the thread that has HDF5, one request after the other.
  * @throws CodecError with the library's reason, the system's error where the file cannot be read just now
@@ -97,8 +112,9 @@ export const askHdf5 = async (request: Hdf5Request): Promise<Exclude<Hdf5Answer,
   turn = job;
   const answer = await job;
   if ('error' in answer) {
-    if (answer.code !== undefined) throw Object.assign(new Error(answer.error), { code: answer.code });
-    throw new CodecError(answer.error);
+    const { error, code } = answer;
+    if (code === undefined || (code === TOO_LONG && (await opens(request.path)))) throw new CodecError(error);
+    throw Object.assign(new Error(error), { code });
   }
   return answer;
 };
