@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import { z } from 'zod';
-import { attachSchema } from '../pipeline/config/config.js';
+import { attachSchema, MEMBERS } from '../pipeline/config/config.js';
 import { filesShape } from '../pipeline/config/root-options.js';
 import { optionsOf, type OptionInfo } from '../pipeline/config/options.js';
 import { coverageText } from '../evaluation/coverage-text.js';
@@ -48,7 +48,7 @@ export const heldOutShape = {
   device,
   threads,
   ensemble: ensemble.describe(
-    'forecasts are the average of so many members, each the forecaster seen through a symmetry (flips, turns; shifts where periodic, without them at most eight, or four of frames that are not square), and have their spread; default: one for each forecaster of the folder',
+    `forecasts are ${MEMBERS}, and have their spread; default: one for each forecaster of the folder`,
   ),
   lagged: lagged.describe(
     'the spread of a forecast is its distance from the one made one frame earlier, not the deviation of the members; default: no',

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { MEMBERS } from '../pipeline/config/config.js';
 import { filesShape } from '../pipeline/config/root-options.js';
 import { UsageError } from '../pipeline/errors.js';
 import { attachConfig, attachOptions, declareSinks } from './attach.js';
@@ -30,8 +31,7 @@ const HERE: Readonly<Record<string, string>> = {
   forecaster: 'a forecaster folder, or the name of one that ships with mesocast; default: dendrite',
   range:
     'values that normalise to 0 and 1, or such a pair for each channel, one after the other; default: those the forecaster was trained with where the frames that the forecast stands on fit them (in integer images also as shares of the full scale), else the least and greatest of these frames',
-  ensemble:
-    'the forecast is the average of so many members, each the forecaster seen through a symmetry (flips, turns; shifts where periodic, without them at most eight, or four of frames that are not square), and carries their spread; default: one for each forecaster of the folder, with --interval as many as it is calibrated for',
+  ensemble: `the forecast is ${MEMBERS}, and carries their spread; default: one for each forecaster of the folder, with --interval as many as it is calibrated for`,
   lagged:
     'the spread that the forecast carries is its distance from the forecast made one frame earlier, not the deviation of the members; default: with --interval as the forecaster is calibrated, else no',
   interval:

@@ -59,7 +59,10 @@ export const byChampion =
 
       const open = (champion: C): Stages<T, C> => {
         const stages: Stages<T, C> = {
-          ...{ champion, batches: new Subject(), isInUse: false, ready: undefined },
+          champion,
+          batches: new Subject(),
+          isInUse: false,
+          ready: undefined,
         };
         const results = new Subject<M>();
         subscriber.add(

@@ -45,6 +45,10 @@ export interface OnEngine {
   dispose(): Promise<void>;
 }
 
+interface Placed extends Champion {
+  readonly end: () => Promise<void>;
+}
+
 /** An engine for what is in use for a while and never again: its programs would take the place of others on disk. */
 const passing = (engine: Engine): Engine => ({
   ...engine,
@@ -56,9 +60,6 @@ const passing = (engine: Engine): Engine => ({
 
 export const createOnEngine = (options: OnEngineOptions): OnEngine => {
   const { engine, first, asked, tile, versions, folderOf, notice } = options;
-  interface Placed extends Champion {
-    readonly end: () => Promise<void>;
-  }
   const placed = new Map<string, Promise<Placed>>();
   /** Whose the last batch was: it may be under way. */
   let inUse: string | undefined;

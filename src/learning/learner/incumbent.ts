@@ -6,6 +6,8 @@ import { reachOf } from './compare.js';
 import type { FromLearner, HeldOutScore } from './messages.js';
 import type { Contestant } from './scoring.js';
 
+type RmseKey = 'forecasterRmse' | 'persistenceRmse' | 'linearRmse';
+
 /** A forecaster that is to take the place of the one in use. */
 export interface Challenger extends Contestant {
   readonly folder: string;
@@ -65,8 +67,6 @@ export const createIncumbent = (
     },
   };
 };
-
-type RmseKey = 'forecasterRmse' | 'persistenceRmse' | 'linearRmse';
 
 /** Loads forecasters; says once of each that cannot be loaded that what is learned cannot be compared with it. */
 export const createLoader = (tell: (message: FromLearner) => void) => {

@@ -63,6 +63,10 @@ export const rangeSchema = z
     'the second must be larger',
   );
 
+/** For descriptions of `ensemble`. */
+export const MEMBERS =
+  'the average of so many members, each the forecaster seen through a symmetry (flips, turns; shifts where periodic, without them at most eight, or four of frames that are not square)';
+
 /** Everything `mesocast attach` can be told, with its defaults. The config file has these keys; flags are their kebab-case. */
 export const attachSchema = z.strictObject({
   directory: pathSchema
@@ -107,7 +111,7 @@ export const attachSchema = z.strictObject({
   ensemble: count
     .optional()
     .describe(
-      'with a forecaster: forecasts are the average of so many members, each the forecaster seen through a symmetry (flips, turns; shifts where periodic, without them at most eight, or four of frames that are not square), and carry their spread; default: one for each forecaster of the folder, with --interval as many as it is calibrated for',
+      `with a forecaster: forecasts are ${MEMBERS}, and carry their spread; default: one for each forecaster of the folder, with --interval as many as it is calibrated for`,
     ),
   lagged: z
     .boolean()
