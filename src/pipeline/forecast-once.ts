@@ -5,7 +5,7 @@ import { lastValueFrom, of } from 'rxjs';
 import { openEngine } from '../engine/index.js';
 import { shippedFolder } from '../forecaster/folder.js';
 import { decode } from '../stages/decode.js';
-import { encode, type SeriesMemory } from '../stages/encode.js';
+import { encode } from '../stages/encode.js';
 import { predict } from '../stages/predict.js';
 import {
   intervalOf,
@@ -24,6 +24,7 @@ import { openCodecs, ownOutput, type Codecs } from './intake/input.js';
 import { frameTimes, type FrameTimes } from './intake/frame-times.js';
 import { runParameters } from './intake/run-parameters.js';
 import { createSeriesClock } from './state/series-clock.js';
+import type { SeriesMemory } from './state/series-memory.js';
 import { holderOf } from './state/state-folder.js';
 import { openPreparation, type PreparationOptions } from './intake/preparation.js';
 import {

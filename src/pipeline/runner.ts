@@ -17,7 +17,7 @@ import { batch } from '../stages/batch.js';
 import { compose } from '../stages/compose.js';
 import { decode } from '../stages/decode.js';
 import { emit } from '../stages/emit.js';
-import { encode, networkShape, type SeriesMemory } from '../stages/encode.js';
+import { encode, networkShape } from '../stages/encode.js';
 import { predict, type ForecastRoom } from '../stages/predict.js';
 import { read } from '../stages/read.js';
 import { verify } from '../stages/verify.js';
@@ -41,7 +41,7 @@ import type { Observation, Ready, Run, RunEvent, Summary } from './run.js';
 import { scoreOf } from './state/outstanding.js';
 import { createRecall } from './state/recall.js';
 import { createSeriesClock, ticksBefore } from './state/series-clock.js';
-import { createSeriesMemory } from './state/series-memory.js';
+import { createSeriesMemory, type SeriesMemory } from './state/series-memory.js';
 import { startHeartbeat } from './status/heartbeat.js';
 
 /** Milliseconds that a stop may take before what still waits for a sink is left to the next run. */

@@ -16,30 +16,12 @@ import {
   type Step,
 } from '../pipeline/state/lanes.js';
 import { filled, patched } from '../pipeline/intake/gaps.js';
-import { declared, fixNormalisation, normalise, type KnownRanges } from '../pipeline/intake/normalisation.js';
+import { normalise, type KnownRanges } from '../pipeline/intake/normalisation.js';
 import { SEGMENT_LENGTH, segmentOf, segmentsAt } from '../pipeline/state/segments.js';
+import type { SeriesMemory } from '../pipeline/state/series-memory.js';
+import { createWarmUp, describeRange } from '../pipeline/state/warm-up.js';
 import type { Batched, Encoded } from '../pipeline/in-flight.js';
 import { tellOnce } from '../pipeline/tell-once.js';
-
-/** What the stage must remember beyond a crash, and where frames that went by can be had again. */
-export interface SeriesMemory {
-  /**
-   * The series' normalisation, as the frame at `position` knew it: undefined before the one that fixed it, so that a
-   * frame that comes again after a crash meets what it met before.
-   */
-  normalisation(series: string, position: number): Normalisation | undefined;
-  /** The frame at `position` completed those that fix it. */
-  fixNormalisation(series: string, normalisation: Normalisation, position: number): void;
-  /** First position of the unbroken stretch that `position` is in; 0 unless a long gap broke the series before it. */
-  origin(series: string, position: number): number;
-  setOrigin(series: string, position: number): void;
-  /**
-   * Frames at positions from .. to (both included) that were accepted before, in order; gone ones are left out. Only each
-   * `every`-th from `from` on (default: 1) is wanted.
-   */
-  recall(series: string, from: number, to: number, every?: number): Promise<readonly Frame[]>;
-  notice(message: string): void;
-}
 
 export interface EncodeOptions extends KnownRanges {
   readonly runner: Runner;
@@ -69,10 +51,6 @@ interface Job {
   readonly parameters: Frame['parameters'];
 }
 
-/** "0 .. 1", or that of each channel. */
-const describeRange = (normalisation: Normalisation): string =>
-  (normalisation.channels ?? [normalisation]).map(({ low, high }) => `${low} .. ${high}`).join(', ');
-
 /** Normalised values beyond these are clipped in roll-outs. */
 const WIDEST = [-0.5, 1.5] as const;
 
@@ -99,7 +77,6 @@ export const encode = (
   const { gatherBytes = 2 ** 28, isInUse = () => true } = options;
   const segmentOptions = { context, length: SEGMENT_LENGTH };
   const lanes = new Map<string, Lane>();
-  const warming = new Map<string, Frame[]>();
 
   const laneName = (series: string, position: number): string => `${position % stride}:${series}`;
   const once = tellOnce((message) => memory.notice(message));
@@ -113,6 +90,7 @@ export const encode = (
         ? `${series}: frame ${index} has values far outside of ${describeRange(normalisation)}, ${options.range === undefined ? 'the range of the first frames' : 'the range that was given'}: forecasts will be poor; give a wider --range, and another state folder`
         : undefined,
     );
+  const warmUp = createWarmUp({ ...options, isInUse, tell });
   const toNetwork = (frame: Frame, normalisation: Normalisation): Float32Array =>
     fit(normalise(filled(frame.data, frame.shape), normalisation), frame.shape, latentStride);
 
@@ -263,20 +241,13 @@ export const encode = (
   /** A frame may go into two stretches: it is there once. */
   const bytesToTakeIn = (jobs: readonly Job[]): number =>
     [...new Set(jobs.flatMap(({ frames }) => frames))].reduce((sum, { byteLength }) => sum + byteLength, 0);
-  const bytesOfAll = (frames: readonly Frame[]): number =>
-    frames.reduce((sum, { data }) => sum + data.byteLength, 0);
   /**
    * Forgets frames of series that warm up, then lanes, until the rest fits, those first that were not used for longest; lanes in
    * `used` stay. All of it is read again from disk when it is needed.
    */
   const evict = (used: ReadonlySet<string>): void => {
     let bytes = [...lanes.values()].reduce((sum, lane) => sum + bytesOf(lane), 0);
-    for (const frames of warming.values()) bytes += bytesOfAll(frames);
-    for (const [series, frames] of warming) {
-      if (bytes <= options.stateBytes) return;
-      bytes -= bytesOfAll(frames);
-      warming.delete(series);
-    }
+    bytes += warmUp.forget(options.stateBytes - bytes);
     for (const [name, lane] of lanes) {
       if (bytes <= options.stateBytes) return;
       if (used.has(name)) continue;
@@ -285,41 +256,12 @@ export const encode = (
     }
   };
 
-  /** The series' normalisation, once there are enough frames to fix it; then with the frames that fixed it. */
-  const warmUp = async (
-    frame: Frame,
-  ): Promise<{ normalisation?: Normalisation; before?: readonly Frame[] }> => {
-    const { series, position } = frame;
-    const known = memory.normalisation(series, position);
-    if (known !== undefined) {
-      const { range } = options;
-      if (range !== undefined && describeRange(declared(range)) !== describeRange(known))
-        tell(
-          series,
-          () =>
-            `${series}: its values stay normalised from ${describeRange(known)}, as they were when it began; begin anew with another state folder to have ${describeRange(declared(range))}`,
-        );
-      return { normalisation: known };
-    }
-    const held = warming.get(series) ?? [];
-    const next = (held.at(-1)?.position ?? -1) + 1;
-    const before = next < position ? [...held, ...(await memory.recall(series, next, position - 1))] : held;
-    const frames = [...before, frame];
-    warming.delete(series);
-    warming.set(series, frames); // the last: it was used last
-    if (frames.length < context) return {};
-    const normalisation = fixNormalisation(frames, options);
-    if (isInUse()) memory.fixNormalisation(series, normalisation, position);
-    warming.delete(series);
-    return { normalisation, before };
-  };
-
   const encodeBatch = async (batch: readonly Batched<Frame>[]): Promise<readonly Encoded[]> => {
     const { shape } = (batch[0] as Batched<Frame>).item;
     const plans = [];
     let gathered: Job[] = [];
     for (const { item: frame, newest } of batch) {
-      const { normalisation, before } = await warmUp(frame);
+      const { normalisation, before } = await warmUp.of(frame);
       const planned = normalisation && (await plan(frame, normalisation, before));
       gathered.push(...(planned?.jobs ?? []));
       plans.push({ frame, newest, normalisation, plan: planned && { ...planned, jobs: undefined } });
@@ -374,7 +316,7 @@ export const encode = (
       concatMap(encodeBatch),
       finalize(() => {
         for (const name of [...lanes.keys()]) forget(name);
-        warming.clear();
+        warmUp.clear();
       }),
     );
 };

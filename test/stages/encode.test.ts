@@ -5,7 +5,8 @@ import type { Runner, StateHandles } from '../../src/forecaster/programs.js';
 import type { Normalisation } from '../../src/pipeline/forecast.js';
 import type { Frame } from '../../src/pipeline/frame.js';
 import type { Encoded } from '../../src/pipeline/in-flight.js';
-import type { EncodeOptions, SeriesMemory } from '../../src/stages/encode.js';
+import type { SeriesMemory } from '../../src/pipeline/state/series-memory.js';
+import type { EncodeOptions } from '../../src/stages/encode.js';
 import { encode } from '../../src/stages/encode.js';
 import { frameOf } from '../support/forecasts.js';
 
