@@ -17,7 +17,7 @@ if (directory === undefined || (flag !== undefined && flag !== '--quiet') || !(q
   end(3, 'usage: check-mesocast.mjs OUT [--quiet SECONDS]');
 
 const mesocast = process.env.MESOCAST ?? 'mesocast';
-const { error, status, stdout, stderr } = spawnSync(mesocast, ['status', directory, '--json'], {
+const { error, status, stdout, stderr } = spawnSync(mesocast, ['status', directory, '--json', '--no-disk'], {
   encoding: 'utf8',
   timeout: 60_000,
 });

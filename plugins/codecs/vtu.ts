@@ -31,7 +31,14 @@ export const vtu = defineCodec({
       signal?.throwIfAborted();
       const file = parseVtkXml(bytes, ['UnstructuredGrid']);
       const pieces = file.pieces.filter((piece) => pointsOf(piece) > 0);
-      const chosen = chooseFields(field, pieces[0]?.sections.get('PointData') ?? [], 'vtu.field');
+      const [atPoints = [], atCells = []] = ['PointData', 'CellData'].map((at) =>
+        pieces[0]?.sections.get(at),
+      );
+      if (atPoints.length === 0 && atCells.length > 0)
+        throw new CodecError(`its fields are at cells: ${atCells.map(({ name }) => name).join(', ')}`, {
+          hint: 'write them at points',
+        });
+      const chosen = chooseFields(field, atPoints, 'vtu.field');
       const total = pieces.reduce((sum, piece) => sum + pointsOf(piece), 0);
       /** One array of all pieces, one after the other. */
       const gather = async (components: number, arrayOf: (piece: XmlPiece) => XmlArray | undefined) => {

@@ -25,6 +25,8 @@ const conditionSchema = z
     scale: z.enum(['physical', 'normalised']).default('physical'),
     above: z.number().optional(),
     below: z.number().optional(),
+    /** Whether it holds only where the forecast can be trusted as far as its lead. */
+    trusted: z.boolean().default(false),
   })
   .refine(
     (condition) => condition.above !== undefined || condition.below !== undefined,
@@ -73,14 +75,25 @@ export const trigger = defineSink({
     let secret: string | undefined;
     /** Series for which the conditions hold and a call has succeeded since they began to. */
     const told = new Set<string>();
+    let isFirst = true;
+    /** Once: a run's forecasts are all alike in this. */
+    const warn = (forecast: Forecast): void => {
+      if (!isFirst) return;
+      isFirst = false;
+      for (const condition of when) {
+        const why = neverHolds(forecast, condition);
+        if (why !== undefined) log(`trigger: the condition on ${condition.measure} never holds: ${why}`);
+      }
+    };
     return {
       open: async () => {
         secret = secretFrom(secretEnv);
       },
       forecast: async (forecast, signal) => {
         signal.throwIfAborted();
+        warn(forecast);
         const values = when.map((condition) => measured(forecast, condition));
-        const fulfilled = values.map((value, at) => fulfils(value, when[at]!));
+        const fulfilled = values.map((value, at) => fulfils(value, when[at]!, forecast.trustedLeads));
         const holds = match === 'all' ? fulfilled.every(Boolean) : fulfilled.some(Boolean);
         if (!holds) told.delete(forecast.series);
         else if (fire === 'each' || !told.has(forecast.series)) {
@@ -108,6 +121,17 @@ export const trigger = defineSink({
   },
 });
 
+/** Why no forecast of a run that makes forecasts like this one can fulfil a condition, if so. */
+const neverHolds = (
+  { horizon, shape, uncertainty }: Forecast,
+  { measure, lead, channel }: Condition,
+): string | undefined => {
+  if (lead > horizon) return `it is at lead ${lead}, and forecasts reach ${horizon}`;
+  if (channel >= shape[2]) return `it is on channel ${channel}, and frames have ${shape[2]}, counted from 0`;
+  if (measure === 'spread' && uncertainty?.spread === undefined) return 'forecasts carry no spread';
+  return undefined;
+};
+
 /** The quantity that a condition speaks of; undefined where the forecast does not reach so far, has no such values, or knows none. */
 const measured = (forecast: Forecast, condition: Condition): number | undefined => {
   const { measure, lead, channel, scale, threshold = 0 } = condition;
@@ -131,8 +155,15 @@ const measured = (forecast: Forecast, condition: Condition): number | undefined 
   return { min, max, mean: sum / count, spread: sum / count, fraction: above / count }[measure];
 };
 
-const fulfils = (value: number | undefined, { above, below }: Condition): boolean =>
-  value !== undefined && (above === undefined || value > above) && (below === undefined || value < below);
+const fulfils = (
+  value: number | undefined,
+  { above, below, trusted, lead }: Condition,
+  trustedLeads: number,
+): boolean =>
+  value !== undefined &&
+  (above === undefined || value > above) &&
+  (below === undefined || value < below) &&
+  (!trusted || lead <= trustedLeads);
 
 /** @throws SinkError unless it ends with exit code 0 in time */
 const runCommand = (command: readonly string[], input: string, timeoutMs: number, signal: AbortSignal) =>

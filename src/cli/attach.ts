@@ -1,10 +1,10 @@
 import type { Argv } from 'yargs';
-import { attachSchema } from '../pipeline/config/config.js';
+import { attachGroups, attachSchema } from '../pipeline/config/config.js';
 import type { AttachConfig } from '../pipeline/config/config.js';
 import { UsageError } from '../pipeline/errors.js';
 import { loadConfig } from '../pipeline/config/load-config.js';
 import { sinkNames } from '../pipeline/delivery/sinks.js';
-import { optionsOf } from '../pipeline/config/options.js';
+import { optionsOf, type OptionInfo } from '../pipeline/config/options.js';
 import type { Args, Command } from './command.js';
 import { declareOptions, given, parseSetting, text, texts } from './command.js';
 import { follow, followedLines } from './follow.js';
@@ -17,6 +17,13 @@ type Sinks = AttachConfig['sinks'];
 export const attachOptions = optionsOf(attachSchema).filter(
   ({ name }) => !['directory', 'roots', 'sinks'].includes(name),
 );
+
+/** Declares `options` of `attach`, by what they are about. */
+export const declareAttachOptions = (yargs: Argv, options: readonly OptionInfo[]): Argv =>
+  Object.entries(attachGroups).reduce((declared, [group, shape]) => {
+    const inGroup = options.filter(({ name }) => name in shape);
+    return declareOptions(declared, inGroup, `${group}:`);
+  }, yargs);
 
 /** `--set files.format=npy`: an option of a sink, its value read as YAML. */
 export const setSinkOption = (sinks: Sinks, setting: string): Sinks => {
@@ -66,6 +73,9 @@ export const attachConfig = async (args: Args): Promise<AttachConfig> => {
   return withSinkFlags(await loadConfig(flags, text(args, 'config')), args);
 };
 
+/** Of --help. */
+const SINKS = 'Sinks:';
+
 /** The flags that say where forecasts go, how frames are read, and what is known of their run. */
 export const declareSinks = (yargs: Argv): Argv =>
   declareParameters(declareCodec(yargs))
@@ -73,23 +83,27 @@ export const declareSinks = (yargs: Argv): Argv =>
       type: 'array',
       string: true,
       requiresArg: true,
+      group: SINKS,
       describe: 'a sink by name, file (./my-sink.mjs) or package; repeat for more',
       defaultDescription: 'files, jsonl',
     })
     .option('leads', {
       type: 'string',
       requiresArg: true,
+      group: SINKS,
       describe: 'leads that the files sink writes: 1,10,50',
     })
     .option('format', {
       type: 'string',
       requiresArg: true,
+      group: SINKS,
       describe: 'format of the files sink: png | npy | vti | zarr',
     })
     .option('set', {
       type: 'array',
       string: true,
       requiresArg: true,
+      group: SINKS,
       describe: 'an option of a sink or codec: --set files.format=npy --set vti.field=phi; repeat for more',
     });
 
@@ -112,8 +126,8 @@ export const attachCommand: Command = {
     ['mesocast attach --config run.yaml --horizon 20', 'settings from a file; flags win'],
   ],
   declare: (yargs) =>
-    declareOptions(
-      declareSinks(
+    declareSinks(
+      declareAttachOptions(
         yargs
           .positional('directory', {
             type: 'string',
@@ -125,8 +139,8 @@ export const attachCommand: Command = {
             requiresArg: true,
             describe: 'a YAML file with the keys of docs/cli.md',
           }),
+        attachOptions,
       ),
-      attachOptions,
     ),
   run: async (args, ui) => {
     const reread = text(args, 'config') === undefined ? undefined : () => attachConfig(args);

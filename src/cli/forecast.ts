@@ -2,9 +2,9 @@ import { resolve } from 'node:path';
 import { MEMBERS } from '../pipeline/config/config.js';
 import { filesShape } from '../pipeline/config/root-options.js';
 import { UsageError } from '../pipeline/errors.js';
-import { attachConfig, attachOptions, declareSinks } from './attach.js';
+import { attachConfig, attachOptions, declareAttachOptions, declareSinks } from './attach.js';
 import type { Command } from './command.js';
-import { declareOptions, text } from './command.js';
+import { text } from './command.js';
 
 const USED = new Set([
   'forecaster',
@@ -54,15 +54,15 @@ export const forecastCommand: Command = {
     ['mesocast forecast run.h5 --set hdf5.field=phi', 'from the last frames of a file that holds several'],
   ],
   declare: (yargs) =>
-    declareOptions(
-      declareSinks(
+    declareSinks(
+      declareAttachOptions(
         yargs.positional('path', {
           type: 'string',
           demandOption: true,
           describe: 'a folder of frames, the last frame to use, or a file of several frames',
         }),
+        options,
       ),
-      options,
     ),
   run: async (args, ui) => {
     const path = text(args, 'path');

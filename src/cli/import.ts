@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { ForecasterError, MesocastError, messageOf, UsageError } from '../pipeline/errors.js';
+import { SYMMETRIES } from '../forecaster/symmetries.js';
 import { rangeSchema } from '../pipeline/config/config.js';
 import { explain, optionsOf } from '../pipeline/config/options.js';
 import { requireRange } from '../pipeline/intake/normalisation.js';
@@ -41,6 +42,10 @@ const loadSchema = async () => {
       .enum(['each', 'shared'])
       .default('shared')
       .describe('whether each of several channels was normalised by a range of its own, or all by one'),
+    symmetries: z
+      .enum(SYMMETRIES)
+      .default('all')
+      .describe('what frames were flipped and turned by in training, or could have been; its ensembles are'),
   });
 };
 
@@ -97,7 +102,7 @@ export const importCommand: Command = {
     };
     const { weights: path, out, map: mapPath, ...rest } = parseFlags(schema, flags, ['weights']);
     const { encoder, encoderOptions, predictor, predictorOptions, decoder, decoderOptions, ...others } = rest;
-    const { range, channelRanges, ...facts } = others;
+    const { range, channelRanges, symmetries, ...facts } = others;
     requireRange(range, facts.channels, channelRanges === 'each' ? facts.channels : undefined);
     const folder = resolve(out);
     if (existsSync(join(folder, 'forecaster.json')))
@@ -117,6 +122,7 @@ export const importCommand: Command = {
       decoder: { name: decoder, options: decoderOptions },
       ...(range !== undefined && { range }),
       ...(channelRanges === 'each' && { channelRanges }),
+      ...(symmetries !== 'all' && { symmetries }),
     });
     const forecaster = await importWeights(bytes, settings, map).catch((cause: unknown) => {
       if (cause instanceof MesocastError && cause.tag !== 'forecaster') throw cause;

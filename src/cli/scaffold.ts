@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { UsageError } from '../pipeline/errors.js';
+import { builtInNames } from '../pipeline/plugins/registry.js';
 import { packageRoot, version } from './version.js';
 
 /** Kinds that there is a package to begin with for: examples/plugin-KIND. */
@@ -23,6 +24,10 @@ export const scaffold = async (kind: string, name: string): Promise<{ folder: st
   if (!/^[a-z][a-z0-9-]*$/.test(name))
     throw new UsageError(`"${name}" is no name for a package`, {
       hint: 'small letters, digits and -, as in my-sink',
+    });
+  if (builtInNames(kind).includes(name.replaceAll('-', '_')))
+    throw new UsageError(`${name} is a ${kind} of mesocast's own: yours would never be found`, {
+      hint: 'give another name',
     });
   const folder = resolve(name);
   if (existsSync(folder) && (await readdir(folder)).length > 0)

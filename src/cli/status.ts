@@ -12,15 +12,21 @@ export const statusCommand: Command = {
     ['mesocast status forecasts --json', 'the same for machines'],
   ],
   declare: (yargs) =>
-    yargs.positional('directory', {
-      type: 'string',
-      demandOption: true,
-      describe: 'the output folder of the run (its --out), or its state folder',
-    }),
+    yargs
+      .positional('directory', {
+        type: 'string',
+        demandOption: true,
+        describe: 'the output folder of the run (its --out), or its state folder',
+      })
+      .option('disk', {
+        type: 'boolean',
+        default: true,
+        describe: 'add up what lies on disk; --no-disk does not: of millions of files that takes minutes',
+      }),
   run: async (args, ui) => {
     const directory = text(args, 'directory') ?? '';
     if (directory === '') throw new UsageError('name the output folder of a run');
-    const status = await readStatus(directory);
+    const status = await readStatus(directory, { withDisk: args['disk'] !== false });
     ui.result(status, statusLines(status, Date.now()));
     return 0;
   },
@@ -120,8 +126,12 @@ export const statusLines = (status: Status, now: number): string[] => {
     ...Object.entries(series).flatMap(([name, one]) => seriesLines(name, one, now)),
     `skill      ${Object.keys(skill).length > 0 ? skillText(skill) : 'nothing was scored yet'}`,
     ...sinkLines,
-    `disk       ${Object.entries(disk)
-      .map(([part, bytes]) => `${part} ${bytesText(bytes)}`)
-      .join(', ')}`,
+    ...(disk === undefined
+      ? []
+      : [
+          `disk       ${Object.entries(disk)
+            .map(([part, bytes]) => `${part} ${bytesText(bytes)}`)
+            .join(', ')}`,
+        ]),
   ];
 };

@@ -74,7 +74,7 @@ export const calibrate = async (
       const members = runner.members(fittedShape(shape, set.latentStride));
       if (members === set.members) continue;
       throw new UsageError(
-        `the ${describeShape(shape)} frames of ${name} have ${members} members, not ${set.members}: they have no more symmetries`,
+        `the ${describeShape(shape)} frames of ${name} have ${members} members, not ${set.members}: they and the forecaster have no more symmetries`,
         { hint: `--ensemble ${members}: what is calibrated holds for as many members as it says` },
       );
     }

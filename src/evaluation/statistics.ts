@@ -58,9 +58,11 @@ const statisticsOf = (
   };
 };
 
-/** Over the windows of all series, at one lead. */
+/** Over the windows of all series whose frames have the size of the first one's, at one lead. */
 export interface Curves {
   readonly lead: number;
+  /** Of those frames: 64x64x1. */
+  readonly shape: string;
   /** Structure factor S over the wave number k (radians a pixel). */
   readonly structure_factor: {
     readonly k: readonly number[];
@@ -155,8 +157,8 @@ export const collectStatistics = (horizon: number, shown: readonly number[], opt
         addKnown(sums.error[name][lead - 1]!, Math.abs((a[name] || 0) - b[name]));
       }
       const curve = curves.find((entry) => entry.lead === lead);
-      curveShape ??= shape.join();
-      if (curve === undefined || curveShape !== shape.join()) return;
+      curveShape ??= shape.join('x');
+      if (curve === undefined || curveShape !== shape.join('x')) return;
       const planes = [planeOf(predicted, shape), planeOf(truth, shape)] as const;
       const [p, g] = [structureFactor(planes[0]), structureFactor(planes[1])];
       curve.k = g.k;
@@ -183,6 +185,7 @@ export const collectStatistics = (horizon: number, shown: readonly number[], opt
           const shares = (values: readonly number[]): number[] => values.map((value) => value / count);
           return {
             lead,
+            shape: curveShape ?? '',
             structure_factor: { k, forecast: shares(forecast), truth: shares(truth) },
             two_point: { forecast: shares(twoForecast), truth: shares(twoTruth) },
           };

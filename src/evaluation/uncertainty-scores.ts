@@ -17,7 +17,7 @@ export interface UncertaintyReport {
   readonly members: number;
   /** Whether the spread is the distance from the forecast a frame earlier. */
   readonly lagged: boolean;
-  /** Root mean square of the spread; that of members equals the RMSE where they err independently. */
+  /** Root mean square of the spread; where members err independently the RMSE of their mean is smaller by the root of their number. */
   readonly spread?: readonly number[];
   /** Set for a calibrated forecaster. */
   readonly intervals?: {
@@ -188,8 +188,9 @@ export const collectUncertainty = (
             bands: bands.map(({ from, to }, k) => {
               const counts = [...perSeries[k]!.values()];
               const shares = counts.map(([covered, n]) => covered / n);
-              const onInterfaces = counts.map(([, , covered, n]) => [covered, n] as const);
-              const some = onInterfaces.some(([, n]) => n > 0);
+              const onInterfaces = counts.flatMap(([, , covered, n]) =>
+                n > 0 ? [[covered, n] as const] : [],
+              );
               return {
                 from,
                 to,
@@ -197,7 +198,8 @@ export const collectUncertainty = (
                 ...(counts.length > 1 && {
                   standard_error: {
                     all: standardError(counts.map(([covered, n]) => [covered, n])),
-                    ...(some && { interface: standardError(onInterfaces) }),
+                    // Of a single series nobody knows it.
+                    ...(onInterfaces.length > 1 && { interface: standardError(onInterfaces) }),
                   },
                 }),
                 series_range: [Math.min(...shares), Math.max(...shares)] as const,

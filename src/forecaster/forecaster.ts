@@ -10,6 +10,7 @@ import { createPlugin } from '../pipeline/plugins/registry.js';
 import { networkParams, type Network } from './network-functions.js';
 import { onnxDecoder, onnxEncoder, onnxPredictor } from './onnx-stages.js';
 import { writeSafetensors, type Weight } from './safetensors.js';
+import { SYMMETRIES } from './symmetries.js';
 
 const stage = z.strictObject({ name: z.string(), options: z.record(z.string(), z.unknown()).default({}) });
 
@@ -43,6 +44,11 @@ export const settingsSchema = z.strictObject({
     )
     .optional()
     .describe('scalars of a run that it is told, with the values that were 0 and 1 in training'),
+  symmetries: z
+    .enum(SYMMETRIES)
+    .exclude(['all'])
+    .optional()
+    .describe('what its frames were flipped by in training; without it they were flipped and turned'),
   training: z.record(z.string(), z.unknown()).default({}).describe('how it was made; for people'),
 });
 export type Settings = z.output<typeof settingsSchema>;

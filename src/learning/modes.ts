@@ -51,7 +51,7 @@ export type LiveConfig = AttachConfig & Modes;
  * @throws UsageError for both at once
  */
 export const modesOf = (
-  { learn, madeBy, interval }: AttachConfig,
+  { learn, madeBy, interval, symmetries }: AttachConfig,
   { members, lagged }: Pick<ForecasterSet, 'members' | 'lagged'>,
 ): Modes => {
   if (members === 1 && !lagged && interval === undefined)
@@ -64,6 +64,10 @@ export const modesOf = (
   if (madeBy === 'best')
     throw new UsageError(`--made-by best does not go with ${what}`, {
       hint: 'spread and intervals are of the forecaster’s own forecasts: --made-by forecaster',
+    });
+  if (symmetries !== undefined)
+    throw new UsageError(`--symmetries does not go with ${what}`, {
+      hint: 'it is for learning, and nothing is learned; members are those that the forecaster was trained with',
     });
   return { learn: 'off', madeBy: 'forecaster' };
 };

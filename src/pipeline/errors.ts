@@ -78,6 +78,14 @@ const hasText = <K extends string>(value: unknown, key: K): value is Record<K, s
 export const messageOf = (error: unknown): string =>
   hasText(error, 'message') ? error.message : String(error);
 
+/** Whether it is one of these, also of another copy of mesocast: a plugin that is a package has its own. */
+export const isOurs = (error: unknown): error is MesocastError =>
+  hasText(error, 'tag') && typeof Reflect.get(error, 'retryable') === 'boolean';
+
+/** What to do about it, if the error says that. */
+export const hintOf = (error: unknown): string | undefined =>
+  isOurs(error) && hasText(error, 'hint') ? error.hint : undefined;
+
 /** The errno code of a Node system error, if it is one. */
 export const codeOf = (error: unknown): string | undefined =>
   hasText(error, 'code') ? error.code : undefined;

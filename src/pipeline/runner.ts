@@ -128,6 +128,7 @@ const observe = (
       byChampion({
         championOf: (frames) => live.championOf(frames.map(({ item }) => item)),
         upcoming$: live.upcoming$,
+        working: live.working,
         front:
           ({ set, runner }, isInUse) =>
           (batches$) =>

@@ -19,6 +19,7 @@ import type { SeriesClock } from '../pipeline/state/series-clock.js';
 import { tellOnce } from '../pipeline/tell-once.js';
 import { halfWidths, localOf, type Calibration } from '../uncertainty/calibration.js';
 import { rolledOut } from '../uncertainty/ensemble.js';
+import { withoutOverflow } from '../uncertainty/without-overflow.js';
 
 export interface DecodeOptions {
   readonly runner: Pick<Runner, 'engine' | 'members'>;
@@ -114,8 +115,8 @@ export const decode = (options: DecodeOptions): OperatorFunction<readonly Predic
   const { horizon, stride, latentStride } = options;
   const { engine } = options.runner;
   const tell = tellOnce(options.notice);
-  /** Values that a network makes of an overflow say nothing; of the last frame scores can say how bad it is. */
-  const withoutOverflow = (
+  /** Of the last frame scores can say how bad it is. */
+  const leadsOf = (
     leads: readonly Float32Array[],
     { series, index, data, shape }: Frame,
     normalisation: Normalisation,
@@ -128,10 +129,8 @@ export const decode = (options: DecodeOptions): OperatorFunction<readonly Predic
         `${options.forecaster.name} gives values that are not finite from lead ${lost + 1} of the forecast at frame ${index} of ${series} on: those of the frame stand in their place`,
     );
     const now = normalise(filled(data, shape), normalisation);
-    return leads.map((values) => values.map((value, i) => (Number.isFinite(value) ? value : now[i]!)));
+    return leads.map((values) => withoutOverflow(values, now));
   };
-  const finite = (values: Float32Array): Float32Array =>
-    allFinite(values) ? values : values.map((value) => (Number.isFinite(value) ? value : 0));
 
   const forecastOf = (
     { frame, normalisation, rollOut }: Predicted,
@@ -147,9 +146,9 @@ export const decode = (options: DecodeOptions): OperatorFunction<readonly Predic
         crop(values.subarray(l * fitted, (l + 1) * fitted), shape, latentStride),
       );
     const rolled = rolledOut(rollOut.frames, data, rollOut.k, horizon);
-    const predicted = withoutOverflow(byLead(rolled.frames), frame, normalisation);
-    const spread = rolled.spread && byLead(rolled.spread).map(finite);
-    const own = rolled.own && finite(crop(rolled.own, shape, latentStride));
+    const predicted = leadsOf(byLead(rolled.frames), frame, normalisation);
+    const spread = rolled.spread && byLead(rolled.spread).map((values) => withoutOverflow(values));
+    const own = rolled.own && withoutOverflow(crop(rolled.own, shape, latentStride));
     const uncertainty = gapped(
       uncertaintyOf(options, predicted, spread, own, shape, normalisation),
       frame.data,

@@ -1,7 +1,7 @@
 import type { OperatorFunction } from 'rxjs';
 import { Observable } from 'rxjs';
 import type { Credits } from '../pipeline/intake/credits.js';
-import { FrameError, MesocastError, codeOf, messageOf } from '../pipeline/errors.js';
+import { codeOf, FrameError, hintOf, isOurs, messageOf } from '../pipeline/errors.js';
 import type { Entry, Field } from '../pipeline/frame.js';
 import { describeShape, sameShape, sizeOf } from '../pipeline/frame.js';
 import type { Ledger } from '../pipeline/ledger/ledger.js';
@@ -103,7 +103,7 @@ export const read =
       const isGivenBack = ({ entry, returnsBefore }: Queued): boolean =>
         returnsBefore < returnsOf(entry.series);
       const refuse = ({ entry }: Queued, error: unknown): void => {
-        const isOfSystem = !(error instanceof MesocastError) && codeOf(error) !== undefined;
+        const isOfSystem = !isOurs(error) && codeOf(error) !== undefined;
         if (isOfSystem && context.signal.aborted) return; // the next run takes it up
         if (isOfSystem && context.giveBack?.(entry, systemsReason(error)) === true) {
           returns.set(entry.series, returnsOf(entry.series) + 1);
@@ -158,8 +158,9 @@ export const read =
 const systemsReason = (error: unknown): string => messageOf(error).split(',')[0] ?? '';
 
 const reasonOf = (error: unknown): string => {
-  if (!(error instanceof MesocastError)) return `it cannot be read: ${systemsReason(error)}`;
-  return error.hint === undefined ? error.message : `${error.message}: ${error.hint}`;
+  if (!isOurs(error)) return `it cannot be read: ${systemsReason(error)}`;
+  const hint = hintOf(error);
+  return hint === undefined ? error.message : `${error.message}: ${hint}`;
 };
 
 /** The field as its series has it; the first one sets what that is. @throws FrameError for another shape or type of samples */

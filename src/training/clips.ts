@@ -1,4 +1,5 @@
 import type { HostTensor } from '../engine/types.js';
+import { movesOf, type Moves } from '../forecaster/symmetries.js';
 import { normalisedParameters } from '../pipeline/parameters.js';
 import { normalNumbers, streamSeed, uniformNumbers } from '../pipeline/random.js';
 import { rangedParameters, type TrainOptions } from './options.js';
@@ -6,14 +7,8 @@ import { leadsAt, truthShareAt } from './schedule.js';
 import { framesFrom, longestStretch, startsIn, type Series } from './series.js';
 import { truthMasks, type ClipShape } from './train-step.js';
 
-/**
- * One of the eight symmetries of the square (four of the rectangle): transpose, then flip rows, then flip columns; and
- * how far the frame is shifted around its periodic edges, in pixels.
- */
-interface Symmetry {
-  readonly transpose: boolean;
-  readonly flipRows: boolean;
-  readonly flipColumns: boolean;
+/** Transpose, then flip rows, then flip columns; and how far the frame is shifted around its periodic edges, in pixels. */
+interface Symmetry extends Moves {
   readonly down: number;
   readonly right: number;
 }
@@ -57,7 +52,7 @@ interface Draw {
 const ROLL_INS = [0, 0, 0.5, 1] as const;
 
 /**
- * The clip of an iteration: random windows of random series of one size, each under a random symmetry. A function of
+ * The clip of an iteration: random windows of random series of one size, each under a random one of the symmetries. A function of
  * the options and the iteration alone, so that a resumed training sees what an uninterrupted one would have seen.
  */
 export const sampleClip = async (
@@ -67,6 +62,7 @@ export const sampleClip = async (
   leads = leadsAt(iteration, options),
 ): Promise<Clip> => {
   const { batch, context, boundary, noise, sampling, seed } = options;
+  const moves = movesOf(options.symmetries);
   const random = uniformNumbers(streamSeed(seed, iteration));
   const pick = (n: number): number => Math.floor(random() * n);
   const rollIn = options.rollIn > 0 ? Math.round(options.rollIn * ROLL_INS[pick(ROLL_INS.length)]!) : 0;
@@ -80,9 +76,9 @@ export const sampleClip = async (
     const starts = startsIn(of, length);
     const start = starts.at(pick(starts.count));
     const symmetry = {
-      transpose: h === w && random() < 0.5,
-      flipRows: random() < 0.5,
-      flipColumns: random() < 0.5,
+      transpose: moves.transpose && h === w && random() < 0.5,
+      flipRows: moves.flipRows && random() < 0.5,
+      flipColumns: moves.flipColumns && random() < 0.5,
       down: boundary === 'periodic' ? pick(h) : 0,
       right: boundary === 'periodic' ? pick(w) : 0,
     };

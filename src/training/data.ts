@@ -9,12 +9,13 @@ import { fitted, longestStretch, strided, type Series } from './series.js';
 /**
  * All series that the options name, on disk or simulated. `known` says which of the ranges is the user's, and which a forecaster
  * that is gone on from was trained with: that holds where frames fit it, as when it forecasts. @throws what loading and
- * simulating throw
+ * simulating throw, and the reason of `signal` when it aborts
  */
 export const gather = async (
   options: TrainOptions,
   known: Pick<KnownRanges, 'range' | 'usual'>,
   notice: (message: string) => void,
+  signal: AbortSignal,
 ): Promise<Series[]> => {
   const { simulation, data } = options;
   if ((simulation === undefined) === (data.length === 0)) {
@@ -30,6 +31,7 @@ export const gather = async (
       asked:
         options.from === undefined ? options.parameters.map(({ name }) => ({ name })) : options.parameters,
       notice,
+      signal,
     });
   const seeds = Array.from({ length: options.series + options.validation }, (_, k) => options.firstSeed + k);
   notice(
@@ -38,6 +40,7 @@ export const gather = async (
   return simulateSeries(simulation, options.simulationOptions, seeds, options.frames, {
     ...options,
     ...ranges,
+    signal,
   });
 };
 

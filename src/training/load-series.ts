@@ -43,6 +43,8 @@ export interface SeriesOptions extends KnownRanges {
   readonly context: number;
   /** Most bytes of frames to keep in memory. */
   readonly memoryBytes: number;
+  /** When it aborts, no more is read or simulated. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Series on disk: which, and how they are read. */
@@ -148,10 +150,13 @@ const open = async (
 };
 
 /** Reads everything once: what cannot be read is told before any time is spent, and nothing waits for the disk later. */
-const readAll = async (series: readonly Series[]): Promise<void> => {
+const readAll = async (series: readonly Series[], signal: AbortSignal | undefined): Promise<void> => {
   for (const one of series)
     for (const { from, to } of one.stretches)
-      for (let place = from; place < to; place++) await one.frame(place);
+      for (let place = from; place < to; place++) {
+        signal?.throwIfAborted();
+        await one.frame(place);
+      }
 };
 
 /**
@@ -172,11 +177,13 @@ export const loadSeries = async (options: DataOptions): Promise<Series[]> => {
   for (const where of data) {
     const found = await listRecorded(where, { ...options, codecs });
     if (found.length === 0) throw noFramesIn(where);
-    for (const recorded of found)
+    for (const recorded of found) {
+      options.signal?.throwIfAborted();
       all.push(await open(recorded, codecs, cache, options, parametersOf, timeOf, all.length));
+    }
   }
   const bytes = bytesOf(all);
-  if (bytes <= memoryBytes) await readAll(all);
+  if (bytes <= memoryBytes) await readAll(all, options.signal);
   else
     notice(
       `${Math.ceil(bytes / 2 ** 20)} MiB of frames are read as they are needed: ${Math.floor(memoryBytes / 2 ** 20)} MiB of them stay in memory`,
@@ -200,11 +207,12 @@ export const simulateSeries = async (
   simulation: Readonly<Record<string, unknown>>,
   seeds: readonly number[],
   frames: number,
-  { channels, context, memoryBytes, ...ranges }: SeriesOptions,
+  { channels, context, memoryBytes, signal, ...ranges }: SeriesOptions,
 ): Promise<Series[]> => {
   if (frames < 2) throw new UsageError('a series needs at least 2 frames');
   const all: Series[] = [];
   for (const seed of seeds) {
+    signal?.throwIfAborted();
     const run = await startSimulation(name, { ...simulation, seed });
     const bytes = seeds.length * frames * sizeOf(run.shape) * BYTES_PER_VALUE;
     if (bytes > memoryBytes)

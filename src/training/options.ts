@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { settingsSchema, type Settings } from '../forecaster/forecaster.js';
+import { SYMMETRIES } from '../forecaster/symmetries.js';
 import { attachSchema, rangeSchema } from '../pipeline/config/config.js';
 import { filesShape } from '../pipeline/config/root-options.js';
 import type { Parameter } from '../pipeline/parameters.js';
@@ -55,6 +56,12 @@ export const trainSchema = z.strictObject({
     .enum(['periodic', 'replicate', 'zero'])
     .default('replicate')
     .describe('what lies beyond the edge of a frame'),
+  symmetries: z
+    .enum(SYMMETRIES)
+    .optional()
+    .describe(
+      'what frames are flipped and turned by while it learns: what the physics does not change under; default: all, or those of --from',
+    ),
   channelRanges: z
     .enum(['each', 'shared'])
     .default('each')
@@ -200,6 +207,7 @@ export const withBase = (
     boundary,
     context,
     range,
+    symmetries,
     parameters = [],
   }: Settings,
 ): TrainOptions =>
@@ -217,6 +225,7 @@ export const withBase = (
     context,
     parameters,
     range: options.range ?? range,
+    symmetries: options.symmetries ?? symmetries,
   });
 
 /** The scalars that the network is told, with their ranges; 0 to 1 for those that are still to be measured. */
@@ -248,6 +257,8 @@ export const settingsOf = (options: TrainOptions, training: Record<string, unkno
     ...(ownRanges(options) !== undefined && { channelRanges: 'each' }),
     ...(options.range !== undefined && { range: options.range }),
     ...(options.parameters.length > 0 && { parameters: rangedParameters(options) }),
+    ...(options.symmetries !== undefined &&
+      options.symmetries !== 'all' && { symmetries: options.symmetries }),
     training,
   });
 
@@ -261,7 +272,9 @@ export const identityOf = ({
   horizon: _h,
   memoryBytes: _m,
   ...rest
-}: TrainOptions): string => JSON.stringify(rest);
+}: TrainOptions): string =>
+  // All of them is what none given means, once what is gone on from has been asked.
+  JSON.stringify({ ...rest, symmetries: rest.symmetries === 'all' ? undefined : rest.symmetries });
 
 /** Settings of a checkpoint as this version writes them: options that it did not know have their defaults. */
 export const identityAgain = (settings: string): string => {

@@ -145,7 +145,15 @@ export const train = async (
   const checkpoint = await takeUp(asked, network, identity);
   const brought = base?.settings.range;
   const ranges = { range: chosen.range, usual: brought === undefined ? [] : [brought] };
-  const all = await gather(asked, ranges, notice);
+  const all = await gather(asked, ranges, notice, signal).catch((error: unknown) => {
+    if (signal.aborted) return undefined;
+    throw error;
+  });
+  if (all === undefined)
+    return {
+      ...{ out: asked.out, iterations: checkpoint?.iteration ?? 0, seconds: 0, skill: [], meanSkill: 0 },
+      ...{ interrupted: true, context: asked.context, stride: asked.stride },
+    };
   const options = withParameterRanges(asked, all, checkpoint?.parameters);
   const { training, validation } = divide(all, options, network.encoder.stride);
   const data = dataOf(training, validation, options);
@@ -225,7 +233,8 @@ export const train = async (
       }
       // The checkpoint comes last: whatever a kill leaves undone before it is done again from the one before.
       await saveCheckpoint(options.out, {
-        ...{ iteration, settings: identity, progress, tensors },
+        ...{ iteration, settings: identity, tensors },
+        progress: validationOf === data.validation ? progress : (checkpoint?.progress ?? unknown),
         data: { ...data, validation: validationOf },
         parameters: rangedParameters(options),
       });

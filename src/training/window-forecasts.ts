@@ -2,6 +2,7 @@ import type { Runner, SeriesInput, StateHandles } from '../forecaster/programs.j
 import { crop, fit, fittedShape } from '../pipeline/fit.js';
 import { sizeOf } from '../pipeline/frame.js';
 import { rolledOut } from '../uncertainty/ensemble.js';
+import { withoutOverflow } from '../uncertainty/without-overflow.js';
 import { framesFrom, type Series } from './series.js';
 
 /** Which windows of a series are forecast. */
@@ -20,7 +21,7 @@ export interface Window {
   readonly start: number;
 }
 
-/** Normalised frames [H, W, C] at leads 1..horizon. */
+/** Normalised frames [H, W, C] at leads 1..horizon; where the network gave no finite value, that of the last given frame. */
 export interface WindowForecast extends Window {
   readonly frames: readonly Float32Array[];
   /** What is there: the frames that are given, and those that came. */
@@ -47,7 +48,9 @@ const inBatches = (windows: readonly Window[], frames: number): Window[][] => {
   const byShape = new Map<string, Window[]>();
   for (const window of windows) {
     const key = window.series.shape.join();
-    byShape.set(key, [...(byShape.get(key) ?? []), window]);
+    const alike = byShape.get(key);
+    if (alike === undefined) byShape.set(key, [window]);
+    else alike.push(window);
   }
   return [...byShape.values()].flatMap((group) => {
     const values = frames * sizeOf((group[0] as Window).series.shape);
@@ -97,10 +100,12 @@ const forecastBatch = async (
   return batch.map((window, k) => {
     const { frames, spread, own: aboutLast } = rolledOut(rolled, data, k, horizon);
     const observed = all[k] as Float32Array[];
+    // As `decode` has it.
     return {
-      ...{ ...window, observed, frames: byLead(frames) },
-      ...(spread && { spread: byLead(spread) }),
-      ...(aboutLast && { own: crop(aboutLast, own, latentStride) }),
+      ...{ ...window, observed },
+      frames: byLead(frames).map((values) => withoutOverflow(values, observed[context - 1])),
+      ...(spread && { spread: byLead(spread).map((values) => withoutOverflow(values)) }),
+      ...(aboutLast && { own: withoutOverflow(crop(aboutLast, own, latentStride)) }),
     };
   });
 };

@@ -1,6 +1,7 @@
 import type { Engine, Handle } from '../engine/types.js';
 import type { Forecaster } from '../forecaster/forecaster.js';
 import { stateShapes } from '../forecaster/network-functions.js';
+import { movesOf, type Moves } from '../forecaster/symmetries.js';
 import {
   createRunner,
   LARGEST_BATCH,
@@ -35,6 +36,12 @@ export const createEnsembleRunner = (
   const [only] = runners;
   if (members === 1 && runners.length === 1 && only !== undefined) return only;
   const periodic = forecasters.every(({ network }) => network.shape.boundary === 'periodic');
+  const all = forecasters.map(({ settings }) => movesOf(settings.symmetries));
+  const moves: Moves = {
+    transpose: all.every(({ transpose }) => transpose),
+    flipRows: all.every(({ flipRows }) => flipRows),
+    flipColumns: all.every(({ flipColumns }) => flipColumns),
+  };
   const known = new Map<string, readonly Member[]>();
   const membersFor = (shape: FrameShape): readonly Member[] => {
     const key = shape.join();
@@ -46,7 +53,7 @@ export const createEnsembleRunner = (
     return made;
   };
   const makeMembers = (shape: FrameShape): Member[] => {
-    const rounds = symmetriesOf(Math.ceil(members / runners.length), shape, periodic);
+    const rounds = symmetriesOf(Math.ceil(members / runners.length), shape, periodic, moves);
     const all = rounds.flatMap((symmetry) => {
       const motion = motionOf(symmetry, shape);
       return runners.map((_, by) => ({ by, motion }));

@@ -36,6 +36,8 @@ const ENOUGH = 500;
 const BINS = 6;
 /** Levels for interfaces of the forecast that are tried, before the one that is looked for is narrowed down. */
 const TRIED = 200;
+/** The highest level that is asked for anywhere. */
+const MOST = 0.9995;
 
 /** Draws values of frames until there are `most`, the same share of every frame. */
 export const createSampler = (most: number, random: () => number) => {
@@ -111,17 +113,19 @@ const levelsFor = (level: number, bins: readonly Bin[]): { top: number; others: 
   const interfaces = total(bins, (bin) => bin.interface.length);
   if (interfaces < ENOUGH || onTop < ENOUGH || n - onTop < ENOUGH) return { top: level, others: level };
   const othersFor = (top: number): number =>
-    Math.min(0.9995, Math.max(0, (level * n - top * onTop) / (n - onTop)));
+    Math.min(MOST, Math.max(0, (level * n - top * onTop) / (n - onTop)));
+  // Below it not even the most elsewhere would bring the coverage of all pixels to the level.
+  const least = Math.max(0, (level * n - MOST * (n - onTop)) / onTop);
   const coveredBy = (top: number): number => {
     const others = othersFor(top);
     return total(bins, (bin) => countUpTo(bin.interface, conformal(bin.basis, bin.top ? top : others)));
   };
   // More at the top is less elsewhere: where most interfaces of the forecast are false, coverage need not rise with it.
-  const tried = Array.from({ length: TRIED }, (_, k) => (0.9995 * (k + 1)) / TRIED);
+  const tried = Array.from({ length: TRIED }, (_, k) => least + ((MOST - least) * (k + 1)) / TRIED);
   const covered = tried.map(coveredBy);
   const enough = covered.findIndex((count) => count >= level * interfaces);
   const best = enough < 0 ? covered.indexOf(Math.max(...covered)) : enough;
-  let [low, high] = [tried[best - 1] ?? 0, tried[best]!];
+  let [low, high] = [tried[best - 1] ?? least, tried[best]!];
   for (let round = 0; round < 30 && enough >= 0; round++) {
     const top = (low + high) / 2;
     if (coveredBy(top) < level * interfaces) low = top;

@@ -147,7 +147,7 @@ const unfit = (
 /**
  * Loads a forecaster folder, an ensemble's folder, or a forecaster that ships, with its calibration.
  * @throws ForecasterError as `loadForecaster` does, and when intervals are asked for that it is not calibrated for;
- * UsageError for a level that calibrations do not have
+ * UsageError for a level that calibrations do not have, and for an ensemble of what has no symmetries
  */
 export const loadForecasterSet = async (
   where: string,
@@ -164,6 +164,15 @@ export const loadForecasterSet = async (
   );
   const isLagged = options.lagged ?? (interval !== undefined && (found?.lagged ?? false));
   const [first] = forecasters as [Forecaster];
+  const periodic = forecasters.every(({ network }) => network.shape.boundary === 'periodic');
+  const hasOneMember = forecasters.length === 1 && first.settings.symmetries === 'none' && !periodic;
+  if (hasOneMember && members > 1 && !isLagged)
+    throw new UsageError(
+      `--ensemble ${members}: ${name} was trained with no symmetries, so it has one member`,
+      {
+        hint: '--lagged tells the spread from the forecast a frame earlier',
+      },
+    );
   const alone = members === 1 && forecasters.length === 1;
   const ranges = new Set(forecasters.map(({ settings }) => settings.range?.join()));
   const hashes = forecasters.map(({ id }) => id.hash);
@@ -176,7 +185,6 @@ export const loadForecasterSet = async (
     throw new ForecasterError(`forecaster ${where} has no intervals: ${problem}`, {
       hint: `mesocast calibrate ${where} FOLDERS${options.ensemble === undefined ? '' : ` --ensemble ${members}`}${isLagged ? ' --lagged' : ''}`,
     });
-  const periodic = forecasters.every(({ network }) => network.shape.boundary === 'periodic');
   const latentStride = forecasters
     .map(({ network }) => network.encoder.stride)
     .reduce((a, b) => (a * b) / gcd(a, b));
@@ -195,7 +203,7 @@ export const loadForecasterSet = async (
     run: (engine, tile, notice = () => undefined) => {
       const ensemble = createEnsembleRunner(forecasters, engine, members, (shape, fewer) =>
         notice(
-          `${describeShape(shape)} frames have no more symmetries: forecasts are of ${fewer} members, not ${members}${problem === undefined ? '; intervals are calibrated for those, and may cover more or less than they say' : ''}`,
+          `${describeShape(shape)} frames and their forecaster have no more symmetries: forecasts are of ${fewer} members, not ${members}${problem === undefined ? '; intervals are calibrated for those, and may cover more or less than they say' : ''}`,
         ),
       );
       const runner = isLagged ? lagged(ensemble) : ensemble;

@@ -1,13 +1,11 @@
+import { movesOf, type Moves } from '../forecaster/symmetries.js';
 import type { FrameShape } from '../pipeline/frame.js';
 
 /**
  * A rigid motion of the plane that takes frames to frames of the same physics: a transposition (square frames only),
  * flips of rows and columns, then a shift around the edges (periodic frames only).
  */
-export interface Symmetry {
-  readonly transpose: boolean;
-  readonly flipRows: boolean;
-  readonly flipColumns: boolean;
+export interface Symmetry extends Moves {
   /** Rows and columns, as parts of the frame's size, 0 .. 1. */
   readonly shift: readonly [rows: number, columns: number];
 }
@@ -23,21 +21,26 @@ const SQUARE = [
   [false, false, true],
   [true, true, true],
 ] as const;
-const RECTANGLE = SQUARE.filter(([transpose]) => !transpose);
 
 /** Steps of a sequence that fills the square evenly (M. Roberts' R2, powers of the plastic number). */
 const SPREAD = [0.7548776662466927, 0.5698402909980532] as const;
 
 /**
- * The first `count` symmetries of frames of this shape, the identity first. Where nothing is periodic there are eight
- * (square frames) or four, and no more are given.
+ * The first `count` symmetries of frames of this shape that are made of these moves, the identity first. Where nothing is
+ * periodic there are eight of all moves (square frames) or four, and no more are given.
  */
 export const symmetriesOf = (
   count: number,
   [height, width]: FrameShape,
   periodic: boolean,
+  moves: Moves = movesOf('all'),
 ): readonly Symmetry[] => {
-  const turns = height === width ? SQUARE : RECTANGLE;
+  const turns = SQUARE.filter(
+    ([transpose, flipRows, flipColumns]) =>
+      (!transpose || (moves.transpose && height === width)) &&
+      (!flipRows || moves.flipRows) &&
+      (!flipColumns || moves.flipColumns),
+  );
   return Array.from({ length: periodic ? count : Math.min(count, turns.length) }, (_, k) => {
     const [transpose, flipRows, flipColumns] = turns[k % turns.length]!;
     const shift = periodic ? ([(k * SPREAD[0]) % 1, (k * SPREAD[1]) % 1] as const) : ([0, 0] as const);

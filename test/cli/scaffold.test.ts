@@ -70,6 +70,7 @@ test('a source is no kind of package: no setting can name one', async () => {
 test.each([
   [['new', 'sink'], /something is missing: mesocast plugins new KIND NAME/],
   [['new', 'sink', '../up'], /"..\/up" is no name for a package/],
+  [['new', 'sink', 'webhook'], /webhook is a sink of mesocast's own/],
   [['new', 'soup', 'x'], /no package to begin a "soup" with \(kinds: sink, codec/],
   [['new', 'sink', 'node_modules'], /"node_modules" is no name/],
   [['new', 'sink', 'taken'], /taken is there already and not empty/],

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { attachConfig } from '../../src/cli/attach.js';
-import { attachSchema } from '../../src/pipeline/config/config.js';
+import { attachGroups, attachSchema } from '../../src/pipeline/config/config.js';
 import * as errors from '../../src/pipeline/errors.js';
 import { optionsOf } from '../../src/pipeline/config/options.js';
 import { mesocast } from '../support/cli.js';
@@ -199,8 +199,14 @@ test('docs/cli.md has every command and every key of the config file', async () 
       .filter((name) => name !== undefined && commands.includes(name)),
   ).toEqual(commands.filter((name) => name !== 'doctor' && name !== 'demo'));
   for (const name of commands) expect(page).toMatch(new RegExp(`^\\| \`${name}[ \`]`, 'm'));
-  const keys = [
-    ...(page.split('### Config file')[1]?.split('\n## ')[0] ?? '').matchAll(/^\| `(\w+)` \|/gm),
-  ].map(([, key]) => key);
-  expect(keys).toEqual(optionsOf(attachSchema).map(({ name }) => name));
+  const [, ...sections] = (page.split('### Config file')[1]?.split('\n### ')[0] ?? '').split(/^#### /m);
+  const groups = sections.map((section) => ({
+    group: section.split('\n')[0],
+    keys: [...section.matchAll(/^\| `(\w+)` \|/gm)].map(([, key]) => key),
+  }));
+  expect(groups.flatMap(({ keys }) => keys)).toEqual(optionsOf(attachSchema).map(({ name }) => name));
+  expect(groups).toEqual([
+    ...Object.entries(attachGroups).map(([group, shape]) => ({ group, keys: Object.keys(shape) })),
+    { group: 'Sinks', keys: ['sinks'] },
+  ]);
 });

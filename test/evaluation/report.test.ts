@@ -146,7 +146,7 @@ test('frames with fewer symmetries have fewer members: forecasts say so, and not
   const notice = (text: string): unknown => notices.push(text);
   const made = await forecast(0.9, { ...ofIt, interval: undefined, path: at('wide/0'), notice });
   expect(made.uncertainty?.members).toBe(4);
-  const fewer = '12x20x1 frames have no more symmetries: forecasts are of 4 members, not 6';
+  const fewer = '12x20x1 frames and their forecaster have no more symmetries: forecasts are of 4 members, not 6';
   expect(notices).toEqual([fewer]);
   const { uncertainty } = await evaluate(options({ ...ofIt, data: [at('wide'), at('data')] }));
   expect(uncertainty?.members).toBe(4);

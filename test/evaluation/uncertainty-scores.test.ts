@@ -64,4 +64,10 @@ test('one series has no standard error, and series without interfaces none on th
   expect([coverage, onInterfaces, width]).toEqual([[0.5], [NaN], [NaN]]);
   expect(flat?.interface).toBeUndefined();
   expect(flat?.standard_error).toEqual({ all: 0.5 });
+  // Nor has what only one of them has.
+  const [{ standard_error: error } = {}] = reported([
+    [0.5, 0.5, 0.5, 2],
+    [0.5, 0.5, 0.5, 0.5],
+  ]).bands;
+  expect([error?.all, error?.interface]).toEqual([expect.closeTo(0.125, 12), undefined]);
 });

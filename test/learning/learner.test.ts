@@ -120,6 +120,11 @@ test('steps before the first judgement are kept; a checkpoint that the system ca
   fill(again.replay, 0, 40);
   await turns(again.learner, 41, () => false);
   expect((await loadCheckpoint(folder))?.iteration).toBe(120);
+  // With other symmetries it is another beginning.
+  const other = await open(folder, { symmetries: 'none' });
+  fill(other.replay, 0, 40);
+  await turns(other.learner, 41, () => false);
+  expect((await loadCheckpoint(folder))?.iteration).toBe(40);
 
   const unreadable = await open(join(home, 'unreadable'));
   await mkdir(join(home, 'unreadable', 'checkpoint.safetensors'), { recursive: true });

@@ -5,7 +5,8 @@ import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { Forecast } from '../../src/pipeline/forecast.js';
 import { exampleForecast, exampleFrame } from '../../src/testing/examples.js';
 import { httpServer } from '../support/servers.js';
-import { sinkAt } from '../support/sinks.js';
+import { createPlugin } from '../../src/pipeline/plugins/registry.js';
+import { sinkAt, sinkContext } from '../support/sinks.js';
 
 let server: Awaited<ReturnType<typeof httpServer>>;
 let folder: string;
@@ -82,6 +83,32 @@ test('it fires once while conditions hold, for each series, or each time; all of
   expect(conditions()[0]?.conditions).toEqual([
     [100, true],
     [0, false],
+  ]);
+});
+
+test('where trust is asked for, a condition holds as far as the forecast can be trusted', async () => {
+  const when = [{ measure: 'max', lead: 2, above: 50, trusted: true }];
+  const course = [0, 1, 2, 3].map((trustedLeads, k) => growing(k, 'run1', { trustedLeads }));
+  await fire({ when, fire: 'each' }, ...course);
+  expect(conditions().map(({ key }) => key)).toEqual(course.slice(2).map(({ id }) => `${id}.trigger`));
+});
+
+test('what can never hold is told of once', async () => {
+  const said: string[] = [];
+  const when = [
+    { measure: 'max', lead: 4, above: 50 },
+    { measure: 'mean', lead: 1, channel: 1, above: 50 },
+    { measure: 'spread', lead: 1, above: 50 },
+    { measure: 'min', lead: 3, above: 50 },
+  ];
+  const context = { ...sinkContext(folder), log: (message: string) => said.push(message) };
+  const sink = await createPlugin('sink', 'trigger', { when, url: server.url }, context);
+  await sink.forecast(growing(1), never);
+  await sink.forecast(growing(2), never);
+  expect(said).toEqual([
+    'trigger: the condition on max never holds: it is at lead 4, and forecasts reach 3',
+    'trigger: the condition on mean never holds: it is on channel 1, and frames have 1, counted from 0',
+    'trigger: the condition on spread never holds: forecasts carry no spread',
   ]);
 });
 

@@ -44,7 +44,6 @@ const status: Status = {
   series: { frames: series },
   skill: {},
   sinks: { jsonl: sink },
-  disk: { ledger: 0, outstanding: 0, deliveries: 0, learning: 0, out: 0 },
 };
 const { heartbeat: _, ...first } = status;
 const old = { ...status.heartbeat!, writtenAt: new Date(Date.now() - 300_000).toISOString() };
@@ -62,7 +61,10 @@ test.each<[number, string, Status, string[]]>([
   [3, 'usage', status, ['--quite', '60']],
 ])('the check for monitoring ends with %i: %s', async (code, text, shown, flags) => {
   const program = join(home, 'mesocast');
-  await writeFile(program, `#!/bin/sh\ncat <<'END'\n${JSON.stringify(shown)}\nEND\n`);
+  await writeFile(
+    program,
+    `#!/bin/sh\n[ "$*" = 'status /out --json --no-disk' ] || exit 9\ncat <<'END'\n${JSON.stringify(shown)}\nEND\n`,
+  );
   await chmod(program, 0o755);
   const ran = spawnSync(process.execPath, ['deploy/check-mesocast.mjs', '/out', ...flags], {
     encoding: 'utf8',

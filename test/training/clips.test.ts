@@ -40,6 +40,26 @@ test('a clip is consecutive frames under one symmetry, another for each iteratio
   expect([...places].sort((a, b) => a - b)).toEqual([8, 9, 14, 15]);
 });
 
+test.each([
+  ['all', [8, 9, 13, 16, 19, 22, 26, 27]],
+  ['flips', [8, 9, 26, 27]],
+  ['up-down', [8, 26]],
+  ['left-right', [8, 9]],
+  ['none', [8]],
+] as const)('of square frames with symmetries %s the mark comes to %j', async (symmetries, expected) => {
+  const frame = Float32Array.from({ length: 36 }, (_, k) => (k === 8 ? 1 : 0)); // row 1, column 2
+  const run = inMemory(
+    { name: 'square', shape: [6, 6, 1], normalisation: { low: 0, high: 1 } },
+    Array.from({ length: 5 }, () => frame),
+  );
+  const places = new Set<number>();
+  for (let iteration = 0; iteration < 100; iteration++) {
+    const { inputs } = await sampleClip([run], options({ symmetries, batch: 1 }), iteration, 3);
+    places.add((inputs['clip']?.data as Float32Array).indexOf(1));
+  }
+  expect([...places].sort((a, b) => a - b)).toEqual(expected);
+});
+
 test('half of the clips have no roll-in, the others all of it or half', async () => {
   const seen = new Map<number, number>();
   for (let iteration = 0; iteration < 200; iteration++) {

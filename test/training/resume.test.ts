@@ -150,6 +150,31 @@ test('gone on with when its folders have other series, or to another horizon, it
   expect((await left('changed')).progress).toEqual(progress); // there was nothing left to do
 });
 
+test('stopped before it is judged by another horizon, it leaves the best skill of before', async () => {
+  const patient = (more: Partial<TrainOptions> = {}): TrainOptions =>
+    settings('patient', { patience: 9, ...more });
+  await run(patient(), 2, 'validation');
+  const { progress } = await left('patient');
+  expect(progress.best).not.toBeNull();
+  await run(patient({ horizon: 2 }), 3);
+  expect(await left('patient')).toMatchObject({ iteration: 3, progress });
+});
+
+test.each([
+  ['read', () => ({ data: [join(home, 'data')] })],
+  ['simulated', () => ({ data: [], simulation: 'plane_wave', simulationOptions: { size: '16' } })],
+])('stopped while data are %s it ends at once', async (_, data) => {
+  // With all of the data it would find these frames too few.
+  const options = settings('unbegun', { ...data(), context: 900, frames: 5 });
+  const stop = new AbortController();
+  await expect(train(options, () => undefined, stop.signal)).rejects.toThrow();
+  stop.abort();
+  expect(await train(options, () => undefined, stop.signal)).toMatchObject({
+    iterations: 0,
+    interrupted: true,
+  });
+});
+
 test('what a fresh training would replace stays until its data are found good', async () => {
   await run(settings('fresh', { iterations: 4 }));
   const before = await left('fresh');

@@ -321,6 +321,18 @@ test('a declared range is the forecaster’s own', async () => {
   expect((await loadForecaster(join(home, 'ranged'))).settings.range).toEqual([0, 2]);
 });
 
+test('symmetries are those that are given, or of the forecaster that one goes on from', async () => {
+  const symmetriesOf = async (name: string, more: Partial<TrainOptions>): Promise<string | undefined> => {
+    await run({ ...settings(name, { iterations: 1 }), ...more });
+    return (await loadForecaster(join(home, name))).settings.symmetries;
+  };
+  expect(await symmetriesOf('turned', {})).toBeUndefined();
+  expect(await symmetriesOf('upright', { symmetries: 'left-right' })).toBe('left-right');
+  const from = join(home, 'upright');
+  expect(await symmetriesOf('its-pupil', { from })).toBe('left-right');
+  expect(await symmetriesOf('turned-pupil', { from, symmetries: 'all' })).toBeUndefined();
+});
+
 test('with a stride it learns from every n-th frame', async () => {
   const notes = await run(settings('strided', { stride: 2, leads: 1, horizon: 1, context: 3 }));
   expect(notes.events[0]).toMatchObject({ message: expect.stringMatching(/4 series, 2 kept apart/) });

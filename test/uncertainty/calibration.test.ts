@@ -103,6 +103,18 @@ test('interfaces are covered where most of those of the forecast are false, too'
   expect(onInterface).toBeGreaterThan(0.88);
 });
 
+test('what interfaces need is not taken from all pixels where most of the forecast looks like interfaces', () => {
+  const top = Array.from({ length: 6000 }, (_, k) => ({ of: CLASSES - 1, error: k + 1, edge: false }));
+  const rest = Array.from({ length: 4000 }, (_, k) => ({ of: 0, error: k + 1, edge: k < 1000 }));
+  const samples = samplesOf([...top, ...rest]);
+  const classes = fitClasses(samples);
+  for (const level of [0.5, 0.9]) {
+    const { all, interface: onInterface } = coverage(classes, samples, level);
+    expect(Math.abs(all - level)).toBeLessThan(0.01);
+    expect(onInterface).toBe(1);
+  }
+});
+
 test('errors that are many times the same number are all inside, or none', () => {
   const samples = samplesOf(
     Array.from({ length: 1000 }, (_, k) => ({ of: 0, error: k < 400 ? 0 : 1 / 3, edge: false })),

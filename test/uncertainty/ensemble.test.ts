@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { openEngine } from '../../src/engine/index.js';
 import type { Forecaster } from '../../src/forecaster/forecaster.js';
+import { movesOf } from '../../src/forecaster/symmetries.js';
 import type { Runner, StateHandles } from '../../src/forecaster/programs.js';
 import type { FrameShape } from '../../src/pipeline/frame.js';
 import { sizeOf } from '../../src/pipeline/frame.js';
@@ -83,6 +84,28 @@ test('there are four without squares, eight without periods, and as many as want
     const { there, back } = motionOf(symmetry, shape);
     expect(back(there(frame))).toEqual(frame);
   }
+});
+
+test('members are symmetries that all forecasters were trained under', async () => {
+  expect(symmetriesOf(20, square, false, movesOf('flips'))).toHaveLength(4);
+  expect(symmetriesOf(20, square, false, movesOf('none'))).toHaveLength(1);
+  const [same, mirrored, ...none] = symmetriesOf(20, square, false, movesOf('left-right'));
+  expect([same, mirrored, none]).toMatchObject([{ flipColumns: false }, { flipColumns: true }, []]);
+  expect(mirrored).toMatchObject({ transpose: false, flipRows: false });
+  const shifted = symmetriesOf(5, square, true, movesOf('none'));
+  expect(new Set(shifted.map(({ shift }) => shift.join())).size).toBe(5);
+
+  const [upright, sideways] = [
+    await tinyForecaster(1, 10, { symmetries: 'left-right' }),
+    await tinyForecaster(2, 10, { symmetries: 'flips' }),
+  ];
+  await withEngine(async (engine) => {
+    const fewer: number[] = [];
+    const membersOf = (forecasters: Forecaster[]): number =>
+      createEnsembleRunner(forecasters, engine, 8, (_, members) => fewer.push(members)).members(square);
+    expect([[upright], [sideways], [upright, sideways]].map(membersOf)).toEqual([2, 4, 4]);
+    expect(fewer).toEqual([2, 4, 4]);
+  });
 });
 
 test('an ensemble is the average and the spread of its members, for each series of a batch', async () => {

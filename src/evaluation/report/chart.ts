@@ -128,7 +128,8 @@ export const svgOf = (chart: Chart): string => {
   );
   const curves = chart.lines.map(
     ({ values, colour, dashed }) =>
-      `<path d="${curve(values)}" fill="none" stroke="${colour}" stroke-width="2"${dashed === true ? ' stroke-dasharray="6 4"' : ''}/>`,
+      // Round ends: a lead between others that are not known is a dot.
+      `<path d="${curve(values)}" fill="none" stroke="${colour}" stroke-width="2" stroke-linecap="round"${dashed === true ? ' stroke-dasharray="5 5"' : ''}/>`,
   );
   let [place, row] = [start, 0];
   const entries = chart.lines.map(({ name, colour, dashed }) => {

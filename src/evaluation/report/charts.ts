@@ -7,7 +7,9 @@ import { COLOURS, type Chart, type Line } from './chart.js';
 const ahead = ({ horizon, stride, time_per_lead: time }: ReportData): Pick<Chart, 'x' | 'xs'> => ({
   x:
     time === undefined
-      ? 'lead (frames ahead)'
+      ? stride === 1
+        ? 'lead (frames ahead)'
+        : 'frames ahead'
       : `time ahead${time.unit === undefined ? '' : ` (${time.unit})`}`,
   xs: Array.from({ length: horizon }, (_, l) => (l + 1) * (time?.value ?? stride)),
 });
@@ -91,12 +93,13 @@ export const statisticsCharts = (report: ReportData): Chart[] => {
     { name: 'truth', colour: COLOURS.truth, values: truth },
     { name: 'forecast', colour: COLOURS.forecast, values: forecast, dashed: true },
   ];
-  const lead = last.lead * report.stride;
+  // Curves of frames of one size alone can be averaged.
+  const at = `lead ${last.lead}${report.shapes.length > 1 ? `, ${last.shape} frames` : ''}`;
   return [
     ...perLead,
     {
       id: 'structure-factor',
-      title: `Structure factor, lead ${lead}`,
+      title: `Structure factor, ${at}`,
       x: 'wave number k (radians a pixel)',
       y: 'S(k) (normalised values squared)',
       xs: last.structure_factor.k,
@@ -105,7 +108,7 @@ export const statisticsCharts = (report: ReportData): Chart[] => {
     },
     {
       id: 'two-point',
-      title: `Two-point correlation, lead ${lead}`,
+      title: `Two-point correlation, ${at}`,
       x: 'distance (pixels)',
       y: 'correlation',
       xs: last.two_point.truth.map((_, r) => r),

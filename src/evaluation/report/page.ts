@@ -74,13 +74,14 @@ const summary = ({ report, data }: PageParts): string => {
       : '';
   return `<p>Forecaster <b>${escaped(report.forecaster.name)}</b> (${report.forecaster.hash.slice(0, 12)}) on ${report.windows} forecasts from ${each.length} series of ${report.shapes.map(escaped).join(', ')} frames in ${named(data)}; each stands on ${report.context} frames and reaches ${horizon} leads of ${report.stride} frame${report.stride === 1 ? '' : 's'}${report.time_per_lead === undefined ? '' : `, ${escaped(timeOf(report, 1))} each`}.</p>
 <ul>${lines.map((line) => `<li>${line}</li>`).join('')}</ul>
-<p>All values are normalised: 0 and 1 are the least and the greatest value of a series' first ${report.context} frames, the range that the forecaster was trained with where these frames fit it, or the range that was given. Lines are of all forecasts together; bands hold the middle 80 % of the series (all of them when there are fewer than five). A series counts once, however many forecasts start in it: those overlap, and are no independent samples. The bands say how much one run differs from the next, not how exactly the line is known.${few} They hold for runs like these, and say nothing of other physics, other frame intervals, or other instruments.</p>`;
+<p>All values are normalised: 0 and 1 are the least and the greatest value of a series' first ${report.context} frames, the range that the forecaster was trained with where these frames fit it, or the range that was given. Lines of scores are of all forecasts together, those of statistics the mean over the series; bands hold the middle 80 % of the series (all of them when there are fewer than five). A series counts once, however many forecasts start in it: those overlap, and are no independent samples. The bands say how much one run differs from the next, not how exactly the line is known.${few} They hold for runs like these, and say nothing of other physics, other frame intervals, or other instruments.</p>`;
 };
 
 const scoreTable = ({ report }: PageParts): string =>
   table(
     [
       'lead',
+      ...(report.stride === 1 ? [] : ['frames ahead']),
       ...(report.time_per_lead === undefined ? [] : ['time ahead']),
       'RMSE',
       'persistence',
@@ -94,7 +95,8 @@ const scoreTable = ({ report }: PageParts): string =>
       const l = lead - 1;
       const { skill } = report.over_series;
       return [
-        String(lead * report.stride),
+        String(lead),
+        ...(report.stride === 1 ? [] : [String(lead * report.stride)]),
         ...(report.time_per_lead === undefined ? [] : [timeOf(report, lead)]),
         number(report.rmse[l], 4),
         number(report.persistence_rmse[l], 4),
@@ -111,13 +113,7 @@ const statisticsTable = ({ report }: PageParts): string => {
   const last = report.horizon - 1;
   const digits = (value: number): number => (Math.abs(value) < 10 ? 4 : 1);
   return table(
-    [
-      `at lead ${report.horizon * report.stride}`,
-      'truth',
-      'forecast',
-      'mean error of a series',
-      'of the truth',
-    ],
+    [`at lead ${report.horizon}`, 'truth', 'forecast', 'mean error of a series', 'of the truth'],
     STATISTICS.map((name) => {
       const { truth, forecast, error } = report.statistics.leads[name];
       const [t, f, e] = [truth.mean[last] ?? 0, forecast.mean[last] ?? 0, error[last] ?? 0];

@@ -11,6 +11,8 @@ export interface ByChampionOptions<T, C, M, R> {
   /** What the items of a batch, which agree in it, are to be worked on with; the same object for the same. */
   readonly championOf: (batch: readonly T[]) => Promise<C>;
   readonly upcoming$?: Observable<Upcoming<C>>;
+  /** Called with true when a batch begins, and with false when its results are there: others may compute then. */
+  readonly working?: (isWorking: boolean) => void;
   /**
    * Subscribed anew for each champion; what it holds must be let go of when it ends. One result for each batch. `isInUse`:
    * false while it rehearses.
@@ -46,6 +48,7 @@ export const byChampion =
   <T, C, M, R>({
     championOf,
     upcoming$ = EMPTY,
+    working = () => undefined,
     front,
     back,
     discard,
@@ -67,7 +70,10 @@ export const byChampion =
         const results = new Subject<M>();
         subscriber.add(
           results.pipe(back(champion)).subscribe({
-            next: (result) => subscriber.next(result),
+            next: (result) => {
+              working(false);
+              subscriber.next(result);
+            },
             error: (error: unknown) => subscriber.error(error),
             complete: () => {
               if (ended && current === stages) subscriber.complete();
@@ -126,6 +132,7 @@ export const byChampion =
               const champion = await championOf(batch);
               const stages = champion === current?.champion ? current : begin(champion);
               last = batch;
+              working(true);
               stages.batches.next(batch);
             }),
             concatMap(() => EMPTY),

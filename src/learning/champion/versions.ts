@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { readdir, realpath, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { isTemporary } from '../../pipeline/atomic.js';
 import { learningFolder, type Change } from './log.js';
 
 /** Versions that stay on disk besides the one in use: as many as frames that come again after a crash may ask for. */
@@ -33,4 +34,30 @@ export const forgetOldVersions = async (
       forgotten.push(hash);
     }
   return forgotten;
+};
+
+/**
+ * Removes what a kill has left: halves of files, and versions that were saved and never put in use. `given`: the folder of
+ * the forecaster that the run was given, which may be a version, by whatever path.
+ */
+export const removeLeftovers = async (
+  state: string,
+  changes: readonly Change[],
+  given: string,
+): Promise<void> => {
+  const learning = learningFolder(state);
+  const versions = versionsFolder(learning);
+  const namesIn = (folder: string): Promise<string[]> => readdir(folder).catch(() => []);
+  for (const name of await namesIn(learning))
+    if (isTemporary(name)) await rm(join(learning, name), { force: true });
+  // A log that is not there any more says nothing of what it had.
+  if (changes.length === 0) return;
+  const real = (folder: string): Promise<string> => realpath(folder).catch(() => folder);
+  const known = new Set(
+    await Promise.all([given, ...changes.flatMap(({ folder = [] }) => folder)].map(real)),
+  );
+  for (const name of await namesIn(versions)) {
+    const folder = join(versions, name);
+    if (!known.has(await real(folder))) await rm(folder, { recursive: true, force: true });
+  }
 };

@@ -1,11 +1,10 @@
-import { availableParallelism, setPriority } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { openEngine } from '../../engine/index.js';
 import { messageOf } from '../../pipeline/errors.js';
 import { openCodecs } from '../../pipeline/intake/input.js';
-import { normalise } from '../../pipeline/intake/normalisation.js';
 import { openPreparation } from '../../pipeline/intake/preparation.js';
-import { readAgain } from '../../pipeline/state/recall.js';
+import { createIntake } from './intake.js';
 import { createLearner } from './learner.js';
 import type { FromLearner, LearnerSetup, ToLearner } from './messages.js';
 import { createReplay } from './replay.js';
@@ -13,9 +12,10 @@ import { shareOf } from './share.js';
 
 /** The process that learns: it may die of native code and take nothing along; its parent starts another. */
 
-const LOWEST_PRIORITY = 19;
 /** Milliseconds between looks for something to do, when there was nothing. */
-const IDLE = 250;
+const IDLE = 100;
+/** Milliseconds that it waits for one that it has offered to be taken or refused. */
+const MOST_WAITING = 30_000;
 /** Messages that it takes from one piece of work to the next: frames may come faster than they can be read. */
 const MOST_AT_ONCE = 64;
 
@@ -45,53 +45,33 @@ const first = async (): Promise<LearnerSetup> => {
 };
 
 const run = async (): Promise<void> => {
-  setPriority(LOWEST_PRIORITY);
   const setup = await first();
   const { threads, busy } = shareOf(setup.budget, availableParallelism());
   const engine = await openEngine('cpu', threads, () => undefined);
   const { apply } = await openPreparation(setup.preparation);
   const codecs = await openCodecs(setup.channels, setup.codecs, apply);
   const replay = createReplay(setup);
-  const learner = await createLearner({ setup, engine, replay, tell });
+  /** While one that was offered gets ready to take over, the processor is left to it, and to the frames. */
+  let offeredAt = -Infinity;
+  const learner = await createLearner({
+    setup,
+    engine,
+    replay,
+    tell: (message) => {
+      if (message.type === 'challenger') offeredAt = performance.now();
+      tell(message);
+    },
+  });
 
-  const gappy = new Set<string>();
+  const intake = createIntake({ codecs, replay, notice: (message) => tell({ type: 'notice', message }) });
   const take = async (message: ToLearner): Promise<void> => {
-    if (message.type === 'champion') learner.setChampion(message.folder, message.rolledBack);
-    if (message.type === 'changed') learner.wake();
-    if (message.type !== 'frames' || learner.isDone) return;
-    const { earlier, frames } = message;
-    for (const [k, { position, path, item, contentHash }] of [...earlier, ...frames].entries()) {
-      const codec = codecs.for(path);
-      if (codec === undefined) continue;
-      try {
-        const { hash, decode } = await readAgain({ path, ...(item !== undefined && { item }) }, codec);
-        if (contentHash !== undefined && hash !== contentHash) continue;
-        const { shape, data } = await decode();
-        // Where something is not known there is nothing to compare with.
-        if (!data.every(Number.isFinite)) {
-          if (!gappy.has(message.series))
-            tell({
-              type: 'notice',
-              message: `${message.series}: frames with unknown values, such as ${path}, are not learned from`,
-            });
-          gappy.add(message.series);
-          continue;
-        }
-        replay.add(
-          message.series,
-          position,
-          shape,
-          message.normalisation,
-          normalise(data, message.normalisation),
-          message.parameters,
-          k < earlier.length,
-        );
-      } catch {
-        // A frame that went away is one less to learn from; the daemon says what is wrong with frames.
-      }
+    if (message.type === 'champion') {
+      offeredAt = -Infinity;
+      learner.setChampion(message.folder, message.rolledBack);
     }
+    if (message.type === 'changed') learner.wake();
+    if (message.type === 'frames' && !learner.isDone) await intake(message);
   };
-
   const takeSome = async (): Promise<void> => {
     for (let left = MOST_AT_ONCE; left > 0 && waiting.length > 0; left--) await take(waiting.shift()!);
   };
@@ -100,7 +80,8 @@ const run = async (): Promise<void> => {
   for (;;) {
     const started = performance.now();
     await takeSome();
-    const worked = await learner.turn();
+    const isWaiting = performance.now() - offeredAt < MOST_WAITING;
+    const worked = !isWaiting && (await learner.turn());
     const idle = worked || waiting.length > 0 ? 0 : IDLE;
     const ms = Math.max(idle, restAfter(started));
     if (ms > 0) await pause(ms);

@@ -110,14 +110,17 @@ export const createLearner = async ({
   const begin = async (): Promise<Study> => {
     const series = replay.training().reduce((a, b) => (b.frames.length > a.frames.length ? b : a));
     const from = setup.learn === 'adapt' && start !== undefined && canLearn(start) ? start : undefined;
-    return openStudy({
+    const begun = await openStudy({
       engine,
       replay,
       folder: setup.folder,
       stride: setup.stride,
       from,
-      fresh: optionsFor(series, setup.seed + astray),
+      fresh: optionsFor(series, setup.seed + astray, setup.symmetries ?? start?.settings.symmetries),
     });
+    // What an older network was tried at says nothing of this one.
+    if (begun.steps === 0) triedBefore = 0;
+    return begun;
   };
 
   const goneAstray = async (): Promise<void> => {

@@ -1,3 +1,4 @@
+import type { Symmetries } from '../../forecaster/symmetries.js';
 import type { BetweenRmse } from '../../metrics/baselines.js';
 import type { PreparationOptions } from '../../pipeline/intake/preparation.js';
 import type { CodecOptions } from '../../pipeline/plugins/registry.js';
@@ -29,6 +30,8 @@ export interface LearnerSetup {
   readonly start: string | undefined;
   readonly channels: number;
   readonly codecs: CodecOptions;
+  /** What frames are flipped and turned by; by default as what is gone on from was trained, or all. */
+  readonly symmetries?: Symmetries | undefined;
   /** How frames are seen. */
   readonly preparation: PreparationOptions;
   readonly stride: number;
@@ -71,17 +74,17 @@ export interface HeldOutScore extends BetweenRmse {
   readonly linearRmse: number;
 }
 
-export type FromLearner =
-  | { readonly type: 'notice'; readonly message: string }
-  /** A forecaster that was better than the one in use by more than noise. */
-  | {
-      readonly type: 'challenger';
-      readonly folder: string;
-      /** The forecaster that it is better than; one that is in use no longer has been gone back from meanwhile. */
-      readonly over: string | undefined;
-      readonly why: string;
-      readonly evidence: Evidence;
-      readonly scores: readonly HeldOutScore[];
-      /** Of a network from nothing: the furthest lead that it, or one that it grew from, was tried at on frames new to it. */
-      readonly tried?: number;
-    };
+/** A forecaster that was better than the one in use by more than noise. */
+export interface Offer {
+  readonly type: 'challenger';
+  readonly folder: string;
+  /** The forecaster that it is better than; one that is in use no longer has been gone back from meanwhile. */
+  readonly over: string | undefined;
+  readonly why: string;
+  readonly evidence: Evidence;
+  readonly scores: readonly HeldOutScore[];
+  /** Of a network from nothing: the furthest lead that it, or one that it grew from, was tried at on frames new to it. */
+  readonly tried?: number;
+}
+
+export type FromLearner = { readonly type: 'notice'; readonly message: string } | Offer;

@@ -1,4 +1,5 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import { execFile, fork, type ChildProcess } from 'node:child_process';
+import { constants, setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { messageOf } from '../../pipeline/errors.js';
 import type { FromLearner, LearnerSetup, ToLearner } from './messages.js';
@@ -7,6 +8,21 @@ import type { FromLearner, LearnerSetup, ToLearner } from './messages.js';
 const [FIRST_PAUSE, MOST_STARTS] = [5_000, 6];
 /** Milliseconds after which one has done well, and what came before does not count: a daemon runs for months. */
 const STEADY = 3_600_000;
+
+/**
+ * The lowest priority that there is. On Linux that is the policy for idle processors, where util-linux is there to set it: a
+ * process that is merely as nice as can be keeps its core for milliseconds when another one wakes up, which a network whose
+ * threads wait for each other does at every operator.
+ */
+const lower = (pid: number): void => {
+  try {
+    setPriority(pid, constants.priority.PRIORITY_LOW);
+  } catch {
+    return; // it has ended, and says itself why
+  }
+  if (process.platform === 'linux')
+    execFile('chrt', ['--all-tasks', '--idle', '--pid', '0', String(pid)], () => undefined);
+};
 
 const isFrom = (message: unknown): message is FromLearner =>
   typeof message === 'object' && message !== null && 'type' in message;
@@ -63,6 +79,8 @@ export const startLearner = ({ setup, hear, started, notice }: LearnerProcessOpt
       return;
     }
     child = process_;
+    // Before it begins: what it loads is work as well.
+    if (process_.pid !== undefined) lower(process_.pid);
     ended = new Promise((resolve) => process_.once('close', () => resolve()));
     process_.on('message', (message) => {
       if (isFrom(message)) hear(message);

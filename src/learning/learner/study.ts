@@ -7,6 +7,7 @@ import {
   type Settings,
 } from '../../forecaster/forecaster.js';
 import { networkParams } from '../../forecaster/network-functions.js';
+import type { Symmetries } from '../../forecaster/symmetries.js';
 import {
   loadCheckpoint,
   removeCheckpoint,
@@ -47,9 +48,16 @@ const rateAfter = (clips: number, { batch, adapting }: { batch: number; adapting
   return (RATE * (adapting ? ADAPT_SHARE : 1) * rise) / Math.sqrt(1 + clips / SLOWER_FROM);
 };
 
-/** A network from nothing, for frames like these: what can be measured of them is not left to chance. */
-export const optionsFor = ({ frames, shape }: Recording, seed: number): TrainOptions => {
-  return trainSchema.parse({
+/**
+ * A network from nothing, for frames like these: what can be measured of them is not left to chance. `symmetries` cannot: one
+ * run looks alike under few of them, whatever its physics.
+ */
+export const optionsFor = (
+  { frames, shape }: Recording,
+  seed: number,
+  symmetries?: Symmetries,
+): TrainOptions =>
+  trainSchema.parse({
     out: '',
     name: 'learned',
     channels: shape[2],
@@ -61,9 +69,9 @@ export const optionsFor = ({ frames, shape }: Recording, seed: number): TrainOpt
     decoder: 'patch',
     decoderOptions: { base: 'damped', conserve: isConserved(frames, shape) },
     context: CONTEXT,
+    symmetries,
     seed,
   });
-};
 
 /** A training that goes on for as long as frames come. */
 export interface Study {
@@ -101,18 +109,24 @@ export interface StudyOptions {
 /** What a checkpoint is of: the options of the network, the forecaster that it began with, and the stride. */
 type Identity = readonly [options: string, from: string | null, stride: number];
 
-/** A checkpoint of the same beginning, with its options: they hold for good, whatever frames have come since. */
+/**
+ * A checkpoint of the same beginning, with its options: they hold for good, whatever frames have come since. What was asked for
+ * otherwise by then is another beginning.
+ */
 const begun = async (
   folder: string,
   from: string | null,
   stride: number,
+  symmetries: Symmetries | undefined,
 ): Promise<{ checkpoint: Checkpoint; options: TrainOptions } | undefined> => {
   try {
     const checkpoint = await loadCheckpoint(folder);
     if (checkpoint === undefined) return undefined;
     const [options, before, of] = JSON.parse(checkpoint.settings) as Identity;
     if (before !== from || of !== stride) return undefined;
-    return { checkpoint, options: trainSchema.parse({ ...(JSON.parse(options) as object), out: '' }) };
+    const known = trainSchema.parse({ ...(JSON.parse(options) as object), out: '' });
+    const isSame = (known.symmetries ?? 'all') === (symmetries ?? 'all');
+    return isSame ? { checkpoint, options: known } : undefined;
   } catch (error) {
     if (codeOf(error) !== undefined) throw error; // the system could not read it, and may the next time
     return undefined; // damaged, or of a version that had other options: it begins anew
@@ -128,10 +142,10 @@ export const openStudy = async ({
   from,
   fresh,
 }: StudyOptions): Promise<Study> => {
-  const known = await begun(folder, from?.id.hash ?? null, stride);
-  const checkpoint = known?.checkpoint;
   const adapting = from !== undefined;
   const begins = adapting ? withBase(fresh, from.settings) : fresh;
+  const known = await begun(folder, from?.id.hash ?? null, stride, begins.symmetries);
+  const checkpoint = known?.checkpoint;
   const options = known?.options ?? { ...begins, batch: adapting ? ADAPTING_BATCH : BATCH };
   const { batch } = options;
   const settings = (training: Record<string, unknown>): Settings => settingsOf(options, training);

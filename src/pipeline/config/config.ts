@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SYMMETRIES } from '../../forecaster/symmetries.js';
 import type { PhysicalTime, Region } from '../frame.js';
 import type { Start } from '../intake/start-at.js';
 import { filesShape, pathSchema, rootOptions, rootSchema } from './root-options.js';
@@ -67,8 +68,7 @@ export const rangeSchema = z
 export const MEMBERS =
   'the average of so many members, each the forecaster seen through a symmetry (flips, turns; shifts where periodic, without them at most eight, or four of frames that are not square)';
 
-/** Everything `mesocast attach` can be told, with its defaults. The config file has these keys; flags are their kebab-case. */
-export const attachSchema = z.strictObject({
+const folders = {
   directory: pathSchema
     .optional()
     .describe('the folder that frames appear in; folders below it are series of their own'),
@@ -81,6 +81,9 @@ export const attachSchema = z.strictObject({
     ),
   out: pathSchema.default('mesocast-out').describe('where sinks write'),
   state: pathSchema.optional().describe('where the ledger lives; default: OUT/state'),
+};
+
+const forecasters = {
   forecaster: z
     .string()
     .optional()
@@ -98,6 +101,12 @@ export const attachSchema = z.strictObject({
     .regex(/^(100|[1-9]\d?(\.\d+)?|0\.\d*[1-9]\d*)%$/, 'a share of the cores, such as 50%')
     .default('50%')
     .describe('share of the cores that learning may take'),
+  symmetries: z
+    .enum(SYMMETRIES)
+    .optional()
+    .describe(
+      'what frames are flipped and turned by when they are learned from: what the physics of the runs does not change under (docs/training.md); default: those of the forecaster, or all',
+    ),
   device: z
     .string()
     .default('auto')
@@ -105,6 +114,9 @@ export const attachSchema = z.strictObject({
       'auto, cpu, cuda, webgpu, tensorflow, ... (see `mesocast doctor`), or several in order of preference: webgpu,cpu',
     ),
   threads: count.optional().describe('CPU threads for the engine; default: all cores'),
+};
+
+const forecasts = {
   context: z.number().int().min(2).default(10).describe('frames a forecast stands on'),
   horizon: count.default(50).describe('leads to forecast'),
   stride: count.default(1).describe('frames per model step: lead l is l * stride frames ahead'),
@@ -136,6 +148,9 @@ export const attachSchema = z.strictObject({
     .enum(['every', 'latest'])
     .default('every')
     .describe('every: forecast from each frame; latest: observe all, forecast from the newest'),
+};
+
+const values = {
   range: rangeSchema
     .optional()
     .describe(
@@ -183,6 +198,9 @@ export const attachSchema = z.strictObject({
     .describe(
       'time from one frame to the next, such as 0.1s; default: what the files or a times.csv beside them say',
     ),
+};
+
+const files = {
   ...filesShape,
   start: z
     .union([z.string(), z.number()])
@@ -216,8 +234,14 @@ export const attachSchema = z.strictObject({
     .enum(['skip', 'fail'])
     .default('skip')
     .describe('skip: go on without a number that did not come in time, and count it; fail: end the run'),
+};
+
+const end = {
   untilIdle: seconds.optional().describe('end when no new frame came for this many seconds'),
   frames: count.optional().describe('end after this many frames'),
+};
+
+const bounds = {
   batchSize: count.default(8).describe('most series in one run of the network'),
   batchDelay: seconds
     .default(0.01)
@@ -247,6 +271,28 @@ export const attachSchema = z.strictObject({
     .min(1000)
     .default(1_000_000)
     .describe('frames of each series that the ledger remembers one by one; older ones are only counted'),
+};
+
+/** Everything `mesocast attach` can be told, by what it is about: in this order in --help and in docs/cli.md. */
+export const attachGroups = {
+  Folders: folders,
+  Forecaster: forecasters,
+  Forecasts: forecasts,
+  'What frames show': values,
+  'Which files are frames, and when': files,
+  'When to end': end,
+  'Bounds of time, memory and disk': bounds,
+};
+
+/** All of it. The config file has these keys; flags are their kebab-case. */
+export const attachSchema = z.strictObject({
+  ...folders,
+  ...forecasters,
+  ...forecasts,
+  ...values,
+  ...files,
+  ...end,
+  ...bounds,
   sinks: z.array(sinkSchema).prefault(['files', 'jsonl']),
 });
 

@@ -1,5 +1,5 @@
 import type { AttachConfig } from '../config/config.js';
-import { MesocastError, messageOf, SinkError, StartupError } from '../errors.js';
+import { hintOf, messageOf, SinkError, StartupError } from '../errors.js';
 import type { Forecast, Score } from '../forecast.js';
 import type { Sink } from '../plugins/plugin.js';
 
@@ -59,12 +59,15 @@ export const openedWhenPossible = (name: string, sink: Sink, log: (message: stri
 /** What a program's own mistakes are called: trying again would not help. */
 const MISTAKES = new Set(['TypeError', 'ReferenceError', 'RangeError', 'SyntaxError']);
 
-/** An error may say so itself (`retryable`); else everything but a mistake in the sink's code is worth another try. */
+/**
+ * An error may say so itself (`retryable`); else everything but a mistake in the sink's code is worth another try. `fetch`
+ * throws a TypeError when a server is away: its cause says why.
+ */
 export const isRetryable = (error: unknown): boolean => {
-  if (error instanceof MesocastError) return error.retryable;
   if (typeof error !== 'object' || error === null) return true;
   if ('retryable' in error && typeof error.retryable === 'boolean') return error.retryable;
-  return !('name' in error && MISTAKES.has(String(error.name)));
+  const isMistake = 'name' in error && MISTAKES.has(String(error.name));
+  return isMistake && 'cause' in error && error.cause !== undefined ? isRetryable(error.cause) : !isMistake;
 };
 
 /**
@@ -81,7 +84,7 @@ export const openSinks = async (
       await sink.open(signal);
     } catch (cause) {
       await closeSinks(sinks.slice(0, at + 1), notice);
-      const hint = cause instanceof MesocastError ? cause.hint : undefined;
+      const hint = hintOf(cause);
       throw new StartupError(`sink ${name} cannot start: ${messageOf(cause)}`, {
         cause,
         ...(hint === undefined ? {} : { hint }),

@@ -1,6 +1,6 @@
 import type { Delivery, QueuePolicy } from './delivery.js';
 import { isRetryable } from './delivery.js';
-import { codeOf, messageOf, SinkError } from '../errors.js';
+import { codeOf, messageOf } from '../errors.js';
 import { describeDelivery, keyOf } from './forecast-message.js';
 import { aborting, createHold, pauseFor } from './hold.js';
 import type { KeptDeliveries } from './kept-deliveries.js';
@@ -191,7 +191,7 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
         if (signal.aborted || hold.interrupts) return false;
         if ((await decide(delivery, error, failures)) === 'done') return true;
         counts.retried++;
-        const asked = error instanceof SinkError ? (error.retryAfterMs ?? 0) : 0;
+        const asked = Number(Reflect.get(Object(error) as object, 'retryAfterMs')) || 0;
         if (!(await nextTry(failures, asked))) return false;
       }
     }

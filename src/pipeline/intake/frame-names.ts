@@ -42,7 +42,7 @@ export const frameNames = (options: FrameNameOptions): ((path: string) => Named)
   const pattern = options.pattern === undefined ? undefined : compilePattern(options.pattern);
   const longestFirst = [...extensions].sort((a, b) => b.length - a.length);
   return (path) => {
-    const lower = path.toLowerCase();
+    const lower = `/${path.toLowerCase()}`; // an ending may be a whole name: /history
     if (lower.endsWith('.tmp') || lower.endsWith('.part')) return { kind: 'temporary' };
     const ending = longestFirst.find((extension) => lower.endsWith(extension));
     if (ending === undefined) return { kind: 'other' };
@@ -57,7 +57,8 @@ export const frameNames = (options: FrameNameOptions): ((path: string) => Named)
     }
     const name = path.slice(slash + 1);
     const folder = path.slice(0, Math.max(0, slash));
-    const index = numberOf(/(\d+)\D*$/.exec(name.slice(0, name.length - ending.length))?.[1]);
+    const stem = name.slice(0, Math.max(0, name.length - ending.length));
+    const index = numberOf(/(\d+)\D*$/.exec(stem)?.[1]);
     if (index !== undefined) return { kind: 'frame', series: folder, index };
     return stackExtensions.some((extension) => lower.endsWith(extension))
       ? { kind: 'stack', series: path }

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
-import { CodecError, codeOf, MesocastError, messageOf, StartupError } from '../errors.js';
+import { CodecError, codeOf, hintOf, messageOf, StartupError } from '../errors.js';
 import type { Entry, Field } from '../frame.js';
 import { bySeries } from '../frame.js';
 import { globOf, validator, type Codecs } from './input.js';
@@ -125,7 +125,7 @@ export const readRecorded = async (
     const of = entry.item === undefined ? '' : `, frame ${entry.item}`;
     throw new CodecError(`${entry.path}${of}: ${messageOf(cause)}`, {
       cause,
-      hint: (cause instanceof MesocastError ? cause.hint : undefined) ?? 'remove it, or write it again',
+      hint: hintOf(cause) ?? 'remove it, or write it again',
     });
   }
 };

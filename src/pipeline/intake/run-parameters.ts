@@ -15,7 +15,7 @@ export const PARAMETERS = 'parameters.json';
 export const parametersFile = ({ path, item }: Where): string =>
   item === undefined
     ? join(dirname(path), PARAMETERS)
-    : `${path.slice(0, -extname(path).length)}.parameters.json`;
+    : `${path.slice(0, path.length - extname(path).length)}.parameters.json`;
 
 /** Its numbers by name; what else is in it is for people. @throws FrameError for what is no object of JSON */
 const numbersOf = (text: string, file: string, asked: readonly Asked[]): ParameterValues => {

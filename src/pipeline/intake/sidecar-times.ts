@@ -114,7 +114,9 @@ export const sidecarTimes = (
   return async ({ path, index, item }) => {
     const folder = dirname(path);
     const table =
-      item === undefined ? join(folder, 'times.csv') : `${path.slice(0, -extname(path).length)}.times.csv`;
+      item === undefined
+        ? join(folder, 'times.csv')
+        : `${path.slice(0, path.length - extname(path).length)}.times.csv`;
     const found = (): PhysicalTime | undefined => {
       const own = timeIn(table, item ?? index, path);
       if (own !== undefined || item !== undefined) return own;

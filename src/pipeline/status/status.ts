@@ -36,15 +36,16 @@ export interface Status {
   readonly sinks: Readonly<
     Record<string, Partial<SinkHealth> & { readonly waitingOnDisk: number; readonly refusedOnDisk: number }>
   >;
-  /** Bytes on disk, by part. */
-  readonly disk: Readonly<Record<'ledger' | 'outstanding' | 'deliveries' | 'learning' | 'out', number>>;
+  /** Bytes on disk, by part; absent where nobody asked. */
+  readonly disk?: Readonly<Record<'ledger' | 'outstanding' | 'deliveries' | 'learning' | 'out', number>>;
 }
 
 /**
  * Reads how a run is from its output or state folder, whether it runs or not. Changes nothing.
+ * `withDisk`: sizes of files are added up, one by one, which takes minutes where there are millions of them.
  * @throws UsageError when the folder is no run's, StateError when its ledger cannot be read
  */
-export const readStatus = async (directory: string): Promise<Status> => {
+export const readStatus = async (directory: string, { withDisk = true } = {}): Promise<Status> => {
   const state = findState(directory);
   const [holder, beat] = [holderOf(state), await readHeartbeat(state)];
   const ledger = readLedger(state);
@@ -78,13 +79,15 @@ export const readStatus = async (directory: string): Promise<Status> => {
       series: Object.fromEntries(names.map((name) => [name, statusOf(name)])),
       skill: skillByLead(names.map((name) => ledger.countsOf(name).skill)),
       sinks: await sinksOf(state, beat),
-      disk: {
-        ledger: await bytesOf(join(state, 'ledger.mdb')),
-        outstanding: await bytesOf(join(state, 'outstanding')),
-        deliveries: await bytesOf(join(state, 'deliveries')),
-        learning: await bytesOf(join(state, 'learning')),
-        out: beat === undefined ? 0 : await bytesOf(beat.out, state),
-      },
+      ...(withDisk && {
+        disk: {
+          ledger: await bytesOf(join(state, 'ledger.mdb')),
+          outstanding: await bytesOf(join(state, 'outstanding')),
+          deliveries: await bytesOf(join(state, 'deliveries')),
+          learning: await bytesOf(join(state, 'learning')),
+          out: beat === undefined ? 0 : await bytesOf(beat.out, state),
+        },
+      }),
     };
   } finally {
     await ledger.close();

@@ -7,6 +7,7 @@ import {
   type ForecasterSet,
   type UncertaintyOptions,
 } from '../../uncertainty/forecaster-set.js';
+import { createBetweenBatches, type BetweenBatches } from './between-batches.js';
 import { noForecaster } from './no-forecaster.js';
 
 /** Forecasters that stay ready: the one in use, and what frames that come again may ask for. */
@@ -18,7 +19,7 @@ export interface Champion {
   readonly runner: Runner;
 }
 
-export interface OnEngineOptions {
+export interface ChampionsOptions {
   /** Of the run: that of its first forecaster. */
   readonly engine: Engine;
   /** What the run was given; it makes the forecasts where another cannot be read. */
@@ -35,13 +36,15 @@ export interface OnEngineOptions {
  * Forecasters by hash, each on an engine of its own but the run's first one: an engine does one thing after the other, and
  * no frame is to wait until what a new forecaster needs is compiled.
  */
-export interface OnEngine {
+export interface Champions {
   /** @throws ForecasterError when it is not known, cannot be read, or takes other frames than this run has */
   read(hash: string): Promise<ForecasterSet>;
   /** One that is there already stays. */
   place(hash: string, set: ForecasterSet): Promise<Champion>;
   /** For a batch of frames: it stays at least until it is asked for the next one. */
   of(hash: string): Promise<Champion>;
+  /** Whether the one in use has a batch under way: what gets ready meanwhile waits, so that it does not share the processor. */
+  readonly working: (isWorking: boolean) => void;
   dispose(): Promise<void>;
 }
 
@@ -49,34 +52,62 @@ interface Placed extends Champion {
   readonly end: () => Promise<void>;
 }
 
-/** An engine for what is in use for a while and never again: its programs would take the place of others on disk. */
-const passing = (engine: Engine): Engine => ({
+/** An engine that compiles and runs between batches, unless its forecaster `isInUse`. `isKept`: as of its programs. */
+const polite = (
+  engine: Engine,
+  isKept: boolean,
+  isInUse: () => boolean,
+  between: BetweenBatches,
+): Engine => ({
   ...engine,
   get liveHandles() {
     return engine.liveHandles;
   },
-  compile: (fn, inputs) => engine.compile(fn, inputs, { isKept: false }),
+  compile: async (fn, inputs) => {
+    if (!isInUse()) await between.time();
+    const program = await engine.compile(fn, inputs, { isKept });
+    return {
+      ...program,
+      run: async (given) => {
+        if (!isInUse()) await between.time();
+        return program.run(given);
+      },
+    };
+  },
 });
 
-export const createOnEngine = (options: OnEngineOptions): OnEngine => {
+export const createChampions = (options: ChampionsOptions): Champions => {
   const { engine, first, asked, tile, versions, folderOf, notice } = options;
   const placed = new Map<string, Promise<Placed>>();
   /** Whose the last batch was: it may be under way. */
   let inUse: string | undefined;
+  const between = createBetweenBatches();
+  /** Engines whose forecaster is no longer wanted: threads that have started, and code that is warm. */
+  const spare: Engine[] = [];
 
   const bring = async (set: ForecasterSet): Promise<Placed> => {
     const isFirst = set.id.hash === first.id.hash || set.id.hash === NO_FORECASTER.hash;
-    const own = isFirst
-      ? undefined
-      : await engine.another().catch((error: unknown) => {
-          notice(
-            `there is no second engine, so frames wait while ${set.id.name} gets ready: ${messageOf(error)}`,
-          );
-          return undefined;
-        });
-    const isVersion = set.folder.startsWith(versions);
-    const runner = set.run(isVersion ? passing(own ?? engine) : (own ?? engine), tile, notice);
-    return { set, runner, end: () => (own === undefined ? runner.dispose() : own.dispose()) };
+    const isInUse = (): boolean => inUse === set.id.hash;
+    const another = async (): Promise<Engine | undefined> => {
+      if (!isInUse()) await between.time(); // a thread that starts loads ONNX Runtime
+      try {
+        return await engine.another();
+      } catch (error) {
+        notice(
+          `there is no second engine, so frames wait while ${set.id.name} gets ready: ${messageOf(error)}`,
+        );
+        return undefined;
+      }
+    };
+    const own = isFirst ? undefined : (spare.pop() ?? (await another()));
+    // A version is in use for a while and never again: its programs would take the place of others on disk.
+    const isKept = !set.folder.startsWith(versions);
+    const runner = set.run(polite(own ?? engine, isKept, isInUse, between), tile, notice);
+    const end = async (): Promise<void> => {
+      await runner.dispose();
+      if (own !== undefined) spare.push(own);
+    };
+    return { set, runner, end };
   };
   const read = async (hash: string): Promise<ForecasterSet> => {
     if (hash === first.id.hash) return first;
@@ -122,8 +153,10 @@ export const createOnEngine = (options: OnEngineOptions): OnEngine => {
       inUse = hash;
       return keep(hash, placed.get(hash) ?? load(hash));
     },
+    working: between.working,
     dispose: async () => {
       const ends = await Promise.allSettled([...placed.values()].map(async (one) => (await one).end()));
+      ends.push(...(await Promise.allSettled(spare.map((own) => own.dispose()))));
       for (const one of ends) if (one.status === 'rejected') notice(messageOf(one.reason));
     },
   };

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { Engine } from '../../src/engine/index.js';
 import { noForecaster } from '../../src/learning/champion/no-forecaster.js';
-import { createOnEngine } from '../../src/learning/champion/on-engine.js';
+import { createChampions } from '../../src/learning/champion/champions.js';
 import { shareOf } from '../../src/learning/learner/share.js';
 import type { ForecasterSet } from '../../src/uncertainty/forecaster-set.js';
 
@@ -40,42 +40,70 @@ const opened = ({ room = Infinity } = {}) => {
       },
     }),
   });
-  const onEngine = createOnEngine({
+  const champions = createChampions({
     engine: engineOf('the run’s'),
     ...{ first: set('first', '/mine'), tile: undefined, notice: (said) => log.push(said) },
     ...{ asked: { context: 10, horizon: 5, stride: 1 }, versions: '/learned', folderOf: () => undefined },
   });
-  return { log, set, onEngine };
+  return { log, set, champions };
 };
 
 test('each forecaster but the first has an engine of its own, and programs of versions are not kept', async () => {
-  const { log, set, onEngine } = opened();
+  const { log, set, champions } = opened();
   for (const one of [set('first', '/mine'), set('version'), set('chosen', '/shipped')])
-    await (await onEngine.place(one.id.hash, one)).runner.observe([1, 1, 1], []);
+    await (await champions.place(one.id.hash, one)).runner.observe([1, 1, 1], []);
   expect(log).toEqual(['the run’s keeps a program', 'own 1 keeps no program', 'own 2 keeps a program']);
 });
 
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 test('of the forecasters that were in use some stay ready, that of the last batch among them', async () => {
-  const { log, set, onEngine } = opened();
-  await onEngine.place('first', set('first', '/mine'));
-  await onEngine.of('first'); // its batch is still under way when others come
-  for (const hash of ['a', 'b', 'c', 'd']) await onEngine.place(hash, set(hash));
-  await settled();
-  expect(log.splice(0)).toEqual(['own 1 ends', 'own 2 ends']);
-  await onEngine.of('d');
-  await onEngine.place('e', set('e'));
+  const { log, set, champions } = opened();
+  await champions.place('first', set('first', '/mine'));
+  await champions.of('first'); // its batch is still under way when others come
+  for (const hash of ['a', 'b', 'c', 'd']) {
+    await champions.place(hash, set(hash));
+    await settled();
+  }
+  expect(log.splice(0)).toEqual(['a ends', 'b ends']);
+  await champions.of('d');
+  await champions.place('e', set('e'));
   await settled();
   expect(log.splice(0)).toEqual(['first ends']);
-  await onEngine.dispose();
-  expect(log).toEqual(['own 3 ends', 'own 4 ends', 'own 5 ends']);
+  await champions.dispose();
+  // Engines of those that ended went to d and e.
+  expect(log.splice(0, 3)).toEqual(['c ends', 'd ends', 'e ends']);
+  expect(log).toEqual(['own 3 ends', 'own 1 ends', 'own 2 ends']);
+});
+
+test('one that gets ready leaves the processor to a batch that is under way', async () => {
+  const { log, set, champions } = opened();
+  await champions.of('first');
+  champions.working(true);
+  const placed = champions.place('version', set('version'));
+  await settled();
+  const state = await Promise.race([placed, Promise.resolve('waits')]);
+  expect(state).toBe('waits');
+  champions.working(false);
+  const { runner } = await placed;
+  champions.working(true);
+  const observed = runner.observe([1, 1, 1], []);
+  await settled();
+  expect(log).toEqual([]);
+  champions.working(false);
+  await observed;
+  expect(log).toEqual(['own 1 keeps no program']);
+  // In use, it waits for nobody.
+  await champions.of('version');
+  champions.working(true);
+  await runner.observe([1, 1, 1], []);
+  expect(log).toHaveLength(2);
 });
 
 test('where there is no room for a second engine, that of the run does for all', async () => {
-  const { log, set, onEngine } = opened({ room: 0 });
-  await (await onEngine.place('version', set('version'))).runner.observe([1, 1, 1], []);
-  await onEngine.dispose();
+  const { log, set, champions } = opened({ room: 0 });
+  await (await champions.place('version', set('version'))).runner.observe([1, 1, 1], []);
+  await champions.dispose();
   expect(log).toEqual([
     expect.stringMatching(/^there is no second engine, so frames wait while version gets ready: no memory$/),
     'the run’s keeps no program',
@@ -84,8 +112,8 @@ test('where there is no room for a second engine, that of the run does for all',
 });
 
 test('one that nothing is known of leaves its frames to the first', async () => {
-  const { log, onEngine } = opened();
-  expect((await onEngine.of('lost')).set.id.hash).toBe('first');
+  const { log, champions } = opened();
+  expect((await champions.of('lost')).set.id.hash).toBe('first');
   expect(log).toEqual([expect.stringMatching(/lost: forecasts are those of first again$/)]);
 });
 
