@@ -53,7 +53,11 @@ const textOf = (bytes) => {
 /** Cells run along x first; row 0 of the field is the least y. */
 const fieldOf = (text, field, width) => {
   const head = /FoamFile\s*\{([^}]*)\}/.exec(text)?.[1] ?? '';
-  const entry = (name) => new RegExp(`\\b${name}\\s+"?([^";]*)"?;`).exec(head)?.[1];
+  /** Text in quotes may hold semicolons: arch "LSB;label=32;scalar=64"; */
+  const entry = (name) => {
+    const [, quoted, plain] = new RegExp(`\\b${name}\\s+(?:"([^"]*)"|([^;]*));`).exec(head) ?? [];
+    return quoted ?? plain?.trim();
+  };
   if (entry('class') !== 'volScalarField')
     throw new CodecError(`it is a ${entry('class') ?? 'file without a class'}, not a volScalarField`);
   const list = /\binternalField\s+nonuniform\s+List<scalar>\s*(\d+)\s*\(/.exec(text);

@@ -51,6 +51,8 @@ export const hdf5 = defineCodec({
       const [first] = all;
       if (first === undefined || all.some(({ stacked }) => stacked !== first.stacked))
         throw new CodecError('its fields differ in their axes');
+      if (all.some(({ shape }) => shape[0] !== first.shape[0] || shape[1] !== first.shape[1]))
+        throw new CodecError('its fields differ in their shapes');
       const count = Math.min(...all.map((frames) => frames.count));
       return { request: { ...request, axes: first.stacked ? 'N' : '' }, all, count, live };
     };

@@ -39,7 +39,10 @@ export const npz = defineCodec({
         throw new CodecError(
           `${chosen.map(({ name }) => name).join(', ')} differ in how many frames they hold`,
         );
-      return { chosen, count: first.layout.count, shape: first.layout.shape };
+      const { count, shape } = first.layout;
+      if (chosen.some(({ layout }) => layout.shape[0] !== shape[0] || layout.shape[1] !== shape[1]))
+        throw new CodecError(`${chosen.map(({ name }) => name).join(', ')} differ in their shapes`);
+      return { chosen, count, shape };
     };
     return {
       extensions: ['.npz'],

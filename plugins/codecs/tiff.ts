@@ -105,10 +105,20 @@ const framesIn = async (
     return `it is ${kind} of volumes of ${slices} slices: say which with the option tiff.slice`;
   const [c, z] = [channels > 1 ? (channel ?? 0) : 0, slice ?? 0];
   if (c >= channels || z >= slices) return `it has ${channels} channels and ${slices} slices`;
-  if (!order.endsWith('T')) return `${kind} in the order XY${order} is not supported`;
-  const offset = order.startsWith('C') ? c + z * channels : z + c * slices;
-  const frames = images.filter((_image, page) => page % (channels * slices) === offset);
-  return { frames, description };
+  const points = Math.floor(images.length / (channels * slices));
+  const sizes: Readonly<Record<string, number>> = { C: channels, Z: slices, T: points };
+  /** Pages from one channel, slice or point in time to the next. What there is one of takes no part. */
+  const apart: Record<string, number> = {};
+  const axes = Array.from(order).filter((axis) => axis === 'T' || (sizes[axis] ?? 1) > 1);
+  axes.reduce((pages, axis) => ((apart[axis] = pages), pages * (sizes[axis] ?? 1)), 1);
+  const offset = c * (apart['C'] ?? 0) + z * (apart['Z'] ?? 0);
+  // While it grows, its last point in time may lack channels or slices.
+  if (axes.at(-1) === 'T')
+    return { frames: images.filter((_image, page) => page % (channels * slices) === offset), description };
+  if (apart['T'] === undefined || images.length !== points * channels * slices)
+    return `${kind} in the order XY${order} of ${images.length} pages is not supported`;
+  const step = apart['T'];
+  return { frames: Array.from({ length: points }, (_, t) => images[offset + t * step]!), description };
 };
 
 const SAMPLE_FORMATS: Readonly<Partial<Record<number, string>>> = { 1: 'unsigned', 2: 'signed', 3: 'float' };

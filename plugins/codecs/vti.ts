@@ -39,7 +39,14 @@ export const vti = defineCodec({
       const size = sizesOf(whole, at);
       const [height, width] = planeOf(size);
       requireSize(height * width);
-      for (const piece of file.pieces) await requireEven(bytes, file, piece);
+      const covered = new Float32Array(height * width);
+      for (const piece of file.pieces) {
+        await requireEven(bytes, file, piece);
+        const box = extentOf(piece.attributes.get('Extent'));
+        const [x, y, z] = sizesOf(box, at);
+        place(new Float32Array(x * y * z).fill(1), box, covered, whole, 1, at);
+      }
+      if (covered.includes(0)) throw new CodecError('its pieces do not cover its whole extent');
       /** An array of all pieces. */
       const gather = async (name: string, components: number): Promise<Float32Array> => {
         requireSize(height * width * components);

@@ -45,6 +45,9 @@ export const mqtt = defineSink({
   create: (options) => {
     const { url, topic, qos, retain, version, username, passwordEnv, frames, scores } = options;
     const timeoutMs = options.timeout * 1000;
+    /** For messages: without what must not be seen. */
+    const shown = new URL(url);
+    [shown.username, shown.password] = ['', ''];
     let client: MqttClient | undefined;
 
     const connect = async (signal: AbortSignal): Promise<MqttClient> => {
@@ -62,7 +65,7 @@ export const mqtt = defineSink({
         },
         false,
       ).catch((cause: unknown) => {
-        throw new SinkError(`${url} cannot be reached: ${messageOf(cause) || 'no answer'}`, { cause });
+        throw new SinkError(`${shown.href} cannot be reached: ${messageOf(cause) || 'no answer'}`, { cause });
       });
       if (signal.aborted) {
         await connected.endAsync(true); // the sink may be closed already: nobody would end it
@@ -97,10 +100,13 @@ export const mqtt = defineSink({
         await drop().catch(() => undefined); // what the client still holds must not go out beside the next try
         signal.throwIfAborted();
         const code = typeof cause === 'object' && cause !== null ? Number(Reflect.get(cause, 'code')) : NaN;
-        throw new SinkError(`${url} did not take a message of ${payload.length} bytes: ${messageOf(cause)}`, {
-          cause,
-          retryable: !FOR_GOOD.has(code),
-        });
+        throw new SinkError(
+          `${shown.href} did not take a message of ${payload.length} bytes: ${messageOf(cause)}`,
+          {
+            cause,
+            retryable: !FOR_GOOD.has(code),
+          },
+        );
       }
     };
     return {

@@ -16,15 +16,18 @@ export interface Command {
   readonly summary: string;
   /** Two or more: what to type, and what that does. */
   readonly examples: readonly (readonly [line: string, what: string])[];
+  /** It may end when nobody reads any more. */
+  readonly onlyPrints?: true;
   /** Declares positionals and options. `line` is the whole command line. */
   readonly declare: (yargs: Argv, line: readonly string[]) => Argv | Promise<Argv>;
   /** Does it. Whatever it throws becomes one line and an exit code; the number it returns is the exit code. */
   readonly run: (args: Args, ui: Ui) => Promise<number | undefined>;
 }
 
-/** A string argument that was given, or undefined. */
+/** A string argument that was given, or undefined. @throws UsageError for one that was given twice */
 export const text = (args: Args, name: string): string | undefined => {
   const value = args[name];
+  if (Array.isArray(value)) throw new UsageError(`--${kebab(name)} is given twice`);
   return typeof value === 'string' ? value : undefined;
 };
 

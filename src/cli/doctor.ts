@@ -52,6 +52,7 @@ const probePackage = async (name: string): Promise<PackageReport> => {
 
 export const doctorCommand: Command = {
   usage: 'doctor',
+  onlyPrints: true,
   summary: 'Show what mesocast can use on this machine, and how to get the rest',
   examples: [
     ['mesocast doctor', 'devices that work, and why the others do not'],

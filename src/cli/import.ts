@@ -8,7 +8,7 @@ import { SYMMETRIES } from '../forecaster/symmetries.js';
 import { rangeSchema } from '../pipeline/config/config.js';
 import { explain, optionsOf } from '../pipeline/config/options.js';
 import { requireRange } from '../pipeline/intake/normalisation.js';
-import type { Command } from './command.js';
+import type { Args, Command } from './command.js';
 import { declareOptions, given, parseFlags } from './command.js';
 import { partOptions } from './part-options.js';
 
@@ -65,6 +65,17 @@ const readMap = async (path: string | undefined) => {
   return { ignore, weights };
 };
 
+/** `--set` of the stages; it reads no frames. @throws UsageError for an option of a codec */
+const onlyParts = (args: Args): Record<string, Record<string, unknown>> => {
+  const { options, codecs } = partOptions(args, ['encoder', 'predictor', 'decoder']);
+  const [codec] = Object.keys(codecs);
+  if (codec !== undefined)
+    throw new UsageError(`--set ${codec}: import reads no frames`, {
+      hint: 'it sets options of the encoder, the predictor and the decoder',
+    });
+  return options;
+};
+
 export const importCommand: Command = {
   usage: 'import <weights>',
   summary: 'Make a forecaster of a safetensors file that PyTorch or another program wrote',
@@ -97,7 +108,7 @@ export const importCommand: Command = {
     const schema = await loadSchema();
     const flags = {
       ...given(args, optionsOf(schema)),
-      ...partOptions(args, ['encoder', 'predictor', 'decoder']).options,
+      ...onlyParts(args),
       weights: String(args['weights']),
     };
     const { weights: path, out, map: mapPath, ...rest } = parseFlags(schema, flags, ['weights']);

@@ -73,6 +73,10 @@ export const learnCommand: Command = {
     const state = stateOf(text(args, 'directory') ?? '');
     const changes = await readChanges(state);
     if (text(args, 'action') === 'log') {
+      if (args['to'] !== undefined)
+        throw new UsageError('`learn log` takes no version: it shows all of them', {
+          hint: 'to go back to one: mesocast learn rollback',
+        });
       ui.result(
         { changes },
         changes.length > 0 ? changes.map(lineOf) : ['no forecaster but the first was ever in use'],

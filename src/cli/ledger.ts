@@ -6,6 +6,7 @@ import { UsageError } from '../pipeline/errors.js';
 import { findState } from '../pipeline/state/find-state.js';
 import type { Args, Command } from './command.js';
 import { text } from './command.js';
+import { oneLine } from './ui.js';
 
 /** `open`: handed on, without an outcome yet. */
 const OUTCOMES = ['forecast', 'observed', 'warm-up', 'rejected', 'lost', 'open'];
@@ -26,6 +27,7 @@ type Row = Readonly<Partial<Record<(typeof COLUMNS)[number] | 'kind', string | n
 
 export const ledgerCommand: Command = {
   usage: 'ledger <directory>',
+  onlyPrints: true,
   summary: "List what a run's ledger knows of frames, or export it",
   examples: [
     ['mesocast ledger forecasts --outcome rejected', 'the frames that could not be used, and why'],
@@ -55,7 +57,7 @@ export const ledgerCommand: Command = {
       .option('format', {
         type: 'string',
         choices: ['text', 'jsonl', 'csv'],
-        default: 'text',
+        defaultDescription: 'text',
         requiresArg: true,
         describe: 'text for people, a JSON object a line, or CSV with a header',
       }),
@@ -64,6 +66,8 @@ export const ledgerCommand: Command = {
     if (directory === '') throw new UsageError('name the output folder of a run');
     const ledger = readLedger(findState(directory));
     try {
+      if (ui.json && args['format'] !== undefined)
+        throw new UsageError('--json prints one object: leave out --format');
       const rows = rowsOf(ledger, args);
       if (ui.json) ui.result({ frames: [...rows] }, []);
       else await print(rows, text(args, 'format') ?? 'text');
@@ -110,14 +114,16 @@ const csvCell = (value: string | number | undefined): string =>
   /[",\n\r]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value ?? '');
 
 const formats: Readonly<Record<string, (row: Row) => string>> = {
-  text: ({ series, index, outcome, position, path, item, at, reason }) =>
-    [
+  text: ({ series, index, outcome, position, path, item, at, reason }) => {
+    const parts = [
       `${series} ${index}: ${outcome}`,
       ...(position === undefined ? [] : [`place ${position}`]),
       ...(at === undefined ? [] : [at]),
       `${path}${item === undefined ? '' : `#${item}`}`,
       ...(reason === undefined ? [] : [reason]),
-    ].join('  '),
+    ];
+    return oneLine(parts.join('  '));
+  },
   jsonl: (row) => JSON.stringify(row),
   csv: (row) => COLUMNS.map((column) => csvCell(row[column])).join(','),
 };

@@ -106,8 +106,8 @@ const report = (error: unknown, json: boolean, debug: boolean): void => {
 /** Runs one command line and returns the process's exit code. */
 const main = async (line: readonly string[]): Promise<number> => {
   // Errors of the parser itself come before it could tell us these.
-  const json = line.includes('--json');
-  const debug = line.includes('--debug');
+  let json = line.includes('--json');
+  let debug = line.includes('--debug');
   const state = { parsed: false, code: 0 };
   let help = async (): Promise<string> => '';
 
@@ -142,6 +142,8 @@ const main = async (line: readonly string[]): Promise<number> => {
     const handler = async (args: Args): Promise<void> => {
       state.parsed = true;
       requireFull(args);
+      onlyPrints = command.onlyPrints === true;
+      [json, debug] = [args['json'] === true, args['debug'] === true];
       state.code = (await command.run(args, createUi(json))) ?? 0;
     };
     parser.command(command.usage, command.summary, builder, handler);
@@ -159,11 +161,13 @@ const main = async (line: readonly string[]): Promise<number> => {
   }
 };
 
+/** The command that runs has nothing to do but to print. */
+let onlyPrints = false;
 // Nobody reads any more what is printed. `mesocast plugins | head` has done its work; what is under way goes on.
 for (const stream of [process.stdout, process.stderr])
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
-    if (stream === process.stdout && process.listenerCount('SIGTERM') === 0) process.exit(0);
+    if (stream === process.stdout && onlyPrints) process.exit(0);
   });
 
 // A plugin that throws where nobody can catch it (in a timer, a forgotten promise) ends the run, whatever it threw, as a

@@ -37,6 +37,7 @@ const installedLines = (installed: readonly Installed[]): string[] =>
 
 export const pluginsCommand: Command = {
   usage: 'plugins [kind] [new_kind] [name]',
+  onlyPrints: true,
   summary: 'List the plugins that are built in or installed, with their options; or begin one of your own',
   examples: [
     ['mesocast plugins sinks', 'the sinks and what they can be told'],

@@ -82,8 +82,10 @@ const optionsFor = (
       hint: `it takes ${names.map((n) => `--${kebab(n)}`).join(', ')}`,
     });
   }
+  const twice = ['height', 'width'].find((one) => options[one] !== undefined);
+  if (twice !== undefined) throw new UsageError(`--size and --${twice} say the same: give one of them`);
   const [height = 0, width = height] = size.split('x').map(Number);
-  return { height, width, ...options };
+  return { ...options, height, width };
 };
 
 interface Series {

@@ -6,6 +6,7 @@ import { text } from './command.js';
 
 export const statusCommand: Command = {
   usage: 'status <directory>',
+  onlyPrints: true,
   summary: 'Show how a run is, or was when it ended: frames, forecasts, sinks, disk',
   examples: [
     ['mesocast status forecasts', 'the run that writes into forecasts, while it runs or after'],

@@ -24,7 +24,7 @@ export interface Ui {
 const QUIET_SECONDS = 10;
 
 /** Names of files may hold line feeds, and what terminals obey. */
-const oneLine = (text: string): string =>
+export const oneLine = (text: string): string =>
   text.replace(/[\u0000-\u001f\u007f]/g, (letter) =>
     JSON.stringify(letter).slice(1, -1).replace('\u007f', '\\u007f'),
   );
@@ -88,7 +88,7 @@ export const createUi = (json: boolean): Ui => {
     warn: (line) => print(stderr, oneLine(line)),
     result: (value, lines) => {
       if (json) stdout.write(`${JSON.stringify(value)}\n`);
-      else for (const line of lines) print(stdout, line);
+      else for (const line of lines) print(stdout, oneLine(line));
     },
     progress: (label, total) => {
       if (json) return { update: () => undefined, stop: () => undefined };

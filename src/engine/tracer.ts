@@ -68,7 +68,7 @@ const constantFrom = (
   const isOurs = numbers instanceof ARRAYS[dtype];
   const data = isOurs ? numbers : ARRAYS[dtype].from(numbers);
   const first = data[0] ?? 0;
-  if (data.length > 0 && data.every((v) => v === first)) return uniform(first, shape, dtype);
+  if (data.length > 0 && data.every((v) => Object.is(v, first))) return uniform(first, shape, dtype);
   return constantOf(isOurs ? data.slice() : data, shape, dtype);
 };
 

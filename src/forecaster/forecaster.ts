@@ -96,6 +96,10 @@ export const buildNetwork = async (settings: Settings, folder = process.cwd()): 
       : onnxDecoder(files.decoder, shape, encoder, predictor));
     const network = { encoder, predictor, decoder, shape, seen, feedback };
     networkParams(network); // stages that do not fit say so
+    if (feedback === 'latent' && predictor.latentChannels !== encoder.latentChannels(seen))
+      throw new ForecasterError(
+        `its latents cannot be fed back: the predictor gives ${predictor.latentChannels} channels, and takes the ${encoder.latentChannels(seen)} of the encoder`,
+      );
     return network;
   } catch (cause) {
     if (cause instanceof MesocastError) throw cause;

@@ -14,6 +14,11 @@ const strip = (x: Tensor4D, axis: 1 | 2, begin: number, size: number): Tensor4D 
 /** x with strips of itself before and behind it along one axis. */
 const extended = (x: Tensor4D, axis: 1 | 2, width: number, boundary: Boundary): Tensor4D => {
   const size = x.shape[axis];
+  if (boundary === 'periodic' && width > size) {
+    const turns = Math.ceil(width / size);
+    const around = tf.concat(Array<Tensor4D>(2 * turns + 1).fill(x), axis);
+    return strip(around, axis, turns * size - width, size + 2 * width);
+  }
   if (boundary === 'periodic') {
     return tf.concat([strip(x, axis, size - width, width), x, strip(x, axis, 0, width)], axis);
   }

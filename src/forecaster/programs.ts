@@ -133,7 +133,10 @@ export const createRunner = (forecaster: Forecaster, engine: Engine): Runner => 
       programs.set(key, program);
       forgetOldest();
       // A shape that failed to compile is tried again rather than remembered.
-      program.catch(() => programs.delete(key));
+      const made = program;
+      program.catch(() => {
+        if (programs.get(key) === made) programs.delete(key);
+      });
     }
     return program;
   };
@@ -193,7 +196,7 @@ export const createRunner = (forecaster: Forecaster, engine: Engine): Runner => 
     },
     members: () => 1,
     dispose: async () => {
-      for (const program of programs.values()) await (await program).dispose();
+      await Promise.allSettled([...programs.values()].map(async (program) => (await program).dispose()));
       programs.clear();
     },
   };

@@ -1,6 +1,6 @@
 import type { Handle } from '../engine/types.js';
 import type { FrameShape } from '../pipeline/frame.js';
-import type { Runner, SeriesInput, StateHandles } from './programs.js';
+import type { Runner, SeriesInput } from './programs.js';
 
 export interface TileOptions {
   /** Pixels of a tile's side; a multiple of `latentStride`. Frames that are no larger are taken whole. */
@@ -139,12 +139,17 @@ export const tiled = (runner: Runner, options: TileOptions): Runner => {
     observe: async (shape, batch) => {
       const { inner, tiles } = layoutOf(shape);
       if (tiles.length === 1) return runner.observe(shape, batch);
-      const states: StateHandles[] = [];
-      for (const input of batch) {
-        const parts: StateHandles[] = [];
-        for (const at of tiles.keys())
-          parts.push(...(await runner.observe(inner, [partOf(shape, input, at)])));
-        states.push(parts.flat());
+      const states: Handle[][] = [];
+      try {
+        for (const input of batch) {
+          const own: Handle[] = [];
+          states.push(own);
+          for (const at of tiles.keys())
+            own.push(...(await runner.observe(inner, [partOf(shape, input, at)])).flat());
+        }
+      } catch (error) {
+        states.flat().forEach((handle) => handle.release());
+        throw error;
       }
       return states;
     },

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { parentPort } from 'node:worker_threads';
-import { Dataset, ExternalLink, File, Group, ready } from 'h5wasm/node';
+import { Dataset, File, Group, ready } from 'h5wasm/node';
 import { codeOf, messageOf } from '../pipeline/errors.js';
 import type { PhysicalTime, SampleType } from '../pipeline/frame.js';
 import { MAX_PIXELS } from '../pipeline/images/raster.js';
@@ -26,18 +26,46 @@ const isField = (dataset: Dataset): boolean => {
   return isNumber && (shape?.length ?? 0) >= 2;
 };
 
-const fieldsOf = (group: Group): string[] => {
+/**
+ * A path with the links on it followed by hand: the library follows one into another file wherever that file is there, and
+ * nobody has looked whether it is whole. @throws Error for such a link, and for links to each other
+ */
+const resolved = (file: File, name: string, depth = 0): string =>
+  name
+    .split('/')
+    .filter((step) => step !== '' && step !== '.')
+    .reduce((path, step) => {
+      const here = `${path}/${step}`;
+      const { filename }: { readonly filename?: string } = file.get_external_link(here);
+      if (filename !== undefined)
+        throw new Error(`"${name}" in it is a link into another file: name that file`);
+      const target = file.get_link(here) as string | null;
+      if (target === null) return here;
+      if (depth >= DEEPEST) throw new Error(`"${name}" in it is a link to a link to a link`);
+      return resolved(file, target.startsWith('/') ? target : `${path}/${target}`, depth + 1);
+    }, '');
+const find = (file: File, name: string): unknown => file.get(resolved(file, name) || '/');
+/** The same, and nothing for a link that leads nowhere. */
+const findHere = (file: File, name: string): unknown => {
+  try {
+    return find(file, name);
+  } catch {
+    return null;
+  }
+};
+
+const fieldsOf = (file: File): string[] => {
   const names: string[] = [];
   let seen = 0;
   const walk = (inside: Group, path: string, depth: number): void => {
     for (const name of inside.keys()) {
       if (seen++ > MOST) return;
-      const item = inside.get(name);
+      const item = findHere(file, `${path}${name}`);
       if (item instanceof Dataset && isField(item)) names.push(`${path}${name}`);
       if (item instanceof Group && depth < DEEPEST) walk(item, `${path}${name}/`, depth + 1);
     }
   };
-  walk(group, '', 0);
+  walk(file, '', 0);
   return names;
 };
 
@@ -50,23 +78,12 @@ const nexusDefault = (file: File): string | undefined => {
     if (typeof signal === 'string') return `${path}${signal}`;
     const next = attrs.default?.value;
     if (typeof next !== 'string') return undefined;
-    const inside = group.get(next);
+    const inside = findHere(file, `${path}${next}`);
     if (!(inside instanceof Group)) return undefined;
     group = inside;
     path += `${next}/`;
   }
   return undefined;
-};
-
-/** Goes down a path step by step: a link into another file is not followed, whatever it points to. */
-const find = (file: File, name: string): unknown => {
-  let item: unknown = file;
-  for (const step of name.split('/').filter(Boolean)) {
-    item = item instanceof Group ? item.get(step) : null;
-    if (item instanceof ExternalLink)
-      throw new Error(`"${name}" in it is a link into another file: name that file`);
-  }
-  return item;
 };
 
 const openDataset = (file: File, name: string): Dataset => {
@@ -161,6 +178,9 @@ const timeOf = (
     if (!isNumber) continue;
     const at = item ?? 0;
     const [length] = dataset.shape ?? [];
+    // One number for each frame: a list beside a single frame is of a run so far, and one number beside many of none.
+    const isOfFrames = item === undefined ? (length ?? 1) === 1 : length !== undefined;
+    if (times === undefined && !isOfFrames) continue;
     if (length !== undefined && at >= length) return undefined; // not written yet
     const value = numberIn(length === undefined ? dataset.value : dataset.slice([[at, at + 1]]));
     return known(value, dataset.attrs.units?.value);

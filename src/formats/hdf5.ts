@@ -74,7 +74,14 @@ const start = (): NonNullable<typeof thread> => {
 const send = (request: Hdf5Request): Promise<Hdf5Answer> =>
   new Promise((resolve) => {
     clearTimeout(idle);
-    const busy = (thread ??= start());
+    try {
+      thread ??= start();
+    } catch (error) {
+      // The system may have room for another thread the next time.
+      resolve({ error: `HDF5 cannot be started: ${messageOf(error)}`, code: 'EAGAIN' });
+      return;
+    }
+    const busy = thread;
     const timer = setTimeout(() => {
       dismiss();
       // A file that is damaged makes it run in circles; a server that is away makes it wait.

@@ -15,13 +15,26 @@ export interface PageLayout {
   readonly order: string;
 }
 
-/** As an OME-TIFF says (https://docs.openmicroscopy.org/ome-model): the colours of one page are channels of it, too. */
-export const omeLayout = (description: string, samples: number): PageLayout | undefined => {
+/** Files that the planes of an OME-TIFF are in, each described by all of them. */
+const filesOf = (description: string): number =>
+  new Set([...description.matchAll(/<UUID\b[^>]*\bFileName="([^"]*)"/g)].map(([, name]) => name)).size;
+
+/**
+ * As an OME-TIFF says (https://docs.openmicroscopy.org/ome-model): the colours of one page are channels of it, too. Text: why
+ * its pages cannot be told apart.
+ */
+export const omeLayout = (description: string, samples: number): PageLayout | string | undefined => {
   const [pixels] = pixelsOf(description) ?? [];
-  if (pixels === undefined) return undefined;
+  if (pixels === undefined)
+    return /<BinaryOnly\b/.test(description)
+      ? 'it is an OME-TIFF whose description is in another file: save it with its own'
+      : undefined;
   const size = (name: string): number => Number(attribute(pixels, name)) || 1;
   const channels = Math.max(1, Math.floor(size('SizeC') / samples));
   const order = attribute(pixels, 'DimensionOrder')?.slice(2) ?? '';
+  const files = filesOf(description);
+  if (files > 1 && channels * size('SizeZ') > 1)
+    return `it is one of ${files} files of an OME-TIFF of ${channels} channels and ${size('SizeZ')} slices: save them as one`;
   return { kind: 'an OME-TIFF', channels, slices: size('SizeZ'), order };
 };
 
@@ -34,7 +47,8 @@ const timeOf = (value: string | undefined, unit: string | undefined): PhysicalTi
 
 /**
  * When point `t` of an OME-TIFF was: DeltaT of its plane, else TimeIncrement times t, by default in seconds
- * (https://docs.openmicroscopy.org/ome-model, Plane and Pixels). Undefined where the description says neither.
+ * (https://docs.openmicroscopy.org/ome-model, Plane and Pixels). Undefined where the description says neither, or is of several
+ * files: point 0 of each is another.
  */
 export const omeTime = (
   description: string,
@@ -43,7 +57,7 @@ export const omeTime = (
   slice: number,
 ): PhysicalTime | undefined => {
   const pixels = pixelsOf(description);
-  if (pixels === null) return undefined;
+  if (pixels === null || filesOf(description) > 1) return undefined;
   const inside = description.slice(pixels.index);
   const place = (tag: string): string =>
     ['TheT', 'TheC', 'TheZ'].map((name) => attribute(tag, name) ?? '0').join();

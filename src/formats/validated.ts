@@ -1,5 +1,5 @@
 import { bytesOf } from '../pipeline/bytes.js';
-import { CodecError, codeOf, messageOf } from '../pipeline/errors.js';
+import { CodecError, isSystems, messageOf } from '../pipeline/errors.js';
 import type { Codec, Incomplete } from '../pipeline/plugins/plugin.js';
 
 /** A codec that decodes what its validator finds whole, and refuses the rest in the validator's words. */
@@ -16,14 +16,11 @@ export const validated = (
   },
 });
 
-/** Codes of the system, such as ENOSPC. Node's own have a "_" in them, and may be of bad bytes. */
-const SYSTEMS = /^E[A-Z0-9]+$/;
-
 /**
  * What is wrong with a file, by the error with which reading it ended.
  * @throws the error itself when it is the system's: it says nothing of what is in the file
  */
 export const verdictOf = (error: unknown): NonNullable<Incomplete> => {
-  if (SYSTEMS.test(codeOf(error) ?? '')) throw error;
+  if (isSystems(error)) throw error;
   return messageOf(error);
 };

@@ -63,11 +63,22 @@ const ENTITIES: Readonly<Partial<Record<string, string>>> = {
   quot: '"',
   apos: "'",
 };
+/** Text with its character references: &amp; &#966; &#x3c6; */
+const decoded = (text: string): string =>
+  text.replace(
+    /&(?:#(\d{1,7})|#x([\da-f]{1,6})|(\w+));/gi,
+    (all, decimal?: string, hex?: string, entity = '') => {
+      if (decimal === undefined && hex === undefined) return ENTITIES[entity as string] ?? all;
+      const code = Number(decimal ?? `0x${hex}`);
+      return code <= 0x10ffff ? String.fromCodePoint(code) : all;
+    },
+  );
+
 const attributesOf = (tag: string): Attributes =>
   new Map(
     [...tag.matchAll(/([\w.:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')/g)].map(([, name = '', double, single]) => [
       name,
-      (double ?? single ?? '').replace(/&(\w+);/g, (all, entity: string) => ENTITIES[entity] ?? all),
+      decoded(double ?? single ?? ''),
     ]),
   );
 

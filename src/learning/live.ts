@@ -111,6 +111,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
     changed: () => learner?.send({ type: 'changed' }),
     close: async () => {
       clearInterval(timer);
+      succession.end();
       await learner?.close();
       await taking;
       await succession.dispose();

@@ -82,3 +82,11 @@ export const littleEndian = (values: Uint8ClampedArray | Uint8Array | Uint16Arra
   if (endianness() === 'LE' || values.BYTES_PER_ELEMENT === 1) return bytes;
   return values.BYTES_PER_ELEMENT === 2 ? Buffer.from(bytes).swap16() : Buffer.from(bytes).swap32();
 };
+
+/** The float32 numbers of a little-endian file: a copy. */
+export const floats = (bytes: Uint8Array): Float32Array => {
+  const copy = Buffer.from(new ArrayBuffer(bytes.length));
+  copy.set(bytes);
+  if (endianness() !== 'LE') copy.swap32();
+  return new Float32Array(copy.buffer, 0, bytes.length / 4);
+};

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Subject } from 'rxjs';
 import type { AttachConfig } from './config/config.js';
 import { engineKeeper } from './engine-keeper.js';
-import { MesocastError, messageOf } from './errors.js';
+import { hintOf, messageOf } from './errors.js';
 import { prepareRun } from './prepare-run.js';
 import { addSummaries } from './run-counts.js';
 import type { Run, RunEvent, Summary } from './run.js';
@@ -46,8 +46,10 @@ export const attachDaemon = async (first: AttachConfig): Promise<Daemon> => {
   let begun: () => void = () => undefined;
 
   const refuse = (error: unknown): void => {
-    const hint = error instanceof MesocastError && error.hint !== undefined ? ` (${error.hint})` : '';
-    notice(`not reloaded, the run goes on with the settings that it has: ${messageOf(error)}${hint}`);
+    const hint = hintOf(error);
+    notice(
+      `not reloaded, the run goes on with the settings that it has: ${messageOf(error)}${hint === undefined ? '' : ` (${hint})`}`,
+    );
   };
   const beginAgain = async (wanted: NonNullable<typeof next>): Promise<AttachedRun> => {
     const running = config.sinks;

@@ -86,13 +86,19 @@ export const isOurs = (error: unknown): error is MesocastError =>
 export const hintOf = (error: unknown): string | undefined =>
   isOurs(error) && hasText(error, 'hint') ? error.hint : undefined;
 
+/** Whether it is the system's, such as ENOSPC: it says nothing of what is in a file. Codes of Node's own have a "_" in them, and may be of bad bytes. */
+export const isSystems = (error: unknown): boolean => {
+  const code = codeOf(error);
+  return !isOurs(error) && code !== undefined && /^E[A-Z\d]+$/.test(code);
+};
+
 /** The errno code of a Node system error, if it is one. */
 export const codeOf = (error: unknown): string | undefined =>
   hasText(error, 'code') ? error.code : undefined;
 
 /** Process exit code for an error that ended a command. */
 export const exitCodeOf = (error: unknown): number => {
-  if (!(error instanceof MesocastError)) return 1;
+  if (!isOurs(error)) return 1;
   if (error.tag === 'usage' || error.tag === 'plugin') return 2;
   if (error.tag === 'startup' || error.tag === 'forecaster' || error.tag === 'state') return 3;
   return error.tag === 'sink' ? 4 : 1;

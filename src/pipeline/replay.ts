@@ -4,7 +4,7 @@ import { didYouMean } from './closest.js';
 import type { AttachConfig } from './config/config.js';
 import type { NamedSink } from './delivery/delivery.js';
 import { closeSinks, deliverTo, isRetryable, openSinks } from './delivery/delivery.js';
-import { codeOf, MesocastError, messageOf, StateError, UsageError } from './errors.js';
+import { codeOf, isOurs, messageOf, StateError, UsageError } from './errors.js';
 import type { KeptDeliveries } from './delivery/kept-deliveries.js';
 import { openSinkFolder, sinksWithFiles } from './delivery/sink-folder.js';
 import type { SinksRecord } from './delivery/sinks.js';
@@ -85,7 +85,7 @@ export const replay = async (options: ReplayOptions): Promise<Record<string, Rep
           await closeSinks([sink!], notice);
         }
       } catch (error) {
-        if (only !== undefined || signal.aborted || !(error instanceof MesocastError)) throw error;
+        if (only !== undefined || signal.aborted || !isOurs(error)) throw error;
         // The others may work.
         notice(`sink ${name}: ${messageOf(error)}; its ${total} deliveries stay where they are`);
         result[name] = { delivered: 0, left: total };

@@ -42,7 +42,8 @@ export const addSummaries = (earlier: Summary | undefined, later: Summary): Summ
     frames: sums(frames, later.frames),
     scores: sums(scores, later.scores),
     deliveries: {
-      ...deliveries,
+      // What a sink that is no longer there had in its queue came again to those that are, or lies on disk.
+      ...Object.fromEntries(Object.entries(deliveries).map(([sink, one]) => [sink, { ...one, queued: 0 }])),
       ...Object.fromEntries(
         Object.entries(later.deliveries).map(([sink, one]) => [
           sink,

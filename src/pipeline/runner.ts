@@ -226,7 +226,7 @@ export const attach = async (
     const credits = createCredits({ items: config.memoryFrames, bytes: config.memoryBytes });
     const forecastCredits = createCredits({ items: Infinity, bytes: config.forecastBytes });
     const { roots, out } = placesOf(config);
-    const heartbeat = startHeartbeat(run.state.path, () => ({
+    const heartbeat = startHeartbeat(run.state, () => ({
       directories: roots.map(({ directory }) => directory),
       out,
       forecaster: run.forecaster.id,

@@ -169,9 +169,10 @@ export const encode = (
   const plan = async (frame: Frame, normalisation: Normalisation, before: readonly Frame[] | undefined) => {
     const { series, position } = frame;
     const name = laneName(series, position);
+    const ownData = toNetwork(frame, normalisation);
     const now = (): Step => ({
       step: Math.floor((position - memory.origin(series, position)) / stride),
-      data: toNetwork(frame, normalisation),
+      data: ownData,
     });
     const startAnew = (why: string): void => {
       // The stages in use may have what this one lacks.

@@ -1,7 +1,7 @@
 import type { OperatorFunction } from 'rxjs';
 import { Observable } from 'rxjs';
 import type { Credits } from '../pipeline/intake/credits.js';
-import { codeOf, FrameError, hintOf, isOurs, messageOf } from '../pipeline/errors.js';
+import { codeOf, FrameError, hintOf, isOurs, isSystems, messageOf } from '../pipeline/errors.js';
 import type { Entry, Field } from '../pipeline/frame.js';
 import { describeShape, sameShape, sizeOf } from '../pipeline/frame.js';
 import type { Ledger } from '../pipeline/ledger/ledger.js';
@@ -103,7 +103,7 @@ export const read =
       const isGivenBack = ({ entry, returnsBefore }: Queued): boolean =>
         returnsBefore < returnsOf(entry.series);
       const refuse = ({ entry }: Queued, error: unknown): void => {
-        const isOfSystem = !isOurs(error) && codeOf(error) !== undefined;
+        const isOfSystem = isSystems(error);
         if (isOfSystem && context.signal.aborted) return; // the next run takes it up
         if (isOfSystem && context.giveBack?.(entry, systemsReason(error)) === true) {
           returns.set(entry.series, returnsOf(entry.series) + 1);

@@ -91,11 +91,16 @@ export const createEnsembleRunner = (
 
   const observe = async (shape: FrameShape, batch: readonly SeriesInput[]): Promise<StateHandles[]> => {
     const states = batch.map(() => membersFor(shape).map((): StateHandles => []));
-    for (const { runner, part, inputs } of chunks(shape, batch)) {
-      const next = await runner.observe(shape, inputs);
-      part.forEach(({ series, member }, k) => {
-        states[series]![member] = next[k] as StateHandles;
-      });
+    try {
+      for (const { runner, part, inputs } of chunks(shape, batch)) {
+        const next = await runner.observe(shape, inputs);
+        part.forEach(({ series, member }, k) => {
+          states[series]![member] = next[k] as StateHandles;
+        });
+      }
+    } catch (error) {
+      states.flat(2).forEach((handle) => handle.release());
+      throw error;
     }
     return states.map((bySeries) => bySeries.flat());
   };

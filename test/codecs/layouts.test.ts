@@ -76,6 +76,36 @@ test('colours of a page are channels of an OME-TIFF, and no planes of their own,
   expect(await framesOf(tiffOf(1, ome(2, 3)), { channel: 1 })).toEqual([]);
 });
 
+test('pages of an OME-TIFF are told apart in any order; those of files that belong together are not guessed', async () => {
+  const pixels = (order: string, sizes: string, inside = ''): string =>
+    `<OME><Image><Pixels DimensionOrder="${order}" SizeX="2" SizeY="1" ${sizes}>${inside}</Pixels></Image></OME>`;
+  const channels = 'SizeC="2" SizeZ="1" SizeT="3"';
+  // With one slice XYCTZ is CT; TC has all points in time of a channel, then those of the next.
+  expect(await framesOf(tiffOf(6, pixels('XYCTZ', channels)), { channel: 1 })).toEqual([1, 3, 5]);
+  for (const order of ['XYTCZ', 'XYZTC'])
+    expect(await framesOf(tiffOf(6, pixels(order, channels)), { channel: 1 })).toEqual([3, 4, 5]);
+  expect(await framesOf(tiffOf(5, pixels('XYTCZ', channels)), { channel: 1 })).toMatch(/of 5 pages is not/);
+  const both = 'SizeC="2" SizeZ="3" SizeT="2"';
+  expect(await framesOf(tiffOf(12, pixels('XYTZC', both)), { channel: 1, slice: 2 })).toEqual([10, 11]);
+
+  const files = [0, 1, 2].map(
+    (t) => `<TiffData FirstT="${t}"><UUID FileName="f${t}.ome.tif">urn</UUID></TiffData>`,
+  );
+  const planes = '<Plane TheT="0" TheC="0" TheZ="0" DeltaT="7"/>';
+  const { stack } = await createPlugin('codec', 'tiff', {}, undefined);
+  const timeOf = async (inside: string) =>
+    (await stack!.decode(bytesOf(tiffOf(1, pixels('XYCZT', 'SizeC="1" SizeZ="1" SizeT="3"', inside))), 0))
+      .time;
+  expect(await timeOf(planes)).toEqual({ value: 7, unit: 's' });
+  expect(await timeOf(files.join('') + planes)).toBeUndefined();
+  expect(await framesOf(tiffOf(3, pixels('XYCZT', channels, files.join(''))), { channel: 0 })).toMatch(
+    /one of 3 files of an OME-TIFF of 2 channels/,
+  );
+  expect(await framesOf(tiffOf(2, '<OME><BinaryOnly MetadataFile="a.ome.tif" UUID="urn"/></OME>'))).toMatch(
+    /description is in another file/,
+  );
+});
+
 test('of a hyperstack of ImageJ one channel and slice is read; a plain stack of it has a frame for each slice', async () => {
   const says = (...lines: string[]): string => ['ImageJ=1.54f', ...lines, ''].join('\n');
   const channels = tiffOf(8, says('images=8', 'channels=2', 'frames=4', 'hyperstack=true'));

@@ -30,6 +30,21 @@ test('text, binary and compressed files are the same field, with the time that i
   expect((await wide.decode(text)).shape).toEqual([1, 25, 1]);
 });
 
+test('a program of single precision writes as many bytes less', async () => {
+  const mark = 'List<scalar> \n25\n(';
+  const from = binary.indexOf('(', binary.indexOf('List<scalar>')) + 1;
+  expect(binary.subarray(from - mark.length, from).toString()).toBe(mark);
+  const single = Buffer.alloc(25 * 4);
+  for (let k = 0; k < 25; k++) single.writeFloatLE(binary.readDoubleLE(from + 8 * k), 4 * k);
+  const bytes = Buffer.concat([
+    Buffer.from(binary.subarray(0, from).toString('latin1').replace('scalar=64', 'scalar=32'), 'latin1'),
+    single,
+    binary.subarray(from + 25 * 8),
+  ]);
+  const { data } = await codec.decode(bytes);
+  expect(data).toEqual((await codec.decode(binary)).data);
+});
+
 test('a file is whole when its last line is', async () => {
   const whole = text.toString('latin1').trimEnd().length;
   for (let size = 0; size < whole; size++)

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { crc32 } from 'node:zlib';
 import { bytesOf, withFileBytes } from '../../src/pipeline/bytes.js';
 import type { Field } from '../../src/pipeline/frame.js';
 import type { Codec } from '../../src/pipeline/plugins/plugin.js';
@@ -96,4 +97,91 @@ test('a rectilinear grid without its coordinates is refused', async () => {
   const without = Buffer.from(text.slice(0, from) + text.slice(to + '</Coordinates>'.length), 'latin1');
   const vti = await createPlugin('codec', 'vti', {}, undefined);
   await expect(vti.decode(without)).rejects.toThrow('it has coordinates along 0 axes instead of 3');
+});
+
+test('fields at the cells of an unstructured grid are named, and said to be there', async () => {
+  const points = readFileSync(new URL('../times/grid.vtu', folder)).toString('latin1');
+  const cells = points
+    .replaceAll('CellData', 'Other')
+    .replaceAll('PointData', 'CellData')
+    .replaceAll('Other', 'PointData');
+  const codec = await createPlugin('codec', 'vtu', {}, undefined);
+  await expect(codec.decode(Buffer.from(cells, 'latin1'))).rejects.toMatchObject({
+    message: 'its fields are at cells: phi',
+    hint: 'write them at points',
+  });
+});
+
+const vtiOf = (pieces: readonly (readonly [extent: string, values: string])[], name = 'phi'): Buffer =>
+  Buffer.from(
+    `<VTKFile type="ImageData" version="1.0" byte_order="LittleEndian"><ImageData WholeExtent="0 2 0 1 0 0">${pieces
+      .map(
+        ([extent, values]) =>
+          `<Piece Extent="${extent}"><PointData><DataArray type="Float32" Name="${name}" format="ascii">${values}</DataArray></PointData></Piece>`,
+      )
+      .join('')}</ImageData></VTKFile>`,
+  );
+
+test('image data whose pieces leave something out are refused', async () => {
+  const codec = await createPlugin('codec', 'vti', {}, undefined);
+  const left = ['0 1 0 1 0 0', '1 2 4 5'] as const;
+  await expect(codec.decode(vtiOf([left]))).rejects.toThrow('do not cover its whole extent');
+  expect([...(await codec.decode(vtiOf([left, ['1 2 0 1 0 0', '2 3 5 6']]))).data]).toEqual([
+    1, 2, 3, 4, 5, 6,
+  ]);
+  expect([...(await codec.decode(vtiOf([left, ['2 2 0 1 0 0', '3 6']]))).data]).toEqual([1, 2, 3, 4, 5, 6]);
+});
+
+test('names in VTK files are what their character references say', async () => {
+  const field = 'a<b & "φ"';
+  const codec = await createPlugin('codec', 'vti', { field }, undefined);
+  const values = Float32Array.of(1, 2);
+  const written = await codec.encode({ shape: [1, 2, 1], data: values, sampleType: 'float32' });
+  expect((await codec.decode(written)).data).toEqual(values);
+  const whole = ['0 2 0 1 0 0', '1 2 3 4 5 6'] as const;
+  for (const name of ['a&lt;b &amp; &quot;&#966;&quot;', 'a&#60;b &#x26; &#34;&#x3C6;&#34;'])
+    expect((await codec.decode(vtiOf([whole], name))).data).toHaveLength(6);
+});
+
+/** A ZIP whose members are stored as they are. */
+const zipOf = (members: Readonly<Record<string, Buffer>>): Buffer => {
+  const [files, directory]: [Buffer[], Buffer[]] = [[], []];
+  let at = 0;
+  for (const [name, content] of Object.entries(members)) {
+    const facts = Buffer.alloc(26); // from "version needed" to the length of the extra field
+    facts.writeUInt32LE(crc32(content), 10);
+    facts.writeUInt32LE(content.length, 14);
+    facts.writeUInt32LE(content.length, 18);
+    facts.writeUInt16LE(name.length, 22);
+    const local = Buffer.concat([Buffer.from('504b0304', 'hex'), facts, Buffer.from(name), content]);
+    const behind = Buffer.alloc(14); // comment, disk, attributes, offset
+    behind.writeUInt32LE(at, 10);
+    directory.push(Buffer.from('504b01020000', 'hex'), facts, behind, Buffer.from(name));
+    files.push(local);
+    at += local.length;
+  }
+  const central = Buffer.concat(directory);
+  const end = Buffer.alloc(22);
+  end.writeUInt32LE(0x06054b50, 0);
+  end.writeUInt16LE(files.length, 8);
+  end.writeUInt16LE(files.length, 10);
+  end.writeUInt32LE(central.length, 12);
+  end.writeUInt32LE(at, 16);
+  return Buffer.concat([...files, central, end]);
+};
+
+test('fields of different shapes are no channels of each other', async () => {
+  const npy = await createPlugin('codec', 'npy', {}, undefined);
+  const [wide, high] = await Promise.all(
+    (
+      [
+        [2, 3, 1],
+        [3, 2, 1],
+      ] as const
+    ).map((shape) => npy.encode({ shape, data: new Float32Array(6), sampleType: 'float32' })),
+  );
+  const codec = await createPlugin('codec', 'npz', { field: ['a', 'b'] }, undefined);
+  const decoded = (b: Buffer) => codec.stack!.decode(bytesOf(zipOf({ 'a.npy': wide!, 'b.npy': b })), 0);
+  await expect(decoded(high!)).rejects.toThrow('a, b differ in their shapes');
+  expect((await decoded(wide!)).shape).toEqual([2, 3, 2]);
 });

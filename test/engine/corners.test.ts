@@ -73,6 +73,31 @@ test.each<[string, TensorFunction, Named<HostTensor>]>([
     ({ x }) => ({ y: tf.stridedSlice(x!, [-5], [-10], [-1]) }),
     { x: floats(1, 2, 3) },
   ],
+  [
+    'a whole constant that is given as a fraction, under a division',
+    ({ a }) => ({ y: tf.mod(a!, tf.fill([2], 0.5, 'int32')), z: tf.add(a!, tf.fill([2], -1.5, 'int32')) }),
+    { a: ints(7, -3) },
+  ],
+  [
+    'a constant of both zeros',
+    ({ x }) => ({ y: tf.clipByValue(tf.div(x!, tf.tensor1d([0, -0])), -1, 1) }),
+    { x: floats(1, 1) },
+  ],
+  [
+    'a list of places, each by its one index',
+    ({ x }) => ({ y: tf.tensorScatterUpdate(x!, tf.tensor1d([0, 2], 'int32'), tf.tensor1d([9, 8])) }),
+    { x: floats(1, 2, 3, 4) },
+  ],
+  [
+    'batches that are counted from behind',
+    ({ x, i }) => ({ y: tf.gather(x!, i!, 1, -1) }),
+    { x: randomTensor([2, 3, 4], 8), i: { ...ints(0, 1, 2, 2, 1, 0, 1, 0, 0, 2), shape: [2, 5] } },
+  ],
+  [
+    'a periodic border wider than what it is around',
+    ({ x }) => ({ y: padBoundary(x as Tensor4D, 3, 'periodic') }),
+    { x: randomTensor([1, 1, 2, 2], 9) },
+  ],
   ['logarithms of one and more', ({ x }) => ({ y: tf.log1p(x!) }), { x: floats(0, 1e-9, 2, Infinity) }],
 ])('%s', async (_, fn, inputs) => {
   const [actual, expected] = [await runOnce(engine, fn, inputs), await runOnce(oracle, fn, inputs)];
@@ -80,6 +105,25 @@ test.each<[string, TensorFunction, Named<HostTensor>]>([
     expect(actual[name]?.shape).toEqual(value.shape);
     expect(relativeError(actual[name]!, value)).toBeLessThan(1e-5);
   }
+});
+
+test('a border wider than a periodic image repeats it', async () => {
+  const x: HostTensor = { shape: [1, 1, 3, 1], dtype: 'float32', data: Float32Array.of(1, 2, 3) };
+  const { y } = await runOnce(engine, (t) => ({ y: padBoundary(t['x'] as Tensor4D, 4, 'periodic') }), { x });
+  const row = [3, 1, 2, 3, 1, 2, 3, 1, 2, 3, 1];
+  expect([...y!.data]).toEqual(Array(9).fill(row).flat());
+});
+
+test.each<[string, TensorFunction]>([
+  ['a convolution', ({ x }) => ({ y: tf.conv2d(x as Tensor4D, tf.ones([3, 1, 1, 1]), 1, 0) })],
+  [
+    'a depthwise convolution',
+    ({ x }) => ({ y: tf.depthwiseConv2d(x as Tensor4D, tf.ones([3, 1, 1, 1]), 1, 0) }),
+  ],
+  ['a pool', ({ x }) => ({ y: tf.maxPool(x as Tensor4D, [3, 1], 1, 0) })],
+])('%s with a window that is not square, padded by a number, is refused', async (_, fn) => {
+  const x = randomTensor([1, 6, 6, 1], 1);
+  await expect(runOnce(engine, fn, { x })).rejects.toThrow('padded by a number');
 });
 
 test('whole numbers by a constant that is no trap are one operation', () => {

@@ -2,7 +2,10 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { Engine, Handle } from '../../src/engine/types.js';
 import type { FrameShape } from '../../src/pipeline/frame.js';
+import { inMemory } from '../../src/training/series.js';
+import { forecastWindows, type WindowForecast } from '../../src/training/window-forecasts.js';
 import { evaluate, evaluateInDetail } from '../../src/evaluation/evaluate.js';
 import type { EvaluateOptions } from '../../src/evaluation/evaluate.js';
 import { collectStatistics } from '../../src/evaluation/statistics.js';
@@ -152,6 +155,39 @@ test('frames that the network must enlarge are scored as they are', async () => 
   const expected = persistenceByHand([fields(0, 17, odd)]);
   expect(windows).toBe(expected.windows);
   expectClose(rmse, expected.rmse);
+});
+
+test('what a network makes of an overflow gives way to the last given frame, as where it is attached', async () => {
+  const series = inMemory(
+    { name: 'flat', shape: [2, 2, 1], normalisation: { low: 0, high: 1 } },
+    [0.1, 0.2, 0.3, 0.4].map((value) => new Float32Array(4).fill(value)),
+  );
+  const rolled: Handle = {
+    shape: [1, 2, 2, 2, 2, 1],
+    ...{ dtype: 'float32', retain: () => rolled, release: () => undefined },
+  };
+  const data = Float32Array.from([1, 1, 1, 1, NaN, 2, Infinity, 2, 3, 3, 3, 3, NaN, 4, 4, 4]);
+  const engine: Partial<Engine> = { read: () => Promise.resolve({ ...rolled, data }) };
+  const windows = forecastWindows(
+    {
+      ...{ engine: engine as Engine, observe: () => Promise.resolve([[]]), members: () => 2 },
+      ...{ rollOut: () => Promise.resolve(rolled), dispose: () => Promise.resolve() },
+    },
+    [series],
+    { context: 2, horizon: 2, every: 1, latentStride: 1 },
+  );
+  const made: WindowForecast[] = [];
+  for await (const batch of windows) made.push(...batch);
+  const { frames, spread } = made[0]!;
+  const last = Math.fround(0.2);
+  expect(frames.map((frame) => [...frame])).toEqual([
+    [1, 1, 1, 1],
+    [last, 2, last, 2],
+  ]);
+  expect(spread?.map((frame) => [...frame])).toEqual([
+    [3, 3, 3, 3],
+    [0, 4, 4, 4],
+  ]);
 });
 
 test('with a stride every phase of a series is a series of its own', async () => {

@@ -146,7 +146,8 @@ test('frames with fewer symmetries have fewer members: forecasts say so, and not
   const notice = (text: string): unknown => notices.push(text);
   const made = await forecast(0.9, { ...ofIt, interval: undefined, path: at('wide/0'), notice });
   expect(made.uncertainty?.members).toBe(4);
-  const fewer = '12x20x1 frames and their forecaster have no more symmetries: forecasts are of 4 members, not 6';
+  const fewer =
+    '12x20x1 frames and their forecaster have no more symmetries: forecasts are of 4 members, not 6';
   expect(notices).toEqual([fewer]);
   const { uncertainty } = await evaluate(options({ ...ofIt, data: [at('wide'), at('data')] }));
   expect(uncertainty?.members).toBe(4);
@@ -211,7 +212,8 @@ test('leads are told in time where it is known, and even', async () => {
   expect(page).toContain('time ahead (s)');
   expect(page).not.toContain('lead (frames ahead)');
   expect(page).toContain('leads of 2 frames, 0.1 s each');
-  expect(page).toContain('<td>0.2 s</td>');
+  expect(page).toMatch(/<td>2<\/td>\s*<td>4<\/td>\s*<td>0\.2 s<\/td>/); // lead 2 is 4 frames ahead
+  expect(page).toContain('at lead 2');
 
   // From files beside the frames; one series that is uneven, or without, leaves leads as they are.
   const beside = async (seed: number, time: (n: number) => number): Promise<void> =>

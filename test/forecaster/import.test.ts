@@ -53,11 +53,12 @@ test("PyTorch's weights, under its own names, in its own order and types, foreca
   await engine.dispose();
 });
 
-test('how frames were normalised comes along; what is told is what is loaded', async () => {
-  const { code, stdout } = await imported('ranged', {}, [...SET, '--range', '0', '255', '--json']);
+test('how frames were normalised and turned comes along; what is told is what is loaded', async () => {
+  const how = ['--range', '0', '255', '--symmetries', 'flips'];
+  const { code, stdout } = await imported('ranged', {}, [...SET, ...how, '--json']);
   expect(code).toBe(0);
   const { settings, id } = await loadForecaster(join(home, 'ranged'));
-  expect(settings).toMatchObject({ context: 4, range: [0, 255] });
+  expect(settings).toMatchObject({ context: 4, range: [0, 255], symmetries: 'flips' });
   expect(settings.channelRanges).toBeUndefined();
   expect(JSON.parse(stdout)).toMatchObject({ forecaster: id });
 });

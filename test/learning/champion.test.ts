@@ -343,6 +343,7 @@ test('what cannot be read any more, and what was learned with another stride, gi
     const config = {
       ...smallRun({ directory: state, forecaster: at('first'), out: at('unreadable-out') }),
       ...{ learn: 'adapt' as const, madeBy: 'best' as const, stride },
+      symmetries: 'flips' as const,
     };
     const live = await openLive({
       ...{ config, state, ledger, engine, first: await firstForecaster(config), now: () => new Date() },
@@ -370,6 +371,7 @@ test('what cannot be read any more, and what was learned with another stride, gi
   await begin(1, 2);
   await begin(1);
   expect([asked.at(-1)?.champion, await why()]).toEqual([version(2), 'learned']);
+  expect(asked.at(-1)).toMatchObject({ symmetries: 'flips', stride: 1, learn: 'adapt' });
 
   await begin(3);
   expect([asked.at(-1)?.champion, await why()]).toEqual([

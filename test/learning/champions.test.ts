@@ -1,19 +1,24 @@
 import { expect, test } from '@jest/globals';
-import type { Engine } from '../../src/engine/index.js';
+import type { Engine, Handle } from '../../src/engine/index.js';
 import { noForecaster } from '../../src/learning/champion/no-forecaster.js';
 import { createChampions } from '../../src/learning/champion/champions.js';
 import { shareOf } from '../../src/learning/learner/share.js';
 import type { ForecasterSet } from '../../src/uncertainty/forecaster-set.js';
 
 /** Engines and forecasters that say in `log` what is done with them. */
-const opened = ({ room = Infinity } = {}) => {
+const opened = ({ room = Infinity, dies = '' } = {}) => {
   const log: string[] = [];
   let engines = 0;
   const engineOf = (device: string): Engine => ({
     ...{ device, liveHandles: 0 },
     another: () =>
       ++engines > room ? Promise.reject(new Error('no memory')) : Promise.resolve(engineOf(`own ${engines}`)),
-    ...{ upload: () => Promise.reject(new Error()), read: () => Promise.reject(new Error()) },
+    upload: ({ shape, dtype }) => {
+      if (device === dies) return Promise.reject(new Error('its thread ended'));
+      const handle: Handle = { shape, dtype, retain: () => handle, release: () => undefined };
+      return Promise.resolve(handle);
+    },
+    read: () => Promise.reject(new Error()),
     compile: (_fn, inputs, { isKept = true } = {}) => {
       log.push(isKept ? `${device} keeps a program` : `${device} keeps no program`);
       const program = { inputs, outputs: {}, run: () => Promise.resolve({}) };
@@ -76,6 +81,19 @@ test('of the forecasters that were in use some stay ready, that of the last batc
   expect(log).toEqual(['own 3 ends', 'own 1 ends', 'own 2 ends']);
 });
 
+test('an engine that has died is not taken again, nor is a forecaster that could not get ready', async () => {
+  const { log, set, champions } = opened({ dies: 'own 1' });
+  await champions.of('first');
+  const before = await champions.place('a', set('a'));
+  champions.forget('a');
+  await settled();
+  expect(log).toEqual(['a ends', 'own 1 ends']);
+  const after = await champions.place('a', set('a'));
+  expect(after).not.toBe(before);
+  await after.runner.observe([1, 1, 1], []);
+  expect(log.at(-1)).toBe('own 2 keeps no program');
+});
+
 test('one that gets ready leaves the processor to a batch that is under way', async () => {
   const { log, set, champions } = opened();
   await champions.of('first');
@@ -98,6 +116,15 @@ test('one that gets ready leaves the processor to a batch that is under way', as
   champions.working(true);
   await runner.observe([1, 1, 1], []);
   expect(log).toHaveLength(2);
+});
+
+test('when no more batches come nobody waits for one', async () => {
+  const { set, champions } = opened();
+  await champions.of('first');
+  champions.working(true);
+  const placed = champions.place('version', set('version'));
+  await champions.dispose();
+  expect((await placed).set.id.hash).toBe('version');
 });
 
 test('where there is no room for a second engine, that of the run does for all', async () => {

@@ -3,6 +3,7 @@ import { alarmOf } from '../../src/learning/judging/alarm.js';
 import type { Tried } from '../../src/learning/judging/choice.js';
 import { boundOf } from '../../src/learning/judging/error-bounds.js';
 import { effectiveSize, likelyAbove, meanOf, surelyAbove } from '../../src/learning/judging/noise.js';
+import { trustedLeads } from '../../src/learning/judging/trusted-leads.js';
 import { createJudge } from '../../src/learning/judging/judge.js';
 import { trendReach } from '../../src/metrics/baselines.js';
 import type { Verified } from '../../src/pipeline/ledger/verified-store.js';
@@ -248,6 +249,14 @@ test('leads are trusted where their skill is surely positive, and only when it w
   expect(outlooks[30]?.trustedLeads).toBeGreaterThan(0);
   expect(outlooks.at(-1)?.trustedLeads).toBe(9);
   expect(outlooks.at(-1)?.leads[4]?.skill).toBeGreaterThan(0.4);
+});
+
+test('leads far ahead, whose forecasts overlap more than all that is kept of a short run, can be trusted', () => {
+  const verified = Array.from({ length: 200 }, (_, origin): Verified => ({
+    ...{ origin, lead: 1, forecaster: 'f', madeBy: 'forecaster', rmse: 1, forecasterRmse: 1 },
+    ...{ persistenceRmse: 2, linearRmse: 2, betweenRmse: [2, 2, 2] },
+  }));
+  expect(trustedLeads(() => verified, 75, 0.5)).toBe(75);
 });
 
 test.each([

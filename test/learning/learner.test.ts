@@ -126,6 +126,27 @@ test('steps before the first judgement are kept; a checkpoint that the system ca
   await turns(other.learner, 41, () => false);
   expect((await loadCheckpoint(folder))?.iteration).toBe(40);
 
+  // Of which all is what none given means.
+  const symmetriesIn = async (): Promise<unknown> => {
+    const [options] = JSON.parse((await loadCheckpoint(folder))?.settings ?? '') as [string];
+    return (JSON.parse(options) as Record<string, unknown>)['symmetries'];
+  };
+  expect(await symmetriesIn()).toBe('none');
+  const all = await open(folder, { symmetries: 'all' });
+  fill(all.replay, 0, 40);
+  await turns(all.learner, 41, () => false);
+  const unsaid = await open(folder);
+  fill(unsaid.replay, 0, 40);
+  await turns(unsaid.learner, 41, () => false);
+  expect((await loadCheckpoint(folder))?.iteration).toBe(80);
+  // Learning from nothing takes those of the forecaster that it is beside.
+  const upright = join(home, 'upright');
+  await saveTiny(upright, 1, 10, { symmetries: 'left-right' });
+  const beside = await open(folder, { start: upright });
+  fill(beside.replay, 0, 40);
+  await turns(beside.learner, 41, () => false);
+  expect(await symmetriesIn()).toBe('left-right');
+
   const unreadable = await open(join(home, 'unreadable'));
   await mkdir(join(home, 'unreadable', 'checkpoint.safetensors'), { recursive: true });
   fill(unreadable.replay, 0, 40);
@@ -139,7 +160,7 @@ test('what is learned from nothing takes the place of a forecaster of another ma
   const [made] = other.said.flatMap((message) => ('folder' in message ? [message.folder] : []));
 
   const folder = join(home, 'trial');
-  const { learner, replay, said } = await open(folder, { champion: made });
+  const { learner, replay, said } = await open(folder, { champion: made, tried: 40 });
   fill(replay, 0, 40);
   await turns(learner, 700, () => said.length > 0);
   // However much better it has become: frames that are further from those that it has learned from have yet to come.
@@ -149,6 +170,10 @@ test('what is learned from nothing takes the place of a forecaster of another ma
   fill(replay, 40, 46);
   await turns(learner, 50, () => said.length > 0);
   expect(said).toMatchObject([{ type: 'challenger', over: made }]);
+  // What was begun anew was tried at no more than this, whatever the one in use was.
+  const [challenger] = said;
+  if (challenger?.type !== 'challenger') throw new Error('it made no offer');
+  expect(challenger.tried).toBe(challenger.evidence.leads);
 });
 
 test('it rests when nothing gets better, until the run changes', async () => {

@@ -1,10 +1,12 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { nameRoots, requireApart } from '../../src/pipeline/config/roots.js';
 import { messageOf } from '../../src/pipeline/errors.js';
 import { openLedger } from '../../src/pipeline/ledger/ledger.js';
+import { openCodecs } from '../../src/pipeline/intake/input.js';
+import { createRoots } from '../../src/pipeline/intake/open-roots.js';
 import { frameNames } from '../../src/pipeline/intake/frame-names.js';
 import { startAt, type Start } from '../../src/pipeline/intake/start-at.js';
 import { attach } from '../../src/pipeline/runner.js';
@@ -50,6 +52,36 @@ test('series are called by the end of their path, as short as can be, and keep t
       {},
     ),
   ).toThrow(/\/a and of \/b would have the same names/);
+});
+
+test('a folder that a file system was mounted at, and that is empty now, is not attached to', async () => {
+  const [directory, state] = [join(home, 'mount'), join(home, 'mount-state')];
+  await mkdir(directory);
+  await mkdir(state);
+  const ledger = openLedger(state);
+  const codecs = await openCodecs(1);
+  const created = () =>
+    createRoots({
+      ...{ roots: [{ directory, atomic: false }], start: 'beginning', outputs: [], codecs, ledger },
+      notice: () => undefined,
+    });
+  await created(); // an empty folder is no harm
+  ledger.putNote('mount:mount', true);
+  await expect(created()).rejects.toThrow(/mount is empty, and was a file system of its own before/);
+  await putFrame(directory, 0);
+  await created();
+  expect(ledger.note('mount:mount')).toBeUndefined(); // it is a folder like others by now
+  await ledger.close();
+});
+
+test('an ending may be the whole name of a file', () => {
+  const named = frameNames({ extensions: ['/phase10', '.png'], stackExtensions: ['/phase10'] });
+  expect(['PHASE10', 'run/phase10', 'phase10.png', 'other10'].map((path) => named(path))).toEqual([
+    { kind: 'stack', series: 'PHASE10' },
+    { kind: 'stack', series: 'run/phase10' },
+    { kind: 'frame', series: '', index: 10 },
+    { kind: 'other' },
+  ]);
 });
 
 test('the patterns of docs/ingest.md mean what it says', async () => {

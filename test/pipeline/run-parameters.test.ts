@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { runParameters } from '../../src/pipeline/intake/run-parameters.js';
+import { parametersFile, runParameters } from '../../src/pipeline/intake/run-parameters.js';
 
 let folder: string;
 beforeAll(async () => {
@@ -30,6 +30,13 @@ test.each([
     await expect(runParameters({ notice, asked })(entry)).rejects.toThrow(why);
   },
 );
+
+test('beside a file of several frames it has that file’s name', () => {
+  expect(['/r/run.h5', '/r/HISTORY'].map((path) => parametersFile({ path, item: 0 }))).toEqual([
+    '/r/run.parameters.json',
+    '/r/HISTORY.parameters.json',
+  ]);
+});
 
 test('a file that cannot be read just now is tried again before a frame is rejected', async () => {
   const file = join(folder, 'later', 'parameters.json');

@@ -145,12 +145,40 @@ test('drop_oldest: a sink that hangs loses the oldest that wait; nothing waits f
   ]);
 });
 
+test('drop_oldest: what is left when the run is cut off does not come again, and is counted', async () => {
+  const { passes } = gate();
+  const { queue, offer, stop, settled } = await setup(passes, { policy: 'drop_oldest' });
+  for (const position of [1, 2, 3]) await offer(position);
+  const drained = queue.drain();
+  await turns();
+  stop.abort();
+  await drained;
+  expect(settled).toEqual([1, 2, 3]);
+  expect(queue.counts()).toMatchObject({ delivered: 0, dropped: 3, queued: 0 });
+});
+
 test('drop_oldest: a few tries and no more', async () => {
   const { queue, taken, offer } = await setup(failing(3), { policy: 'drop_oldest' });
   for (const position of [1, 2]) await offer(position);
   await queue.drain();
   expect(taken).toEqual([2]);
   expect(queue.counts()).toMatchObject({ delivered: 1, retried: 2, dropped: 1 });
+});
+
+test('an error of a plugin’s own copy of mesocast, and of fetch, is known by what it says', async () => {
+  const thrown = [
+    Object.assign(new Error('busy'), { tag: 'sink', retryable: true, retryAfterMs: 600_000 }),
+    new TypeError('fetch failed', { cause: Object.assign(new Error('no'), { code: 'ECONNREFUSED' }) }),
+    new TypeError('Failed to parse URL', { cause: new TypeError('Invalid URL') }),
+  ];
+  const { queue, taken, pauses, offer } = await setup(() => {
+    const error = thrown.shift();
+    if (error !== undefined) throw error;
+  });
+  await offer(1);
+  await queue.drain();
+  expect([taken, queue.counts()]).toMatchObject([[], { retried: 2, refused: 1 }]);
+  expect(pauses[0]).toBe(600_000);
 });
 
 test('what is refused for good is put aside whole, and the next goes on', async () => {

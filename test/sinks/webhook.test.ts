@@ -40,7 +40,7 @@ test('a request is signed, carries its key, and the frames that were asked for',
     url: server.url,
     secretEnv: 'MESOCAST_TEST_SECRET',
     frames: [3, 9],
-    headers: { 'x-lab': 'b12' },
+    headers: { 'x-lab': 'b12', 'Content-Type': 'application/vnd.lab+json' },
   };
   const sink = await sinkAt('.', 'webhook', options);
   await sink.open(never);
@@ -50,7 +50,10 @@ test('a request is signed, carries its key, and the frames that were asked for',
   const [, seconds, signature] =
     /^t=(\d+),v1=([0-9a-f]{64})$/.exec(String(first?.headers['mesocast-signature'])) ?? [];
   expect(createHmac('sha256', 'sesame').update(`${seconds}.${first?.body}`).digest('hex')).toBe(signature);
-  expect(first?.headers).toMatchObject({ 'idempotency-key': forecast.id, 'x-lab': 'b12' });
+  expect(first?.headers).toMatchObject({
+    ...{ 'idempotency-key': forecast.id, 'x-lab': 'b12' },
+    'content-type': 'application/vnd.lab+json',
+  });
   const message = JSON.parse(first?.body ?? '') as {
     frames: { base64: string; leads: number[]; shape: number[] };
   };

@@ -8,6 +8,9 @@ import { createCredits } from '../../src/pipeline/intake/credits.js';
 import { openCodecs, validator } from '../../src/pipeline/intake/input.js';
 import type { SeriesTracker } from '../../src/pipeline/intake/series-tracker.js';
 import { openLedger } from '../../src/pipeline/ledger/ledger.js';
+import type { Entry } from '../../src/pipeline/frame.js';
+import type { Incomplete } from '../../src/pipeline/plugins/plugin.js';
+import { until } from '../support/runs.js';
 import { read } from '../../src/stages/read.js';
 import { watch } from '../../src/stages/watch.js';
 import { recordingContext } from '../support/ingest.js';
@@ -23,8 +26,13 @@ beforeEach(async () => {
 });
 afterEach(() => rm(home, { recursive: true }));
 
+interface More {
+  readonly frames?: number;
+  /** Called before a file is validated, with what people were told so far. */
+  readonly validates?: (name: string, notices: readonly string[]) => Promise<void>;
+}
 /** Follows the folder until nothing comes any more; `reads` is called whenever a file is about to be read. */
-const ingest = async (reads: (name: string) => void) => {
+const ingest = async (reads: (name: string) => void, { frames, validates }: More = {}) => {
   const codecs = await openCodecs(1, { raw: { height: 2, width: 3, type: 'uint8' } });
   const ledger = openLedger(home);
   const context = recordingContext(ledger, new AbortController().signal);
@@ -33,10 +41,13 @@ const ingest = async (reads: (name: string) => void) => {
   };
   const source = directory.create(directory.options.parse({ directory: root }), { log, ...codecs });
   const trackers = new Map<string, SeriesTracker>();
-  const validate = validator(codecs.for);
+  const validate = async (entry: Entry): Promise<Incomplete> => {
+    await validates?.(entry.path.slice(root.length + 1), context.notices);
+    return validator(codecs.for)(entry);
+  };
   const came: number[] = [];
   await watch(
-    { pollInterval: 0.1, patience: 1, untilIdle: 1 },
+    { pollInterval: 0.1, patience: 1, ...(frames === undefined ? { untilIdle: 1 } : { frames }) },
     { ...context, ledger, trackers, roots: [{ source, validate, atomic: false, owns: () => true }] },
   )
     .pipe(
@@ -75,6 +86,40 @@ test('what cannot be read for a while comes when it can, and everything in order
   });
   expect([came, failures]).toEqual([all, []]);
   expect(notices[0]).toBe(`${join(root, 'f_2.raw')} could not be read (EIO: i/o error): it is tried again`);
+});
+
+test('what comes back while others are looked at still goes first', async () => {
+  let failures = 4; // so many tries has a file, before it is given back
+  let isHeld = true;
+  const { came, failures: lost } = await ingest(
+    (name) => {
+      if (name === 'f_7.raw' && failures-- > 0) throw unreadable();
+    },
+    {
+      // The eight before it were handed on by then.
+      validates: async (name, notices) => {
+        if (name !== 'f_8.raw' || !isHeld) return;
+        isHeld = false;
+        await until('the return', () => notices.some((said) => said.includes('could not be read')));
+      },
+    },
+  );
+  expect([came, lost]).toEqual([all, []]);
+});
+
+test('in a run that takes no more frames, what cannot be read just now is left to the next', async () => {
+  let isAway = true;
+  const reads = (name: string): void => {
+    if (name === 'f_2.raw' && isAway) throw unreadable();
+  };
+  const first = await ingest(reads, { frames: COUNT });
+  expect([first.came, first.failures]).toEqual([[0, 1], []]);
+  expect(first.notices).toEqual([
+    `${join(root, 'f_2.raw')} could not be read (EIO: i/o error): the next run takes it up`,
+  ]);
+  isAway = false;
+  const second = await ingest(reads);
+  expect([second.came, second.failures]).toEqual([all.slice(2), []]);
 });
 
 test('a file that is away for a moment is not lost', async () => {

@@ -141,6 +141,21 @@ test('the frames of a short series are not held for ever', async () => {
   expect(run.came).toEqual(['7@0', '9@1', '11@2']);
 });
 
+test('a gap is not passed while the folder cannot be seen: the frame may be there all the time', async () => {
+  for (const index of [0, 1, 2, 4]) folder.put(`f${index}`, index);
+  const scan = folder.scan.bind(folder);
+  const run = begin();
+  await pass(2);
+  expect(run.came).toEqual(['0@0', '1@1', '2@2']);
+  folder.scan = () => Promise.reject(Object.assign(new Error('EIO: i/o error, scandir'), { code: 'EIO' }));
+  await pass(20);
+  folder.put('f3', 3);
+  folder.scan = scan;
+  await pass(70);
+  expect(run.came.slice(3)).toEqual(['3@3', '4@4']);
+  expect([run.failures, ledger.counts().missing]).toEqual([[], 0]);
+});
+
 test('what stays incomplete is rejected after the patience since its last change, and blocks nobody else', async () => {
   const run = begin();
   folder.put('f0', 0);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { evaluate } from '../../src/evaluation/evaluate.js';
 import { forecastOnce } from '../../src/pipeline/forecast-once.js';
+import { loadForecasterSet } from '../../src/uncertainty/forecaster-set.js';
 import { record, smallRun } from '../support/runs.js';
 import { putFrames, saveTiny } from '../support/tiny.js';
 
@@ -32,6 +33,17 @@ const settings = (forecaster: string) =>
     range: [0, 1],
     madeBy: 'forecaster',
   });
+
+test('what has one member alone is no ensemble, unless its edges are periodic or its spread is the lagged one', async () => {
+  await saveTiny(at('none'), 1, 10, { symmetries: 'none' });
+  await saveTiny(at('shifted'), 1, 10, { symmetries: 'none', boundary: 'periodic' });
+  const asked = { context: 4, horizon: 5, stride: 1, ensemble: 4 };
+  await expect(loadForecasterSet(at('none'), asked)).rejects.toThrow(
+    '--ensemble 4: tiny was trained with no symmetries, so it has one member',
+  );
+  expect((await loadForecasterSet(at('none'), { ...asked, lagged: true })).members).toBe(4);
+  expect((await loadForecasterSet(at('shifted'), asked)).members).toBe(4);
+});
 
 test('two forecasters are one ensemble: in a forecast, in a run that follows frames, and when scored', async () => {
   const once = (forecaster: string) => forecastOnce({ ...settings(forecaster), path: at('frames') });

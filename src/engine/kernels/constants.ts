@@ -9,7 +9,7 @@ export const constants: Record<string, Rule> = {
   OnesLike: (inputs) => uniform(1, operand(inputs, 'x').shape, operand(inputs, 'x').dtype),
   Fill: (_, { shape, value, dtype }: { shape: number[]; value: number | string; dtype?: DType }) => {
     if (typeof value === 'string') throw new Error('a compiled function cannot hold string tensors');
-    return uniform(value, shape, dtype ?? 'float32');
+    return uniform(dtype === 'int32' ? Math.trunc(value) : value, shape, dtype ?? 'float32');
   },
   /** start, start + step, ... before stop; a step of 1 counts down where stop is below start. */
   Range: (_, attributes: { start: number; stop: number; step: number; dtype: 'float32' | 'int32' }) => {

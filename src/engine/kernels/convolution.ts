@@ -1,5 +1,6 @@
 import { backend_util, util } from '@tensorflow/tfjs-core';
 import type { Value } from '../graph.js';
+import { requireOutputs } from './padded.js';
 import type { Rule } from './rule.js';
 
 type Pad = Parameters<typeof backend_util.computeConv2DInfo>[4];
@@ -26,6 +27,8 @@ const geometry = (input: readonly number[], filter: readonly number[], a: ConvAt
     Math.max(given, (outputs - 1) * stride + window - covered);
   const { outHeight, outWidth, strideHeight, strideWidth, effectiveFilterHeight, effectiveFilterWidth } =
     info;
+  requireOutputs(top + info.inHeight + bottom, effectiveFilterHeight, strideHeight, outHeight);
+  requireOutputs(left + info.inWidth + right, effectiveFilterWidth, strideWidth, outWidth);
   const attributes = {
     strides: [strideHeight, strideWidth],
     dilations: [info.dilationHeight, info.dilationWidth],

@@ -10,6 +10,7 @@ import {
 } from './correlation.js';
 import { reshape, transpose } from './layout.js';
 import { operand } from './operands.js';
+import { requireOutputs } from './padded.js';
 import type { Rule } from './rule.js';
 
 interface DepthwiseAttributes {
@@ -30,6 +31,9 @@ const axesOf = (image: readonly number[], filter: readonly number[], a: Depthwis
     a.dimRoundingMode,
     true,
   );
+  const { top, bottom, left, right } = i.padInfo;
+  requireOutputs(top + i.inHeight + bottom, i.effectiveFilterHeight, i.strideHeight, i.outHeight);
+  requireOutputs(left + i.inWidth + right, i.effectiveFilterWidth, i.strideWidth, i.outWidth);
   return [
     {
       ...{ length: i.inHeight, size: i.filterHeight, outputs: i.outHeight },

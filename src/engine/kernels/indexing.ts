@@ -92,7 +92,8 @@ export const indexing: Record<string, Rule> = {
     const indices = cast(graph, operand(inputs, 'indices'), 'int32');
     const at = axisOf(axis, x);
     backend_util.segment_util.collectGatherOpShapeInfo(sizesOf(x), sizesOf(indices), at, batchDims);
-    if (batchDims !== 0) return gatherInBatch(graph, x, indices, at, batchDims);
+    const batches = batchDims < 0 ? batchDims + indices.shape.length : batchDims;
+    if (batches !== 0) return gatherInBatch(graph, x, indices, at, batches);
     const shape = [...x.shape.slice(0, at), ...indices.shape, ...x.shape.slice(at + 1)];
     return graph.add('Gather', [x, indices], shape, { attributes: { axis: at } });
   },
@@ -124,7 +125,9 @@ export const indexing: Record<string, Rule> = {
   /** Later updates of one place win. */
   TensorScatterUpdate: (inputs, _, graph) => {
     const [x, indices] = [operand(inputs, 'tensor'), operand(inputs, 'indices')];
-    const at = graph.add('Cast', [indices], indices.shape, { dtype: 'int64', attributes: { to: 'int64' } });
+    // One list of indices is of as many places, each by its one index.
+    const places = indices.shape.length === 1 ? reshape(graph, indices, [...indices.shape, 1]) : indices;
+    const at = graph.add('Cast', [places], places.shape, { dtype: 'int64', attributes: { to: 'int64' } });
     return graph.add('ScatterND', [x, at, operand(inputs, 'updates')], x.shape);
   },
   /** [...shape] -> [...shape, ...shape], zero but for the diagonal. */

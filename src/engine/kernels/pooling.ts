@@ -5,6 +5,7 @@ import { scatterAdd } from './indexing.js';
 import { reshape } from './layout.js';
 import { axisMap, mapAxis } from './resize.js';
 import { operand } from './operands.js';
+import { requireOutputs } from './padded.js';
 import type { Rule } from './rule.js';
 
 interface PoolAttributes {
@@ -70,6 +71,9 @@ const statement = (x: Value, windows: readonly Windows[]) => {
   if (windows.some(({ size }, i) => Math.max(pads[i] ?? 0, ends[i] ?? 0) >= size)) {
     throw new Error('a pooling window lies wholly in the padding: pad less, or pad the image first (tf.pad)');
   }
+  windows.forEach(({ size, stride, begin, outputs }, i) =>
+    requireOutputs((x.shape[i + 1] ?? 0) - begin + (ends[i] ?? 0), size, stride, outputs),
+  );
   return {
     attributes: {
       kernel_shape: windows.map(({ size }) => size),

@@ -35,6 +35,7 @@ export const gpuTransfer = (options: ort.InferenceSession.SessionOptions) => {
         ...(toGpu && stayOnGpu),
       });
     sessions.set(key, known);
+    known.catch(() => sessions.delete(key)); // a GPU that was full may have room the next time
     const { y } = await (await known).run({ x: tensor });
     return y as ort.Tensor;
   };

@@ -1,4 +1,5 @@
 import { parentPort } from 'node:worker_threads';
+import { messageOf } from '../../pipeline/errors.js';
 import type { HostTensor, Named } from '../types.js';
 
 /** What an engine asks its worker thread. Tensors and sessions are known by numbers that the engine hands out. */
@@ -120,7 +121,12 @@ export const serve = <Source, Session, T>(runtime: Runtime<Source, Session, T>):
       } catch (error) {
         reply = { request, error: error instanceof Error ? error.message : String(error) };
       }
-      parentPort?.postMessage(reply);
+      try {
+        parentPort?.postMessage(reply);
+      } catch (error) {
+        // There is no memory for a copy: the thread, and what else it holds, live on.
+        parentPort?.postMessage({ request, error: messageOf(error) } satisfies Reply);
+      }
     });
   });
 };

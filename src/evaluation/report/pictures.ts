@@ -35,7 +35,7 @@ export const writePictures = async (folder: string, detail: Detail): Promise<Rep
   for (const [k, [what, example]] of chosen(detail).entries()) {
     const name = detail.report.per_series[example.of]?.name ?? '';
     const { shape, last, leads, predicted, truth, expected } = example;
-    const base = { context: last, leads: leads.map((lead) => lead * detail.report.stride), shape };
+    const base = { context: last, leads, shape };
     const suffix = k === 0 ? '' : '-worst';
     const add = async (id: string, title: string, write: (path: string) => Promise<void>): Promise<void> => {
       const path = join(folder, `${id}.png`);

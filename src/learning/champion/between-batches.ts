@@ -13,10 +13,12 @@ export interface BetweenBatches {
    * them is left until the next.
    */
   time(): Promise<void>;
+  /** No more batches come: nobody waits. */
+  readonly end: () => void;
 }
 
 export const createBetweenBatches = (now: () => number = () => performance.now()): BetweenBatches => {
-  let isWorking = false;
+  let [isWorking, isOver] = [false, false];
   /** When the last batch began, and how long after the one before. */
   let [beganAt, apart] = [-Infinity, Infinity];
   const waiting = new Set<() => void>();
@@ -37,7 +39,12 @@ export const createBetweenBatches = (now: () => number = () => performance.now()
       if (isWorking) [beganAt, apart] = [now(), now() - beganAt];
       else for (const end of [...waiting]) end();
     },
+    end: () => {
+      isOver = true;
+      for (const end of [...waiting]) end();
+    },
     time: () => {
+      if (isOver) return Promise.resolve();
       if (isWorking) return done();
       const left = beganAt + apart - now();
       // One that is late by as much as it took may not come at all.

@@ -148,5 +148,8 @@ export const byChampion =
             },
           }),
       );
-      return () => close(next);
+      return () => {
+        working(false);
+        close(next);
+      };
     });

@@ -45,6 +45,10 @@ export interface Champions {
   of(hash: string): Promise<Champion>;
   /** Whether the one in use has a batch under way: what gets ready meanwhile waits, so that it does not share the processor. */
   readonly working: (isWorking: boolean) => void;
+  /** It could not get ready, and is not in use. */
+  readonly forget: (hash: string) => void;
+  /** No more batches come: what gets ready waits for none. */
+  readonly end: () => void;
   dispose(): Promise<void>;
 }
 
@@ -76,6 +80,16 @@ const polite = (
   },
 });
 
+/** Whether its thread lives, and nothing of what it computed is left on it. */
+const isSound = (engine: Engine): Promise<boolean> =>
+  engine.upload({ shape: [1], dtype: 'float32', data: new Float32Array(1) }).then(
+    (handle) => {
+      handle.release();
+      return engine.liveHandles === 0;
+    },
+    () => false,
+  );
+
 export const createChampions = (options: ChampionsOptions): Champions => {
   const { engine, first, asked, tile, versions, folderOf, notice } = options;
   const placed = new Map<string, Promise<Placed>>();
@@ -105,7 +119,9 @@ export const createChampions = (options: ChampionsOptions): Champions => {
     const runner = set.run(polite(own ?? engine, isKept, isInUse, between), tile, notice);
     const end = async (): Promise<void> => {
       await runner.dispose();
-      if (own !== undefined) spare.push(own);
+      if (own === undefined) return;
+      if (await isSound(own)) spare.push(own);
+      else await own.dispose();
     };
     return { set, runner, end };
   };
@@ -154,7 +170,13 @@ export const createChampions = (options: ChampionsOptions): Champions => {
       return keep(hash, placed.get(hash) ?? load(hash));
     },
     working: between.working,
+    forget: (hash) => {
+      end(placed.get(hash));
+      placed.delete(hash);
+    },
+    end: between.end,
     dispose: async () => {
+      between.end();
       const ends = await Promise.allSettled([...placed.values()].map(async (one) => (await one).end()));
       ends.push(...(await Promise.allSettled(spare.map((own) => own.dispose()))));
       for (const one of ends) if (one.status === 'rejected') notice(messageOf(one.reason));

@@ -53,6 +53,8 @@ export interface Succession {
   readonly championOf: (frames: readonly Frame[]) => Promise<Champion>;
   /** Whether a batch is under way. */
   readonly working: (isWorking: boolean) => void;
+  /** No more batches come. */
+  readonly end: () => void;
   /** Those that are to take over as soon as they are ready. */
   readonly upcoming$: Observable<Upcoming<Champion>>;
   /**
@@ -88,7 +90,9 @@ export const openSuccession = async (options: SuccessionOptions): Promise<Succes
     if (!upcoming.observed) return;
     const error = await new Promise((resolve) => upcoming.next({ champion, ready: resolve }));
     // Of frames that are gone the stages in use decide, when their time comes.
-    if (error !== undefined && !(error instanceof FrameError)) throw error;
+    if (error === undefined || error instanceof FrameError) return;
+    champions.forget(hash);
+    throw error;
   };
   /** It makes the forecasts from the next frame on: the log has it before the ledger does. */
   const begin = async (hash: string, enter: () => Promise<unknown>): Promise<void> => {
@@ -171,6 +175,7 @@ export const openSuccession = async (options: SuccessionOptions): Promise<Succes
     championOf: ([frame]) =>
       champions.of(frame === undefined ? reigns.champion : reigns.of(frame.series, frame.position)),
     working: champions.working,
+    end: champions.end,
     upcoming$: upcoming,
     take: async ({ folder, over, why, evidence, scores, tried }) => {
       const isLearned = folder.startsWith(versions);

@@ -53,6 +53,8 @@ const sinkDefaults = (name: string) => ({
 });
 
 const seconds = z.number().nonnegative();
+/** Node's timers reach no further than 24 days: beyond they fire at once. */
+const timer = seconds.max(86_400);
 const count = z.number().int().positive();
 
 /** Low and high, of all channels or of each: 0 1 300 400. */
@@ -223,7 +225,7 @@ const files = {
     ),
   atomic: rootOptions.atomic.default(false),
   watch: rootOptions.watch.default('auto'),
-  pollInterval: seconds
+  pollInterval: timer
     .default(1)
     .describe('seconds between scans of the directory; at least nine times what a scan takes'),
   patience: seconds.default(5).describe('seconds that a file may stay incomplete before it is given up'),
@@ -243,9 +245,7 @@ const end = {
 
 const bounds = {
   batchSize: count.default(8).describe('most series in one run of the network'),
-  batchDelay: seconds
-    .default(0.01)
-    .describe('seconds to wait for other series before a smaller batch is run'),
+  batchDelay: timer.default(0.01).describe('seconds to wait for other series before a smaller batch is run'),
   memoryFrames: count.default(64).describe('most frames in memory between read and delivery'),
   memoryBytes: count
     .default(512 * 2 ** 20)

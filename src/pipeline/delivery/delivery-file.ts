@@ -1,10 +1,10 @@
-import { readFile } from 'node:fs/promises';
 import { writeAtomically } from '../atomic.js';
-import { littleEndian } from '../bytes.js';
+import { floats, littleEndian, withFileBytes } from '../bytes.js';
 import type { Delivery } from './delivery.js';
 import { StateError } from '../errors.js';
 import type { Forecast, Score, Uncertainty } from '../forecast.js';
 import { sizeOf } from '../frame.js';
+import type { ByteSource } from '../plugins/plugin.js';
 
 /** Why and when a delivery was put on disk. */
 export interface KeptBecause {
@@ -57,43 +57,57 @@ export const writeDelivery = async (
   return parts.reduce((sum, part) => sum + part.length, 0);
 };
 
-/** @throws StateError when the file is damaged, or the system's error when it cannot be read */
-export const readDelivery = async (path: string): Promise<{ delivery: Delivery; because: KeptBecause }> => {
-  const bytes = await readFile(path);
-  const end = bytes.indexOf(0x0a);
-  const damaged = (what: string, cause?: unknown): StateError =>
-    new StateError(`${path} is not a delivery that mesocast wrote: ${what}`, { cause });
-  let header: Header;
-  try {
-    header = JSON.parse(bytes.toString('utf8', 0, Math.max(0, end))) as Header;
-  } catch (cause) {
-    throw damaged('its first line is no JSON', cause);
+/** Bytes of the first line that are looked at first, and at most: a score of many leads has a long one. */
+const [SOME, LONGEST] = [2 ** 16, 2 ** 26];
+
+/** The first line, and where the next byte is. */
+const firstLine = async (bytes: ByteSource): Promise<{ text: string; next: number }> => {
+  for (let length = SOME; ; length *= 4) {
+    const head = await bytes.read(0, length);
+    const end = head.indexOf(0x0a);
+    if (end >= 0) return { text: head.toString('utf8', 0, end), next: end + 1 };
+    if (head.length < length || length >= LONGEST) return { text: '', next: 0 };
   }
-  if (header.version !== 1) throw damaged(`its version is ${String(header.version)}, this mesocast reads 1`);
-  if (header.type === 'score')
-    return { delivery: { type: 'score', score: header.score }, because: header.because };
-  const { forecast, layers, members, level, because } = header;
-  const values = sizeOf(forecast.shape) * forecast.horizon;
-  if (bytes.length !== end + 1 + 4 * values * layers.length)
-    throw damaged(`it has ${bytes.length} bytes, not ${end + 1 + 4 * values * layers.length}`);
-  const layer = (name: (typeof layers)[number]): Float32Array | undefined => {
-    const at = layers.indexOf(name);
-    if (at < 0) return undefined;
-    const start = end + 1 + 4 * values * at;
-    return Float32Array.from({ length: values }, (_, k) => bytes.readFloatLE(start + 4 * k));
-  };
-  const [frames, spread, lower, upper] = [layer('frames'), layer('spread'), layer('lower'), layer('upper')];
-  if (frames === undefined) throw damaged('it has no frames');
-  const uncertainty: Uncertainty | undefined =
-    members === undefined
-      ? undefined
-      : {
-          members,
-          ...(spread && { spread }),
-          ...(lower && upper && level !== undefined && { interval: { level, lower, upper } }),
-        };
-  return {
-    delivery: { type: 'forecast', forecast: { ...forecast, frames, ...(uncertainty && { uncertainty }) } },
-    because,
-  };
 };
+
+/** @throws StateError when the file is damaged, or the system's error when it cannot be read */
+export const readDelivery = (path: string): Promise<{ delivery: Delivery; because: KeptBecause }> =>
+  withFileBytes(path, async (bytes) => {
+    const damaged = (what: string, cause?: unknown): StateError =>
+      new StateError(`${path} is not a delivery that mesocast wrote: ${what}`, { cause });
+    const { text, next } = await firstLine(bytes);
+    let header: Header;
+    try {
+      header = JSON.parse(text) as Header;
+    } catch (cause) {
+      throw damaged('its first line is no JSON', cause);
+    }
+    if (header.version !== 1)
+      throw damaged(`its version is ${String(header.version)}, this mesocast reads 1`);
+    if (header.type === 'score')
+      return { delivery: { type: 'score', score: header.score }, because: header.because };
+    const { forecast, layers, members, level, because } = header;
+    const length = 4 * sizeOf(forecast.shape) * forecast.horizon;
+    if (bytes.size !== next + length * layers.length)
+      throw damaged(`it has ${bytes.size} bytes, not ${next + length * layers.length}`);
+    // One by one: together they may be more than a buffer holds.
+    const layer = async (name: (typeof layers)[number]): Promise<Float32Array | undefined> => {
+      const at = layers.indexOf(name);
+      return at < 0 ? undefined : floats(await bytes.read(next + length * at, length));
+    };
+    const frames = await layer('frames');
+    if (frames === undefined) throw damaged('it has no frames');
+    const [spread, lower, upper] = [await layer('spread'), await layer('lower'), await layer('upper')];
+    const uncertainty: Uncertainty | undefined =
+      members === undefined
+        ? undefined
+        : {
+            members,
+            ...(spread && { spread }),
+            ...(lower && upper && level !== undefined && { interval: { level, lower, upper } }),
+          };
+    return {
+      delivery: { type: 'forecast', forecast: { ...forecast, frames, ...(uncertainty && { uncertainty }) } },
+      because,
+    };
+  });

@@ -104,7 +104,11 @@ const takeStock = async (out: string, withSizes: boolean): Promise<Map<string, K
   const note = async (path: string, file: string): Promise<void> => {
     const before = found.get(path);
     if (before !== undefined && !withSizes) return;
-    const { size, mtimeMs } = await stat(file);
+    const known = await stat(file).catch((error: unknown) => {
+      if (codeOf(error) !== 'ENOENT') throw error; // else somebody has just deleted it
+    });
+    if (known === undefined) return;
+    const { size, mtimeMs } = known;
     found.set(path, {
       bytes: (before?.bytes ?? 0) + size,
       writtenMs: Math.max(before?.writtenMs ?? 0, mtimeMs),

@@ -37,20 +37,22 @@ export const postJson = async (
   const seconds = Math.floor(Date.now() / 1000);
   let response: Response;
   try {
+    const all = new Headers({
+      'content-type': 'application/json',
+      'idempotency-key': key,
+      ...(secret !== undefined && {
+        'mesocast-signature': `t=${seconds},v1=${signatureOf(secret, seconds, body)}`,
+      }),
+    });
+    // Instead of ours, however they are written.
+    for (const [name, value] of Object.entries(headers)) all.set(name, value);
     response = await endsWithin(timeoutMs, signal, async (limit) => {
       const answer = await fetch(url, {
         method: 'POST',
         body,
         // A POST that follows a redirection arrives as something else.
         redirect: 'manual',
-        headers: {
-          'content-type': 'application/json',
-          'idempotency-key': key,
-          ...(secret !== undefined && {
-            'mesocast-signature': `t=${seconds},v1=${signatureOf(secret, seconds, body)}`,
-          }),
-          ...headers,
-        },
+        headers: all,
         signal: limit,
       });
       await answer.arrayBuffer(); // frees the connection

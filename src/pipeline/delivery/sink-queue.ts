@@ -270,6 +270,12 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
     drain: async () => {
       draining.abort();
       while (working !== undefined && !signal.aborted) await Promise.race([working, aborted]);
+      // Their frames are done with: they do not come again.
+      if (policy === 'drop_oldest')
+        for (const item of [...items.unkept()]) {
+          if (item.delivery) drop(item.delivery, 'the run ended before');
+          items.end(item);
+        }
       const rest = spill.list().length;
       if (rest > 0)
         notice(

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
-import { realpath } from 'node:fs/promises';
-import { UsageError } from '../errors.js';
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { StartupError, UsageError } from '../errors.js';
 import { filesOf } from '../config/root-options.js';
 import type { Root, RootNames } from '../config/roots.js';
 import { nameRoots, requireApart } from '../config/roots.js';
@@ -26,6 +27,19 @@ export const requireRoots = async (roots: readonly Root[], outputs: readonly str
   requireApart(await Promise.all(roots.map(({ directory }) => realpath(directory))));
 };
 
+/** @throws StartupError where another file system was mounted at this folder in the run before, and none is now */
+const requireMounted = async (directory: string, name: string, ledger: Ledger): Promise<void> => {
+  const key = `mount:${name}`;
+  const real = await realpath(directory);
+  const isMount = (await stat(real)).dev !== (await stat(dirname(real))).dev;
+  // What was not finished would count as lost, and is not taken up again.
+  if (!isMount && ledger.note(key) === true && (await readdir(real)).length === 0)
+    throw new StartupError(`${directory} is empty, and was a file system of its own before: is it mounted?`, {
+      hint: 'mount it; if it is meant to be empty, begin anew with another --state folder',
+    });
+  ledger.putNote(key, isMount ? true : undefined);
+};
+
 export interface OpenRootsOptions {
   readonly roots: readonly Root[];
   readonly start: Start;
@@ -47,7 +61,7 @@ export interface OpenRoot {
 
 /**
  * The sources of a run, not opened yet. What each root's series are called stays as it is for as long as there is the state.
- * @throws UsageError when two would be called the same
+ * @throws UsageError when two would be called the same, StartupError when one does not seem to be mounted
  */
 export const createRoots = async (options: OpenRootsOptions): Promise<OpenRoot[]> => {
   const { roots, ledger, codecs, notice } = options;
@@ -55,6 +69,7 @@ export const createRoots = async (options: OpenRootsOptions): Promise<OpenRoot[]
   const names = nameRoots(roots, before, existsSync);
   const now = Object.fromEntries(roots.map(({ directory }, k) => [names[k] ?? directory, directory]));
   ledger.putNote('roots', { ...before, ...now });
+  for (const [name, directory] of Object.entries(now)) await requireMounted(directory, name, ledger);
   return Promise.all(
     roots.map(async ({ directory, atomic, ...root }, k): Promise<OpenRoot> => {
       const name = names[k] ?? directory;

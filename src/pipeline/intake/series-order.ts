@@ -30,14 +30,9 @@ export interface SeriesOrder {
    * numbering, `ripe` is the `ripest` of all.
    * @throws FrameError at a gap, where that ends the run
    */
-  place(
-    candidate: Candidate,
-    known: () => readonly Candidate[],
-    ripe: number,
-    now: number,
-  ): number | 'wait' | 'excluded';
+  place(candidate: Candidate, known: () => readonly Candidate[], ripe: number): number | 'wait' | 'excluded';
   /** The highest number of those that are whole and have waited for as long as a gap is waited for. */
-  ripest(candidates: readonly Candidate[], now: number): number;
+  ripest(candidates: readonly Candidate[]): number;
   /** It is a frame of the series from now on. */
   handedOn(entry: Entry): void;
   /** What a candidate that is whole waits for, for people. */
@@ -80,7 +75,7 @@ export const seriesOrder = (
   };
 
   /** Learns the first number from the first complete frame, the increment from those behind it; false while it is too early to say. */
-  const learnNumbering = (known: readonly Candidate[], now: number): boolean => {
+  const learnNumbering = (known: readonly Candidate[]): boolean => {
     const last = record?.last ?? -1;
     const fresh = known.filter(({ entry, owed }) => owed === undefined && entry.index > last);
     const whole = fresh.filter((candidate) => candidate.whole);
@@ -93,7 +88,7 @@ export const seriesOrder = (
       ...(record === undefined ? [] : [record.first]),
       ...given.map(({ index }) => index),
     ]);
-    const quiet = whole.every(({ changedAt }) => now - changedAt >= patience);
+    const quiet = whole.every(({ changedAt, confirmedAt }) => confirmedAt - changedAt >= patience);
     if (numbers.size < NUMBERING_FRAMES && !quiet) return false;
     keep(numberingOf([...numbers]));
     return true;
@@ -125,19 +120,20 @@ export const seriesOrder = (
 
   return {
     problemOf,
-    place: ({ entry }, known, ripe, now) => {
+    place: ({ entry }, known, ripe) => {
       const begins = record !== undefined && record.last === undefined && record.first === entry.index;
       const isUnknown = !begins && (record === undefined || record.increment === 0);
-      if (isUnknown && !learnNumbering(known(), now)) return 'wait';
+      if (isUnknown && !learnNumbering(known())) return 'wait';
       if (problemOf(entry) !== undefined) return 'excluded';
       if (!passGap(entry.index, ripe)) return 'wait';
       const { first, increment } = record ?? { first: entry.index, increment: 0 };
       return increment === 0 ? 0 : (entry.index - first) / increment;
     },
-    ripest: (candidates, now) =>
+    ripest: (candidates) =>
       candidates.reduce(
-        (highest, { entry, whole, changedAt }) =>
-          whole && now - changedAt >= gapWait ? Math.max(highest, entry.index) : highest,
+        // Looks that cannot see the folder confirm nothing: a number that is missing may be there all the time.
+        (highest, { entry, whole, changedAt, confirmedAt }) =>
+          whole && confirmedAt - changedAt >= gapWait ? Math.max(highest, entry.index) : highest,
         -Infinity,
       ),
     handedOn: ({ index }) => {

@@ -81,6 +81,8 @@ export const trackSeries = (
   const candidates = new Map<string, Candidate>();
   let started = false;
   let saidRevised = false;
+  /** Times that frames were given back. */
+  let returned = 0;
 
   /** A later look found it unchanged. */
   const stands = ({ confirmedAt, lookedAt }: Candidate): boolean => confirmedAt - lookedAt >= options.settle;
@@ -154,13 +156,7 @@ export const trackSeries = (
   };
 
   /** Deals with candidates in order of their numbers, as far as they are decided. Gives how many need no second try. */
-  const advance = (
-    queue: readonly Candidate[],
-    from: number,
-    upTo: number,
-    now: number,
-    ripe: number,
-  ): number => {
+  const advance = (queue: readonly Candidate[], from: number, upTo: number, ripe: number): number => {
     let at = from;
     for (let candidate = queue[at]; candidate !== undefined && at < upTo; candidate = queue[++at]) {
       const { entry } = candidate;
@@ -182,7 +178,7 @@ export const trackSeries = (
       }
       const known = (): Candidate[] =>
         queue.slice(0, upTo).filter((one) => candidates.has(entryKey(one.entry)));
-      const place = order.place(candidate, known, ripe, now);
+      const place = order.place(candidate, known, ripe);
       if (place === 'wait') return at;
       if (place === 'excluded')
         at--; // its problem is told in the next round
@@ -232,9 +228,14 @@ export const trackSeries = (
         .map(({ entry }) => entry.path),
     isDone,
     takeBack: (entry, why) => {
-      if (!context.wanted()) return false;
+      if (!context.wanted()) {
+        // Its place is taken in the ledger: what has no outcome comes first the next time.
+        notice(`${entry.path} could not be read (${why}): the next run takes it up`);
+        return true;
+      }
       const now = performance.now();
       if (!handedOn.mayReturn(entry, why, now)) return false;
+      returned++;
       const look = { began: now, ended: now, date: 0, first: false };
       for (const record of ledger.unfinished(series)) {
         const behind = entryOf(record, record.revision);
@@ -266,15 +267,16 @@ export const trackSeries = (
       const queue = [...candidates.values()].sort(
         (a, b) => a.entry.index - b.entry.index || (a.entry.path < b.entry.path ? -1 : 1),
       );
-      const before = candidates.size;
+      const [before, returnedBefore] = [candidates.size, returned];
       let at = 0;
-      let ripe = order.ripest(queue, look.began);
+      let ripe = order.ripest(queue);
       for (let judged = 0; judged < queue.length && context.wanted();) {
         const some = queue.slice(judged, judged + VALIDATIONS);
         await Promise.all(some.map((candidate) => judge(candidate, look.began)));
+        if (returned !== returnedBefore) break; // what came back goes first, and is not in this queue
         judged += some.length;
-        ripe = Math.max(ripe, order.ripest(some, look.began));
-        at = advance(queue, at, judged, look.began, ripe);
+        ripe = Math.max(ripe, order.ripest(some));
+        at = advance(queue, at, judged, ripe);
       }
       return active || candidates.size !== before;
     },

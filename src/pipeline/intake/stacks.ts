@@ -74,7 +74,11 @@ export const withStacks = (
       return { ...(before ?? { revision, incomplete: undefined, items: [], dealtWith: 0 }), ...counted };
     }
     const { count, incomplete } = counted ?? { count: 0, incomplete: undefined };
-    const grown = before !== undefined && revision.size > before.revision.size;
+    // A chunk of several frames is there as a whole before they are.
+    const grown =
+      before !== undefined &&
+      (revision.size > before.revision.size ||
+        (revision.size === before.revision.size && count > before.items.length));
     const earlier = (item: number): Revision | undefined => {
       if (before !== undefined) return grown ? before.items[item] : undefined;
       const known = ledger.frame(series, item);

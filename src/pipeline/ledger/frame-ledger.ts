@@ -175,7 +175,8 @@ export const frameLedger = (
       seriesTable.remove([series]);
       counting.update(series, (counts) => {
         const left = [...own, ...others].reduce((sum, record) => recounted(sum, record, -1), counts);
-        return { ...left, kept: left.kept - own.length };
+        // Numbers are learned anew, and with them which are missing.
+        return { ...left, kept: left.kept - own.length, missing: 0 };
       });
     },
     revise: ({ series, index, path, item, revision }) => {

@@ -131,7 +131,7 @@ const load = async (kind: PluginKind, name: string): Promise<unknown> => {
       });
     }
     const hint = messageOf(cause).includes("'mesocast'")
-      ? { hint: "`npm install mesocast` in the file's folder, or one above it" }
+      ? { hint: "install mesocast (its .tgz) in the file's folder, or one above it" }
       : {};
     throw new PluginError(`${kind} "${name}" cannot be loaded: ${messageOf(cause)}`, { cause, ...hint });
   }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { codeOf, MesocastError, messageOf } from '../errors.js';
+import { codeOf, isSystems, messageOf } from '../errors.js';
 import type { Field, Frame } from '../frame.js';
 import type { FrameRecord } from '../ledger/records.js';
 import type { Ledger } from '../ledger/ledger.js';
@@ -30,8 +30,7 @@ export interface RecallContext {
 }
 
 /** What the system says of a file that is there: a network file system that hiccups, too many open files. */
-const mayPass = (error: unknown): boolean =>
-  !(error instanceof MesocastError) && codeOf(error) !== undefined && codeOf(error) !== 'ENOENT';
+const mayPass = (error: unknown): boolean => isSystems(error) && codeOf(error) !== 'ENOENT';
 
 /**
  * Reads frames of a series again that were accepted before, by their places, each `every`-th from `from` on: for a state that

@@ -23,6 +23,8 @@ const OLDEST_VERSION = 1;
 export interface StateFolder {
   /** Absolute. */
   readonly path: string;
+  /** When it was taken, ISO 8601: as the lock has it. */
+  readonly since: string;
   /** Lets the next daemon in. Idempotent. */
   release(): void;
 }
@@ -52,9 +54,10 @@ export const openStateFolder = (folder: string): StateFolder => {
   try {
     mkdirSync(path, { recursive: true });
     const version = versionOf(path);
-    const release = lock(path);
+    const since = new Date().toISOString();
+    const release = lock(path, since);
     if (version !== STATE_VERSION) writeFileSync(join(path, 'version'), `${STATE_VERSION}\n`);
-    return { path, release };
+    return { path, since, release };
   } catch (error) {
     if (error instanceof StateError) throw error;
     throw new StateError(`cannot use the state folder ${path}: ${messageOf(error)}`, {
@@ -76,11 +79,11 @@ const versionOf = (path: string): number | undefined => {
   );
 };
 
-const lock = (path: string): (() => void) => {
+const lock = (path: string, since: string): (() => void) => {
   const file = join(path, 'lock');
   const holder: Holder = {
     ...{ pid: process.pid, started: startOf(process.pid) ?? '', host: hostname() },
-    ...{ namespace: ownNamespace(), since: new Date().toISOString() },
+    ...{ namespace: ownNamespace(), since },
   };
   const own = JSON.stringify(holder);
   const draft = `${file}.${process.pid}`;

@@ -5,6 +5,7 @@ import { codeOf, messageOf, StateError } from '../errors.js';
 import type { ForecasterId } from '../forecast.js';
 import type { SinkHealth } from '../delivery/sink-set.js';
 import type { Waiting } from '../intake/series-tracker.js';
+import type { StateFolder } from '../state/state-folder.js';
 
 /** Of which frame, by whom, and how many frames ahead it is trusted. */
 export interface NewestForecast {
@@ -19,6 +20,8 @@ export interface Heartbeat {
   /** ISO 8601, UTC. */
   readonly startedAt: string;
   readonly writtenAt: string;
+  /** When its state folder was taken, as the lock has it; older versions did not write it. */
+  readonly since?: string;
   /** The run drained and ended; what follows is how it was then. */
   readonly ended: boolean;
   /** The folders that it follows. */
@@ -43,22 +46,28 @@ const pathIn = (state: string): string => join(state, 'status.json');
 
 /** Writes one now and then until it is told to end; the last one says so. What cannot be written is left out. */
 export const startHeartbeat = (
-  state: string,
-  facts: () => Omit<Heartbeat, 'version' | 'startedAt' | 'writtenAt' | 'ended'>,
+  { path: state, since }: Pick<StateFolder, 'path' | 'since'>,
+  facts: () => Omit<Heartbeat, 'version' | 'startedAt' | 'writtenAt' | 'since' | 'ended'>,
 ): { end(): Promise<void> } => {
   const startedAt = new Date().toISOString();
   let written: Promise<unknown> = Promise.resolve();
+  let isWriting = false;
   const write = (ended: boolean): void => {
+    if (isWriting && !ended) return; // a disk that is slow, or away, is told of the newest when it answers
+    isWriting = true;
     const beat: Heartbeat = {
       version: 2,
       startedAt,
       writtenAt: new Date().toISOString(),
+      since,
       ended,
       ...facts(),
     };
     // The run does not depend on it: a full disk is told of by the ledger.
     written = written.then(() =>
-      writeAtomically(pathIn(state), Buffer.from(`${JSON.stringify(beat)}\n`)).catch(() => undefined),
+      writeAtomically(pathIn(state), Buffer.from(`${JSON.stringify(beat)}\n`))
+        .catch(() => undefined)
+        .finally(() => (isWriting = false)),
     );
   };
   write(false);

@@ -29,7 +29,7 @@ export interface Status {
   /** `starting`: what is known of it is of a run before. `killed`: it is gone, and did not end in order. */
   readonly run: 'starting' | 'running' | 'ended' | 'killed';
   readonly process?: { readonly pid: number; readonly host: string };
-  readonly heartbeat?: Omit<Heartbeat, 'waiting' | 'newest' | 'sinks' | 'version' | 'ended'>;
+  readonly heartbeat?: Omit<Heartbeat, 'waiting' | 'newest' | 'sinks' | 'version' | 'ended' | 'since'>;
   readonly state: string;
   readonly series: Readonly<Record<string, SeriesStatus>>;
   readonly skill: Readonly<Record<string, number>>;
@@ -96,11 +96,22 @@ export const readStatus = async (directory: string, { withDisk = true } = {}): P
 
 const runOf = (holder: ReturnType<typeof holderOf>, beat: Heartbeat | undefined): Status['run'] => {
   if (holder === undefined) return beat?.ended === false ? 'killed' : 'ended';
-  return beat === undefined || beat.writtenAt < (holder.since ?? '') ? 'starting' : 'running';
+  if (beat === undefined) return 'starting';
+  // Moments alone do not tell where the clock was set back.
+  const isItsOwn =
+    beat.since === undefined ? beat.writtenAt >= (holder.since ?? '') : beat.since === holder.since;
+  return isItsOwn ? 'running' : 'starting';
 };
 
-const withoutParts = ({ waiting: _, newest: _n, sinks: _s, version: _v, ended: _e, ...rest }: Heartbeat) =>
-  rest;
+const withoutParts = ({
+  waiting: _,
+  newest: _n,
+  sinks: _s,
+  version: _v,
+  ended: _e,
+  since: _t,
+  ...rest
+}: Heartbeat) => rest;
 
 const sinksOf = async (state: string, beat: Heartbeat | undefined): Promise<Status['sinks']> => {
   const names = [...new Set([...Object.keys(beat?.sinks ?? {}), ...(await sinksWithFiles(state))])];
