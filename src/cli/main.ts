@@ -4,7 +4,7 @@ import yargs from 'yargs';
 import type { Argv } from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { closest, didYouMean } from '../pipeline/closest.js';
-import { MesocastError, UsageError, exitCodeOf, messageOf } from '../pipeline/errors.js';
+import { exitCodeOf, hintOf, isOurs, MesocastError, messageOf, UsageError } from '../pipeline/errors.js';
 import { attachCommand } from './attach.js';
 import { calibrateCommand } from './calibrate.js';
 import type { Args, Command } from './command.js';
@@ -91,10 +91,10 @@ const requireFull = (args: Args): void => {
 };
 
 const report = (error: unknown, json: boolean, debug: boolean): void => {
-  const hint = error instanceof MesocastError ? error.hint : undefined;
+  const hint = hintOf(error);
   const message = messageOf(error).replaceAll(/\s*\n\s*/g, ' ');
   if (json) {
-    const tag = error instanceof MesocastError ? error.tag : 'internal';
+    const tag = isOurs(error) ? error.tag : 'internal';
     process.stdout.write(
       `${JSON.stringify({ error: { tag, message, ...(hint !== undefined && { hint }) } })}\n`,
     );

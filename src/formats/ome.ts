@@ -15,9 +15,19 @@ export interface PageLayout {
   readonly order: string;
 }
 
-/** Files that the planes of an OME-TIFF are in, each described by all of them. */
-const filesOf = (description: string): number =>
-  new Set([...description.matchAll(/<UUID\b[^>]*\bFileName="([^"]*)"/g)].map(([, name]) => name)).size;
+/** Files that the planes of an image are in, each described by all of them; and the most that one point in time is in. */
+const filesOf = (description: string): { readonly all: number; readonly ofOne: number } => {
+  const inside = description.slice(pixelsOf(description)?.index).split('</Pixels>')[0] ?? '';
+  const byPoint = new Map<string, Set<string>>();
+  for (const [, tag = '', name = ''] of inside.matchAll(
+    /<TiffData\b([^>]*)>\s*<UUID\b[^>]*\bFileName="([^"]*)"/g,
+  )) {
+    const point = attribute(tag, 'FirstT') ?? '0';
+    byPoint.set(point, (byPoint.get(point) ?? new Set()).add(name));
+  }
+  const all = new Set([...byPoint.values()].flatMap((names) => [...names]));
+  return { all: all.size, ofOne: Math.max(0, ...[...byPoint.values()].map(({ size }) => size)) };
+};
 
 /**
  * As an OME-TIFF says (https://docs.openmicroscopy.org/ome-model): the colours of one page are channels of it, too. Text: why
@@ -32,9 +42,9 @@ export const omeLayout = (description: string, samples: number): PageLayout | st
   const size = (name: string): number => Number(attribute(pixels, name)) || 1;
   const channels = Math.max(1, Math.floor(size('SizeC') / samples));
   const order = attribute(pixels, 'DimensionOrder')?.slice(2) ?? '';
-  const files = filesOf(description);
-  if (files > 1 && channels * size('SizeZ') > 1)
-    return `it is one of ${files} files of an OME-TIFF of ${channels} channels and ${size('SizeZ')} slices: save them as one`;
+  const { all, ofOne } = filesOf(description);
+  if (ofOne > 1)
+    return `it is one of ${all} files of an OME-TIFF that has channels or slices of one point in several: save them as one`;
   return { kind: 'an OME-TIFF', channels, slices: size('SizeZ'), order };
 };
 
@@ -57,7 +67,7 @@ export const omeTime = (
   slice: number,
 ): PhysicalTime | undefined => {
   const pixels = pixelsOf(description);
-  if (pixels === null || filesOf(description) > 1) return undefined;
+  if (pixels === null || filesOf(description).all > 1) return undefined;
   const inside = description.slice(pixels.index);
   const place = (tag: string): string =>
     ['TheT', 'TheC', 'TheZ'].map((name) => attribute(tag, name) ?? '0').join();

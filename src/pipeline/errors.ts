@@ -86,10 +86,13 @@ export const isOurs = (error: unknown): error is MesocastError =>
 export const hintOf = (error: unknown): string | undefined =>
   isOurs(error) && hasText(error, 'hint') ? error.hint : undefined;
 
+/** Codes that Node has no name for, such as that of a stale file of NFS, are "Unknown system error -116". */
+const SYSTEMS = /^(E[A-Z\d]+|UNKNOWN|Unknown system error .*)$/;
+
 /** Whether it is the system's, such as ENOSPC: it says nothing of what is in a file. Codes of Node's own have a "_" in them, and may be of bad bytes. */
 export const isSystems = (error: unknown): boolean => {
   const code = codeOf(error);
-  return !isOurs(error) && code !== undefined && /^E[A-Z\d]+$/.test(code);
+  return !isOurs(error) && code !== undefined && SYSTEMS.test(code);
 };
 
 /** The errno code of a Node system error, if it is one. */

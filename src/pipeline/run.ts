@@ -49,7 +49,7 @@ export interface Ready {
  * handed on after it: they come again, in order, when it can be read again, or is given up because that takes too long.
  * False when it is not taken back: it is for whoever asks to give it up.
  */
-export type GiveBack = (entry: Entry, why: string) => boolean;
+export type GiveBack = (entry: Entry, why: string, isGone: boolean) => boolean;
 
 /** A frame with its share of the pool: `release` is to be called once, at the frame's outcome. */
 export interface Admitted {

@@ -110,7 +110,8 @@ const observe = (
     codecFor,
     timeOf: frameTimes(config.frameInterval),
     parametersOf: runParameters({ ...told, notice }),
-    giveBack: (entry: Entry, why: string) => trackers.get(entry.series)?.takeBack(entry, why) ?? false,
+    giveBack: (entry: Entry, why: string, isGone: boolean) =>
+      trackers.get(entry.series)?.takeBack(entry, why, isGone) ?? false,
   };
   return watch(config, { ...stageContext, trackers, roots: run.watched }).pipe(
     // Of each root by itself: one that is slow, or has much to catch up with, holds up no other.

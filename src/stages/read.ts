@@ -105,7 +105,10 @@ export const read =
       const refuse = ({ entry }: Queued, error: unknown): void => {
         const isOfSystem = isSystems(error);
         if (isOfSystem && context.signal.aborted) return; // the next run takes it up
-        if (isOfSystem && context.giveBack?.(entry, systemsReason(error)) === true) {
+        if (
+          isOfSystem &&
+          context.giveBack?.(entry, systemsReason(error), codeOf(error) === 'ENOENT') === true
+        ) {
           returns.set(entry.series, returnsOf(entry.series) + 1);
           return;
         }

@@ -74,7 +74,7 @@ export const watch = (options: WatchOptions, context: WatchContext): Observable<
     const isIdle = (): boolean =>
       options.untilIdle !== undefined &&
       now() - lastNews >= options.untilIdle * 1000 &&
-      [...all.values()].every((tracker) => tracker.waiting === 0);
+      [...all.values()].every((tracker) => tracker.waiting === 0 && !tracker.isUnderWay);
 
     const newTracker = (series: string, root: WatchedRoot): SeriesTracker =>
       trackSeries(

@@ -98,8 +98,11 @@ test('pages of an OME-TIFF are told apart in any order; those of files that belo
       .time;
   expect(await timeOf(planes)).toEqual({ value: 7, unit: 's' });
   expect(await timeOf(files.join('') + planes)).toBeUndefined();
-  expect(await framesOf(tiffOf(3, pixels('XYCZT', channels, files.join(''))), { channel: 0 })).toMatch(
-    /one of 3 files of an OME-TIFF of 2 channels/,
+  // Split by time, each file has all channels of its points.
+  expect(await framesOf(tiffOf(2, pixels('XYCZT', channels, files.join(''))), { channel: 1 })).toEqual([1]);
+  const byChannel = files.join('').replaceAll(/FirstT="\d"/g, 'FirstT="0"');
+  expect(await framesOf(tiffOf(3, pixels('XYCZT', channels, byChannel)), { channel: 0 })).toMatch(
+    /one of 3 files of an OME-TIFF that has channels or slices of one point in several/,
   );
   expect(await framesOf(tiffOf(2, '<OME><BinaryOnly MetadataFile="a.ome.tif" UUID="urn"/></OME>'))).toMatch(
     /description is in another file/,

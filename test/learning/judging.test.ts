@@ -252,7 +252,7 @@ test('leads are trusted where their skill is surely positive, and only when it w
 });
 
 test('leads far ahead, whose forecasts overlap more than all that is kept of a short run, can be trusted', () => {
-  const verified = Array.from({ length: 200 }, (_, origin): Verified => ({
+  const verified = Array.from({ length: 400 }, (_, origin): Verified => ({
     ...{ origin, lead: 1, forecaster: 'f', madeBy: 'forecaster', rmse: 1, forecasterRmse: 1 },
     ...{ persistenceRmse: 2, linearRmse: 2, betweenRmse: [2, 2, 2] },
   }));

@@ -59,7 +59,7 @@ const ingest = async (reads: (name: string) => void, { frames, validates }: More
           reads(path.slice(root.length + 1));
           return codecs.for(path);
         },
-        giveBack: (entry, why) => trackers.get(entry.series)?.takeBack(entry, why) ?? false,
+        giveBack: (entry, why, isGone) => trackers.get(entry.series)?.takeBack(entry, why, isGone) ?? false,
       }),
     )
     .forEach(({ frame, release }) => {

@@ -40,7 +40,11 @@ interface Watched {
   readonly stop: AbortController;
 }
 const begin = (
-  { atomic = false, ...options }: Partial<WatchOptions> & { atomic?: boolean } = {},
+  {
+    atomic = false,
+    finishes = false,
+    ...options
+  }: Partial<WatchOptions> & { atomic?: boolean; finishes?: boolean } = {},
   other?: Source,
 ): Watched => {
   const stop = new AbortController();
@@ -63,8 +67,10 @@ const begin = (
       ledger,
     },
   ).subscribe({
-    next: ({ entry, position }) =>
-      came.push(`${entry.series === 's' ? '' : `${entry.series}/`}${entry.index}@${position}`),
+    next: ({ entry, position }) => {
+      came.push(`${entry.series === 's' ? '' : `${entry.series}/`}${entry.index}@${position}`);
+      if (finishes) ledger.finish(entry, 'observed', { position });
+    },
     complete: () => {
       completed = true;
     },
@@ -139,6 +145,17 @@ test('the frames of a short series are not held for ever', async () => {
   folder.put('f11', 11);
   await pass(2);
   expect(run.came).toEqual(['7@0', '9@1', '11@2']);
+});
+
+test('nothing is idle while a frame that was handed on may still come back', async () => {
+  for (const index of [0, 1, 2]) folder.put(`f${index}`, index);
+  const run = begin({ untilIdle: 3 });
+  await pass(20);
+  expect([run.came.length, run.completed]).toEqual([3, false]);
+  for (const { position, ...entry } of ledger.unfinished('s'))
+    ledger.finish(entry, 'observed', { position: position! });
+  await pass(2);
+  expect(run.completed).toBe(true);
 });
 
 test('a gap is not passed while the folder cannot be seen: the frame may be there all the time', async () => {
@@ -303,7 +320,7 @@ test('nothing is lost while nobody can say what is there, however long, and scan
 });
 
 test('a run that ends when nothing comes does not end while nobody can say what came', async () => {
-  const run = begin({ untilIdle: 3 });
+  const run = begin({ untilIdle: 3, finishes: true });
   folder.put('f0', 0);
   await pass(2);
   const scan = folder.scan.bind(folder);
@@ -382,7 +399,7 @@ test('a file that changes after its outcome is counted, told once, and not read 
 test('completes when idle, but not while a file may still become whole', async () => {
   for (const index of [0, 1, 2]) folder.put(`f${index}`, index);
   folder.put('f3', 3, { verdict: 'half' });
-  const run = begin({ untilIdle: 3 });
+  const run = begin({ untilIdle: 3, finishes: true });
   await pass(4);
   expect(run.completed).toBe(false);
   await pass(3);
@@ -401,7 +418,7 @@ test('a root that hangs holds up no other, and with one nobody is idle before bo
   };
   other.put('o/f0', 0, { series: 'o' });
   for (const index of [0, 1, 2]) folder.put(`f${index}`, index);
-  const run = begin({ untilIdle: 3 }, hanging);
+  const run = begin({ untilIdle: 3, finishes: true }, hanging);
   await pass(20);
   expect(run.came).toEqual(['0@0', '1@1', '2@2']);
   expect(run.completed).toBe(false);

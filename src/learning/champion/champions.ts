@@ -145,8 +145,14 @@ export const createChampions = (options: ChampionsOptions): Champions => {
       return bring(first);
     }
   };
-  const end = (champion: Promise<Placed> | undefined): void =>
-    void champion?.then((one) => one.end()).catch((error: unknown) => notice(messageOf(error)));
+  const ending = new Set<Promise<void>>();
+  const end = (champion: Promise<Placed> | undefined): void => {
+    const ended = (champion ?? Promise.resolve(undefined))
+      .then((one) => one?.end())
+      .catch((error: unknown) => notice(messageOf(error)))
+      .finally(() => ending.delete(ended));
+    ending.add(ended);
+  };
   /** The last one used comes last. A run of months has many: the ones that were not used for longest go. */
   const keep = (hash: string, champion: Promise<Placed>): Promise<Champion> => {
     placed.delete(hash);
@@ -177,6 +183,7 @@ export const createChampions = (options: ChampionsOptions): Champions => {
     end: between.end,
     dispose: async () => {
       between.end();
+      await Promise.all(ending);
       const ends = await Promise.allSettled([...placed.values()].map(async (one) => (await one).end()));
       ends.push(...(await Promise.allSettled(spare.map((own) => own.dispose()))));
       for (const one of ends) if (one.status === 'rejected') notice(messageOf(one.reason));

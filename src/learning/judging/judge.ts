@@ -62,7 +62,7 @@ export const createJudge = ({ store, horizon, stride, forecastEvery, madeBy }: J
   const all = new Map<string, Standings>();
   /** What is forgotten here the store still has. */
   const standingsOf = (series: string): Standings => {
-    const known = all.get(series) ?? openStandings(series, store, { forecastEvery, stride });
+    const known = all.get(series) ?? openStandings(series, store, { forecastEvery, stride, horizon });
     if (!all.has(series) && all.size >= MOST_SERIES) {
       // Not the one used longest ago: of series that come in turn, that is the one that comes next.
       const victim = [...all.keys()][Math.floor(Math.random() * all.size)];

@@ -1,8 +1,11 @@
 import type { Verified, VerifiedStore } from '../../pipeline/ledger/verified-store.js';
 import { median } from './noise.js';
 
-/** Forecasts whose scores are kept: what is looked back on, and frames that may come again after a crash. */
-const KEPT = 200;
+/** Forecasts that are looked back on; of those that overlap a lot, more than so many for each that they are worth. */
+const [WINDOW, OF_EACH] = [120, 2.4];
+export const windowOf = (overlap: number): number => Math.max(WINDOW, Math.ceil(OF_EACH * overlap));
+/** Forecasts whose scores are kept besides, for frames that may come again after a crash. */
+const AGAIN = 80;
 
 /** Verified scores by lead, oldest first. */
 export type ByLead = (lead: number) => readonly Verified[];
@@ -33,15 +36,20 @@ export interface Standings {
   add(position: number, scores: readonly Verified[]): void;
 }
 
-/**
- * @param forecastEvery frames from one forecast to the next, at the least
- * @param stride frames per lead
- */
+export interface StandingsOptions {
+  /** Frames from one forecast to the next, at the least. */
+  readonly forecastEvery: number;
+  /** Frames per lead. */
+  readonly stride: number;
+  readonly horizon: number;
+}
+
 export const openStandings = (
   series: string,
   store: VerifiedStore,
-  { forecastEvery, stride }: { readonly forecastEvery: number; readonly stride: number },
+  { forecastEvery, stride, horizon }: StandingsOptions,
 ): Standings => {
+  const kept = windowOf((horizon * stride) / forecastEvery) + AGAIN;
   const rows = new Map<number, readonly Verified[]>();
   /** Of each lead, with the place of the frame that completed it. */
   const byLead = new Map<number, { readonly position: number; readonly score: Verified }[]>();
@@ -80,7 +88,7 @@ export const openStandings = (
       rows.set(position, [...before, ...news]);
       store.put({ series, position, stride, scores: [...before, ...news] });
       keep(position, news);
-      const oldest = position - KEPT * spacingOf(asOf(position), forecastEvery);
+      const oldest = position - kept * spacingOf(asOf(position), forecastEvery);
       for (const old of rows.keys()) if (old < oldest) rows.delete(old);
       for (const known of byLead.values()) while ((known[0]?.position ?? oldest) < oldest) known.shift();
       store.forget(series, oldest);

@@ -1,9 +1,7 @@
 import { pooledSkill } from '../../metrics/skill.js';
 import { gainOver, meanOf, surelyAbove } from './noise.js';
-import type { ByLead } from './standings.js';
+import { windowOf, type ByLead } from './standings.js';
 
-/** Forecasts that trust looks back on; of those that overlap a lot, more than so many for each that they are worth. */
-const [WINDOW, OF_EACH] = [120, 2.4];
 /** Forecasts that the skill at a lead is told of, and that trust needs as well. */
 const RECENT = 20;
 
@@ -17,7 +15,7 @@ export const trustedLeads = (verified: ByLead, horizon: number, spacing: number)
     const lead = trusted + 1;
     const overlap = lead / spacing;
     const gains = verified(lead)
-      .slice(-Math.max(WINDOW, Math.ceil(OF_EACH * overlap)))
+      .slice(-windowOf(overlap))
       .map(({ rmse, persistenceRmse }) => gainOver(persistenceRmse, rmse));
     // Of a run that has changed the last ones know first.
     if (!(surelyAbove(gains, overlap) > 0 && meanOf(gains.slice(-RECENT)) > 0)) break;

@@ -1,6 +1,6 @@
 import type { Delivery, QueuePolicy } from './delivery.js';
 import { isRetryable } from './delivery.js';
-import { codeOf, messageOf } from '../errors.js';
+import { codeOf, isSystems, messageOf } from '../errors.js';
 import { describeDelivery, keyOf } from './forecast-message.js';
 import { aborting, createHold, pauseFor } from './hold.js';
 import type { KeptDeliveries } from './kept-deliveries.js';
@@ -8,18 +8,6 @@ import { queuedItems, type Item } from './queued-items.js';
 import type { DeliveryCounts } from '../run.js';
 import { createSpilling } from './spilling.js';
 import { tellOnce } from '../tell-once.js';
-
-/** System errors of reading that say nothing of the file: they may pass. */
-const MAY_PASS: ReadonlySet<string> = new Set([
-  'EMFILE',
-  'ENFILE',
-  'ENOMEM',
-  'EAGAIN',
-  'EBUSY',
-  'EIO',
-  'ESTALE',
-  'EACCES',
-]);
 
 /** What a queue can be given anew while it runs. */
 export interface QueueSettings {
@@ -168,7 +156,8 @@ export const createSinkQueue = (options: SinkQueueOptions): SinkQueue => {
     try {
       delivery = item.delivery ?? (await spill.read(item.kept!));
     } catch (error) {
-      if (MAY_PASS.has(codeOf(error) ?? '')) {
+      // What the system says of a file that is there says nothing of what is in it.
+      if (isSystems(error) && codeOf(error) !== 'ENOENT') {
         fails(messageOf(error), 'can be read');
         await nextTry(Infinity);
         return false;

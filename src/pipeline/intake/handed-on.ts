@@ -16,6 +16,7 @@ export interface HandedOn {
   isOnItsWay(key: string): boolean;
   /** Those that have their outcome are kept no longer. */
   tidy(): void;
+  readonly count: number;
   /** It could not be read: whether it is to be handed on once more. */
   mayReturn(entry: Entry, why: string, now: number): boolean;
   /** It is no longer on its way. False when it was not. */
@@ -46,6 +47,9 @@ export const createHandedOn = (series: string, { ledger, notice, patience }: Han
       handed.set(entryKey(entry), entry.index);
     },
     isOnItsWay,
+    get count() {
+      return handed.size;
+    },
     tidy: () => {
       for (const key of handed.keys()) isOnItsWay(key);
     },

@@ -52,6 +52,8 @@ export interface SeriesTracker {
   look(entries: readonly Entry[], look: Look): Promise<boolean>;
   /** Files that are neither handed on nor given up. */
   readonly waiting: number;
+  /** Some were handed on and have no outcome yet: they may come back. */
+  readonly isUnderWay: boolean;
   /** The first of them, and what it waits for; undefined when there is none. */
   firstWaiting(): Waiting | undefined;
   /** Paths of those that need a second look. */
@@ -227,8 +229,13 @@ export const trackSeries = (
         .filter((candidate) => candidate.missingSince === undefined && !candidate.whole && !stands(candidate))
         .map(({ entry }) => entry.path),
     isDone,
-    takeBack: (entry, why) => {
+    get isUnderWay() {
+      handedOn.tidy();
+      return handedOn.count > 0;
+    },
+    takeBack: (entry, why, isGone) => {
       if (!context.wanted()) {
+        if (isGone) return false;
         // Its place is taken in the ledger: what has no outcome comes first the next time.
         notice(`${entry.path} could not be read (${why}): the next run takes it up`);
         return true;

@@ -79,10 +79,14 @@ export const withStacks = (
       before !== undefined &&
       (revision.size > before.revision.size ||
         (revision.size === before.revision.size && count > before.items.length));
+    /** It holds frames that an earlier run did not have. */
+    const hasMore = (): boolean => ledger.frame(series, count - 1)?.path !== path;
     const earlier = (item: number): Revision | undefined => {
       if (before !== undefined) return grown ? before.items[item] : undefined;
       const known = ledger.frame(series, item);
-      return known?.path === path && known.revision.size < revision.size ? known.revision : undefined;
+      if (known?.path !== path) return undefined;
+      const { size } = known.revision;
+      return size < revision.size || (size === revision.size && hasMore()) ? known.revision : undefined;
     };
     return {
       revision,
