@@ -4,6 +4,7 @@ import { closePipesAtExit } from '../../src/pipeline/delivery/child-pipes.js';
 import { messageOf, SinkError } from '../../src/pipeline/errors.js';
 import { frameOf, jsonMessage, leadsToSend } from '../../src/pipeline/delivery/forecast-message.js';
 import { rangeOf, type Forecast } from '../../src/pipeline/forecast.js';
+import { tellOnce } from '../../src/pipeline/tell-once.js';
 import { defineSink } from '../../src/pipeline/plugins/plugin.js';
 import { postJson } from '../../src/pipeline/delivery/post-json.js';
 import { secretFrom } from '../../src/pipeline/delivery/secret.js';
@@ -75,23 +76,19 @@ export const trigger = defineSink({
     let secret: string | undefined;
     /** Series for which the conditions hold and a call has succeeded since they began to. */
     const told = new Set<string>();
-    let isFirst = true;
-    /** Once: a run's forecasts are all alike in this. */
-    const warn = (forecast: Forecast): void => {
-      if (!isFirst) return;
-      isFirst = false;
-      for (const condition of when) {
-        const why = neverHolds(forecast, condition);
-        if (why !== undefined) log(`trigger: the condition on ${condition.measure} never holds: ${why}`);
-      }
-    };
+    const tell = tellOnce(log);
     return {
       open: async () => {
         secret = secretFrom(secretEnv);
       },
       forecast: async (forecast, signal) => {
         signal.throwIfAborted();
-        warn(forecast);
+        when.forEach((condition, k) =>
+          tell(`condition ${k}`, () => {
+            const why = neverHolds(forecast, condition);
+            return why && `trigger: the condition on ${condition.measure} never holds: ${why}`;
+          }),
+        );
         const values = when.map((condition) => measured(forecast, condition));
         const fulfilled = values.map((value, at) => fulfils(value, when[at]!, forecast.trustedLeads));
         const holds = match === 'all' ? fulfilled.every(Boolean) : fulfilled.some(Boolean);

@@ -196,6 +196,7 @@ export const createRunner = (forecaster: Forecaster, engine: Engine): Runner => 
     },
     members: () => 1,
     dispose: async () => {
+      // Of one that could not be compiled whoever asked for it has heard.
       await Promise.allSettled([...programs.values()].map(async (program) => (await program).dispose()));
       programs.clear();
     },

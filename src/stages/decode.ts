@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { concatMap, type OperatorFunction } from 'rxjs';
 import type { Handle } from '../engine/types.js';
 import type { Runner } from '../forecaster/programs.js';
+import { withoutOverflow } from '../forecaster/without-overflow.js';
 import { crop, fittedShape } from '../pipeline/fit.js';
 import type {
   Forecast,
@@ -19,7 +20,6 @@ import type { SeriesClock } from '../pipeline/state/series-clock.js';
 import { tellOnce } from '../pipeline/tell-once.js';
 import { halfWidths, localOf, type Calibration } from '../uncertainty/calibration.js';
 import { rolledOut } from '../uncertainty/ensemble.js';
-import { withoutOverflow } from '../uncertainty/without-overflow.js';
 
 export interface DecodeOptions {
   readonly runner: Pick<Runner, 'engine' | 'members'>;

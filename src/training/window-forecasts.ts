@@ -1,8 +1,8 @@
 import type { Runner, SeriesInput, StateHandles } from '../forecaster/programs.js';
+import { withoutOverflow } from '../forecaster/without-overflow.js';
 import { crop, fit, fittedShape } from '../pipeline/fit.js';
 import { sizeOf } from '../pipeline/frame.js';
 import { rolledOut } from '../uncertainty/ensemble.js';
-import { withoutOverflow } from '../uncertainty/without-overflow.js';
 import { framesFrom, type Series } from './series.js';
 
 /** Which windows of a series are forecast. */

@@ -17,7 +17,8 @@ export interface BetweenBatches {
   readonly end: () => void;
 }
 
-export const createBetweenBatches = (now: () => number = () => performance.now()): BetweenBatches => {
+export const createBetweenBatches = (): BetweenBatches => {
+  const now = (): number => performance.now();
   let [isWorking, isOver] = [false, false];
   /** When the last batch began, and how long after the one before. */
   let [beganAt, apart] = [-Infinity, Infinity];
