@@ -115,17 +115,27 @@ const vouchedFor = (
   );
 const NEW = { name: 'n', hash: 'new' };
 
-test('late leads of a new forecaster are its own where it was vouched for, not judged by the one before', () => {
-  const [own, errors] = [judge(), noisy(6, 0.05, () => 3)];
-  judgeRun(own, 40, HORIZON, errors);
-  const makers = (vouched: number): (string | undefined)[] => {
-    const scores = vouchedFor(vouched, (lead) => 0.01 * lead);
-    own.vouch('new', { scores });
+test('beyond the leads that vouch for a new forecaster it falls off as those before it did from there on', () => {
+  const makers = (before: (lead: number) => number, vouched: number): (string | undefined)[] => {
+    const own = judge();
+    judgeRun(
+      own,
+      40,
+      HORIZON,
+      noisy(6, 0.05, (_, lead) => before(lead)),
+    );
+    own.vouch('new', { scores: vouchedFor(vouched, (lead) => 0.01 * lead) });
     return own.outlook('run', 40, NEW).leads.map(({ madeBy }) => madeBy);
   };
-  expect(makers(8).slice(0, 8)).toEqual(Array(8).fill('forecaster'));
-  expect(makers(8).slice(10)).toEqual(Array(10).fill('trend'));
-  expect(makers(HORIZON)).toEqual(Array(HORIZON).fill('forecaster'));
+  const all = Array(HORIZON).fill('forecaster');
+  // The one before was worse than the trend, no more so at late leads than at others.
+  expect(makers(() => 3, 8)).toEqual(all);
+  // The one before went astray there.
+  const astray = (lead: number): number => (lead <= 10 ? 0.4 : 3);
+  expect(makers(astray, 8).slice(0, 8)).toEqual(Array(8).fill('forecaster'));
+  expect(makers(astray, 8).slice(12)).toEqual(Array(8).fill('trend'));
+  // Where it vouches for itself those before it say nothing.
+  expect(makers(astray, HORIZON)).toEqual(all);
 });
 
 test('what a new forecaster did in another series says nothing of one whose forecasts are known', () => {

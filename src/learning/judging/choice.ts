@@ -15,19 +15,26 @@ const LEAST = 3;
  */
 const FURTHER = 3;
 
-/** A mean over some leads for each of the last forecasts, oldest first. */
-const byForecast = (scores: readonly Verified[], valueOf: (score: Verified) => number): number[] => {
+/** A mean over some leads for each forecast, by where it was issued. */
+const byForecast = (
+  scores: readonly Verified[],
+  valueOf: (score: Verified) => number,
+): ReadonlyMap<number, number> => {
   const values = new Map<number, number[]>();
   for (const score of scores) {
     const known = values.get(score.origin);
     if (known === undefined) values.set(score.origin, [valueOf(score)]);
     else known.push(valueOf(score));
   }
-  return [...values]
+  return new Map([...values].map(([origin, some]) => [origin, meanOf(some)]));
+};
+
+/** The values of the last forecasts, oldest first. */
+const lastOf = (values: ReadonlyMap<number, number>): number[] =>
+  [...values]
     .sort(([first], [second]) => first - second)
     .slice(-WINDOW)
-    .map(([, some]) => meanOf(some));
-};
+    .map(([, value]) => value);
 
 /** Whether scores are of enough forecasts to tell. */
 const hasEnough = (scores: readonly Verified[]): boolean =>
@@ -102,10 +109,10 @@ export interface Makers {
  * At each lead the forecaster (`hash`) or the damped trend, whichever erred less at it, and a little around it, in the last
  * verified forecasts; errors of the trend are those of the damping that would have been best lately. The forecaster is
  * judged by forecasts of its own, beside what vouches for it; where it has none of its own yet by the latter alone; where
- * there are none either by the forecasts of those before it; beyond these by how it does at the leads below, and not much
- * beyond what it was tried at or vouched for if it began from nothing. By what vouches for it alone it has to be better
- * than the trend by more than noise; once it has enough forecasts of its own, or its predecessors had, it is left only when
- * it was worse by more than noise.
+ * there are none either by how the forecasts of those before it became better or worse from there on, who may have been
+ * another kind of forecaster; beyond these by how it does at the leads below, and not much beyond what it was tried at or
+ * vouched for if it began from nothing. By what vouches for it alone it has to be better than the trend by more than noise;
+ * once it has enough forecasts of its own, or its predecessors had, it is left only when it was worse by more than noise.
  */
 export const chooseMakers = (
   verified: ByLead,
@@ -134,20 +141,37 @@ export const chooseMakers = (
     gains.set(score, gain);
     return gain;
   };
+  const isWorse = (values: readonly number[]): boolean => likelyAbove(values.map((gain) => -gain));
+  /** The last lead at which it is known itself, and its gain there. */
+  let itself: { readonly near: readonly number[]; readonly gain: number } | undefined;
+  /** What it would have gained where those before it did: less than at the last lead at which it is known, as they did. */
+  const likeThoseBefore = (scores: readonly Verified[]): number[] => {
+    const gains = byForecast(scores, gainOf);
+    if (itself === undefined) return lastOf(gains);
+    const { near, gain } = itself;
+    const there = byForecast(
+      near.flatMap((one) => verified(one).filter(({ origin }) => gains.has(origin))),
+      gainOf,
+    );
+    return lastOf(
+      new Map([...there].map(([origin, before]) => [origin, gain + gains.get(origin)! - before])),
+    );
+  };
   const known = leads.map((lead): Known | undefined => {
     if (lead > furthest) return undefined;
     const near = around(lead);
     const scores = near.flatMap((one) => verified(one).slice(-WINDOW));
     const own = scores.filter(isOwn);
     const all = [...vouched.scores.filter((score) => near.includes(score.lead)), ...own];
-    const counted = hasEnough(all)
-      ? all
-      : scores.filter(({ forecaster }) => forecaster !== NO_FORECASTER.hash);
-    if (!hasEnough(counted)) return undefined;
-    const values = byForecast(counted, gainOf);
-    const isVouchedOnly = counted === all && !hasEnough(own);
-    const isWorse = likelyAbove(values.map((gain) => -gain));
-    return { gain: meanOf(values), taken: isVouchedOnly ? likelyAbove(values) : !isWorse };
+    if (hasEnough(all)) {
+      const values = lastOf(byForecast(all, gainOf));
+      itself = { near, gain: meanOf(values) };
+      return { gain: itself.gain, taken: hasEnough(own) ? !isWorse(values) : likelyAbove(values) };
+    }
+    const others = scores.filter(({ forecaster }) => forecaster !== NO_FORECASTER.hash);
+    if (!hasEnough(others)) return undefined;
+    const values = likeThoseBefore(others);
+    return { gain: meanOf(values), taken: !isWorse(values) };
   });
   const makers = takenAt(known, furthest).map((taken): Contestant => (taken ? 'forecaster' : 'trend'));
   return { makers, damping };
