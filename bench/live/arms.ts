@@ -17,6 +17,10 @@ export const ARMS: Readonly<Record<string, Arm>> = {
     ...{ interval: 2, frames: 60, doubled: false },
     options: ['--learn', 'scratch', '--learn-budget', '50%'],
   },
+  unnamed: {
+    ...{ interval: 6, frames: 20, doubled: false, more: 70 },
+    options: ['--learn-budget', '100%'],
+  },
   nearest: {
     // Frames enough after those that count for twenty forecasts in a row after the first ten.
     ...{ interval: 6, frames: 20, doubled: false, more: 70 },

@@ -55,10 +55,9 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   };
   const told = createTold(ledger, REPLAY_BYTES);
   if (mode !== undefined && !hasChosen()) {
-    const candidates =
-      first.id.hash === NO_FORECASTER.hash && succession.inUse.hash === NO_FORECASTER.hash
-        ? (await shippedForecasters()).map(shippedFolder)
-        : [];
+    const shipped =
+      first.id.hash === NO_FORECASTER.hash ? (await shippedForecasters()).map(shippedFolder) : [];
+    const candidates = succession.inUse.hash === NO_FORECASTER.hash ? shipped : [];
     learner = start({
       setup: () => {
         const { hash, folder, isRolledBack } = succession.inUse;
@@ -69,6 +68,7 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
           champion: folder,
           rolledBack: isRolledBack,
           start: succession.start(),
+          beginnings: shipped,
           channels: first.channels,
           codecs: config.codecs,
           symmetries: config.symmetries,

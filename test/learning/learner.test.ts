@@ -37,9 +37,10 @@ const open = async (folder: string, more: Partial<LearnerSetup> = {}) => {
   const said: FromLearner[] = [];
   const replay = createReplay({ bytes: 1e8, stride: 1 });
   const setup: LearnerSetup = {
-    ...{ folder, learn: 'scratch', candidates: [], champion: undefined, start: undefined, channels: 1 },
+    ...{ folder, learn: 'scratch', candidates: [], champion: undefined, start: undefined, beginnings: [] },
     ...{
       rolledBack: false,
+      channels: 1,
       codecs: {},
       preparation: {},
       stride: 1,
@@ -303,4 +304,59 @@ test('what is learned takes the place of nothing that could not be read, and say
   expect(said).toEqual([
     { type: 'notice', message: expect.stringMatching(/^what is learned cannot be compared with .*gone/) },
   ]);
+});
+
+test('where none fits as it is, learning goes on from the one of those that ship that learns best', async () => {
+  const other = await open(join(home, 'begins-other'));
+  fill(other.replay, 0, 40);
+  await turns(other.learner, 800, () => other.said.length > 0);
+  const [learned] = other.said.flatMap((message) => ('folder' in message ? [message.folder] : []));
+  const tiny = join(home, 'begins-tiny');
+  await saveTiny(tiny, 1, 10, { context: 10 });
+  const folder = join(home, 'begins');
+  const more = { learn: 'adapt', beginnings: ['plane_wave', tiny, learned!] } as const;
+  const { learner, replay, said } = await open(folder, more);
+  fill(replay, 0, 16);
+  // The tiny one has a context of ten frames, of which too few have come yet: it is waited for.
+  while (await learner.turn());
+  expect(said).toEqual([]);
+  fill(replay, 16, 40);
+  await turns(learner, 200, () => said.length > 0);
+  // What it has learned by then is judged at once.
+  expect(said).toMatchObject([
+    {
+      message: expect.stringMatching(/^learning begins from learned: .*: tiny \d+\.\d\d, learned 0\.\d\d$/),
+    },
+    { type: 'challenger', over: undefined },
+  ]);
+  expect((await curve(folder)).map(({ steps }) => steps)).toEqual([40]);
+
+  // Another process goes on with it, and tries none.
+  const again = await open(folder, more);
+  fill(again.replay, 0, 40);
+  await turns(again.learner, 1 + 20, () => false);
+  expect((await curve(folder)).at(-1)?.steps).toBe(60);
+  expect(again.said.filter(({ type }) => type === 'notice')).toEqual([]);
+});
+
+test('where none of those that ship beats the trend after what it has learned, learning begins from nothing', async () => {
+  const [folder, tiny] = [join(home, 'none-learns'), join(home, 'none-learns-tiny')];
+  await saveTiny(tiny, 1, 10);
+  const more = { learn: 'adapt', beginnings: [tiny] } as const;
+  const { learner, replay, said } = await open(folder, more);
+  fill(replay, 0, 30);
+  await turns(learner, 100, () => said.length > 0);
+  expect(said).toMatchObject([
+    { message: expect.stringMatching(/^learning begins from nothing: .*: tiny \d+\.\d\d$/) },
+  ]);
+  await turns(learner, 41, () => false);
+  const from = async (): Promise<unknown> =>
+    (JSON.parse((await loadCheckpoint(folder))!.settings) as unknown[])[1];
+  expect(await from()).toBeNull();
+  // Another process does not try again.
+  const again = await open(folder, more);
+  fill(again.replay, 0, 30);
+  await turns(again.learner, 45, () => false);
+  expect(await from()).toBeNull();
+  expect((await loadCheckpoint(folder))!.iteration).toBe(80);
 });

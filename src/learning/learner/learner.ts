@@ -3,13 +3,14 @@ import { dirname, join } from 'node:path';
 import type { Engine } from '../../engine/index.js';
 import { saveForecaster } from '../../forecaster/folder.js';
 import { versionsFolder } from '../champion/versions.js';
+import { createBeginning } from './beginning.js';
 import { createChoosing, longestOf } from './choosing.js';
 import { isBetter, reachOf, relativeError, trendRival, windowsOver, type Rival } from './compare.js';
 import { createIncumbent, createLoader } from './incumbent.js';
 import type { FromLearner, HeldOutScore, LearnerSetup } from './messages.js';
 import type { Replay } from './replay.js';
 import { CONTEXT, createScoring } from './scoring.js';
-import { canLearn, openStudy, optionsFor, type Study } from './study.js';
+import { openStudy, optionsFor, type Study } from './study.js';
 import { createTrial, type Trial } from './trial.js';
 
 /** Frames of one series before forecasters are tried, and before learning begins. */
@@ -56,8 +57,6 @@ export const createLearner = async ({
 }: LearnerOptions): Promise<Learner> => {
   const load = createLoader(tell);
   const incumbent = createIncumbent(setup.champion, load, tell);
-  /** What learning goes on from when it adapts. */
-  let start = await load(setup.start);
   const scoring = createScoring(engine, replay, setup);
   const choosing = createChoosing(setup, replay, scoring, tell);
   let study: Study | undefined;
@@ -95,32 +94,46 @@ export const createLearner = async ({
     [firstAt, triedBefore] = [undefined, 0];
   };
 
+  /** What is judged by: frames that are kept apart, `unseen` of them at the most. */
+  const keptApart = () => {
+    const parts = replay.heldOut(CONTEXT).filter(({ unseen }) => unseen > 1);
+    const unseen = Math.max(...parts.map((part) => part.unseen));
+    const windows = windowsOver(
+      parts.filter((part) => part.unseen > unseen / 2),
+      CONTEXT,
+    );
+    return windows && { unseen, windows };
+  };
+
+  const beginning = await createBeginning({
+    setup,
+    load,
+    open: (from, symmetries) => {
+      const series = replay.training().reduce((a, b) => (b.frames.length > a.frames.length ? b : a));
+      return openStudy({
+        engine,
+        replay,
+        folder: setup.folder,
+        stride: setup.stride,
+        from,
+        fresh: optionsFor(series, setup.seed + astray, setup.symmetries ?? symmetries),
+      });
+    },
+    isLate: () => longestOf(replay.all()) >= 2 * ENOUGH,
+    windows: () => keptApart()?.windows,
+    scoring,
+    tell,
+  });
+
   /** Takes the forecaster that fits best, if one does. */
   const choose = async (): Promise<void> => {
     const choice = await choosing.choose();
     if (choice === undefined) return;
     const [beyond = []] = await scoring.beyond([choice]);
     // What was begun from nothing while none fitted gives way to what goes on from it.
-    if (start === undefined && setup.learn === 'adapt' && canLearn(choice.forecaster)) await discard();
-    start ??= choice.forecaster;
+    if (await beginning.chosen(choice.forecaster)) await discard();
     incumbent.challenge({ ...choice, beyond });
     trial = undefined;
-  };
-
-  const begin = async (): Promise<Study> => {
-    const series = replay.training().reduce((a, b) => (b.frames.length > a.frames.length ? b : a));
-    const from = setup.learn === 'adapt' && start !== undefined && canLearn(start) ? start : undefined;
-    const begun = await openStudy({
-      engine,
-      replay,
-      folder: setup.folder,
-      stride: setup.stride,
-      from,
-      fresh: optionsFor(series, setup.seed + astray, setup.symmetries ?? start?.settings.symmetries),
-    });
-    // What an older network was tried at says nothing of this one.
-    if (begun.steps === 0) triedBefore = 0;
-    return begun;
   };
 
   const goneAstray = async (): Promise<void> => {
@@ -152,16 +165,12 @@ export const createLearner = async ({
     (trial !== undefined || isBetter(rival, trendRival(rival)));
 
   const judge = async (learned: Study): Promise<void> => {
-    const parts = replay.heldOut(CONTEXT).filter(({ unseen }) => unseen > 1);
-    const most = Math.max(...parts.map(({ unseen }) => unseen));
-    const windows = windowsOver(
-      parts.filter(({ unseen }) => unseen > most / 2),
-      CONTEXT,
-    );
-    if (windows === undefined) {
+    const apart = keptApart();
+    if (apart === undefined) {
       resting = ++since >= PATIENCE ? rest() : undefined;
       return learned.save();
     }
+    const { windows } = apart;
     const forecaster = await learned.forecaster({ steps: learned.steps, frames: replay.frames });
     const near = await scoring.on(forecaster, windows);
     const error = relativeError(near);
@@ -181,7 +190,7 @@ export const createLearner = async ({
         ? await (trial ??= createTrial((tried, over) => scoring.on(tried, over))).verdict(
             { forecaster, lengths: replay.lengths() },
             near,
-            most,
+            apart.unseen,
             windows,
             toBeat,
           )
@@ -238,8 +247,12 @@ export const createLearner = async ({
       if (resting !== undefined && replay.fresh < resting) return false;
       if (resting !== undefined) [resting, best, since] = [undefined, Infinity, 0];
       if (study === undefined) {
-        study = await begin();
-        [judgedAt, savedAt] = [study.clips, study.clips];
+        const begun = await beginning.turn();
+        if (begun === 'works' || begun === 'waits') return begun === 'works';
+        study = begun.study;
+        // What an older network was tried at says nothing of this one.
+        if (study.steps === 0) triedBefore = 0;
+        [judgedAt, savedAt] = [study.clips - begun.unjudged, study.clips];
       }
       if (!study.canStep()) return false;
       const due = judging <= JUDGING_SHARE * (judging + stepping);

@@ -28,6 +28,8 @@ export interface LearnerSetup {
   readonly rolledBack: boolean;
   /** What learning goes on from when it adapts: the same for the whole run, so that it can be taken up again. */
   readonly start: string | undefined;
+  /** Where there is no such forecaster: those of which the one that learns best from the first frames is gone on from. */
+  readonly beginnings: readonly string[];
   readonly channels: number;
   readonly codecs: CodecOptions;
   /** What frames are flipped and turned by; by default as what is gone on from was trained, or all. */

@@ -85,6 +85,8 @@ export interface Study {
   save(): Promise<void>;
   /** It is not gone on with, nor what was saved of it. */
   discard(): Promise<void>;
+  /** It is not gone on with. */
+  dispose(): Promise<void>;
   readonly steps: number;
   /** That those steps have learned from. */
   readonly clips: number;
@@ -109,28 +111,46 @@ export interface StudyOptions {
 /** What a checkpoint is of: the options of the network, the forecaster that it began with, and the stride. */
 type Identity = readonly [options: string, from: string | null, stride: number];
 
-/**
- * A checkpoint of the same beginning, with its options: they hold for good, whatever frames have come since. What was asked for
- * otherwise by then is another beginning.
- */
-const begun = async (
-  folder: string,
-  from: string | null,
-  stride: number,
-  symmetries: Symmetries | undefined,
-): Promise<{ checkpoint: Checkpoint; options: TrainOptions } | undefined> => {
+/** What was begun in a folder. */
+interface Begun {
+  readonly checkpoint: Checkpoint;
+  readonly options: TrainOptions;
+  readonly from: string | null;
+  readonly stride: number;
+}
+
+const readBegun = async (folder: string): Promise<Begun | undefined> => {
   try {
     const checkpoint = await loadCheckpoint(folder);
     if (checkpoint === undefined) return undefined;
-    const [options, before, of] = JSON.parse(checkpoint.settings) as Identity;
-    if (before !== from || of !== stride) return undefined;
+    const [options, from, stride] = JSON.parse(checkpoint.settings) as Identity;
     const known = trainSchema.parse({ ...(JSON.parse(options) as object), out: '' });
-    const isSame = (known.symmetries ?? 'all') === (symmetries ?? 'all');
-    return isSame ? { checkpoint, options: known } : undefined;
+    return { checkpoint, options: known, from, stride };
   } catch (error) {
     if (codeOf(error) !== undefined) throw error; // the system could not read it, and may the next time
     return undefined; // damaged, or of a version that had other options: it begins anew
   }
+};
+
+/** Hash of the forecaster that the training in a folder goes on from, null for nothing; undefined where there is none. */
+export const begunFrom = async (folder: string, stride: number): Promise<string | null | undefined> => {
+  const begun = await readBegun(folder);
+  return begun?.stride === stride ? begun.from : undefined;
+};
+
+/**
+ * A checkpoint of the same beginning, with its options: they hold for good, whatever frames have come since. What was asked for
+ * otherwise by then is another beginning.
+ */
+const sameBegun = async (
+  folder: string,
+  from: string | null,
+  stride: number,
+  symmetries: Symmetries | undefined,
+): Promise<Begun | undefined> => {
+  const begun = await readBegun(folder);
+  if (begun?.from !== from || begun.stride !== stride) return undefined;
+  return (begun.options.symmetries ?? 'all') === (symmetries ?? 'all') ? begun : undefined;
 };
 
 /** Begins a training, or goes on with the one in the folder if that has the same beginning. */
@@ -144,7 +164,7 @@ export const openStudy = async ({
 }: StudyOptions): Promise<Study> => {
   const adapting = from !== undefined;
   const begins = adapting ? withBase(fresh, from.settings) : fresh;
-  const known = await begun(folder, from?.id.hash ?? null, stride, begins.symmetries);
+  const known = await sameBegun(folder, from?.id.hash ?? null, stride, begins.symmetries);
   const checkpoint = known?.checkpoint;
   const options = known?.options ?? { ...begins, batch: adapting ? ADAPTING_BATCH : BATCH };
   const { batch } = options;
@@ -190,6 +210,7 @@ export const openStudy = async ({
       await work.dispose();
       await removeCheckpoint(folder);
     },
+    dispose: () => work.dispose(),
     get steps() {
       return steps;
     },

@@ -96,7 +96,7 @@ const forecasters = {
     .enum(['off', 'adapt', 'scratch'])
     .optional()
     .describe(
-      'learn from the frames as they come, in a process of its own; adapt: beginning with the forecaster, scratch: with a new one; off: never; default: adapt, but off with an ensemble or intervals, which are of the forecaster as it is',
+      'learn from the frames as they come, in a process of its own; adapt: beginning with the forecaster, or where none is given with one that ships if it fits or soon learns to, scratch: with a new one; off: never; default: adapt, but off with an ensemble or intervals, which are of the forecaster as it is',
     ),
   learnBudget: z
     .string()
