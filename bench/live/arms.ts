@@ -7,6 +7,9 @@ interface Arm extends Omit<Conditions, 'more'> {
   readonly more?: number;
 }
 
+/** Frames enough after those that count for twenty forecasts in a row after the first ten. */
+const EARLY = { interval: 6, frames: 20, doubled: false, more: 70 };
+
 /** The conditions that each simulation is learned under. */
 export const ARMS: Readonly<Record<string, Arm>> = {
   scratch: {
@@ -17,13 +20,9 @@ export const ARMS: Readonly<Record<string, Arm>> = {
     ...{ interval: 2, frames: 60, doubled: false },
     options: ['--learn', 'scratch', '--learn-budget', '50%'],
   },
-  unnamed: {
-    ...{ interval: 6, frames: 20, doubled: false, more: 70 },
-    options: ['--learn-budget', '100%'],
-  },
+  unnamed: { ...EARLY, options: ['--learn-budget', '100%'] },
   nearest: {
-    // Frames enough after those that count for twenty forecasts in a row after the first ten.
-    ...{ interval: 6, frames: 20, doubled: false, more: 70 },
+    ...EARLY,
     options: ['--forecaster', SYSTEM, '--learn', 'adapt', '--learn-budget', '100%'],
   },
   doubled: {

@@ -142,13 +142,16 @@ const curve = (runs: readonly RunFigures[], xs: readonly number[]): number[] =>
     return shares.length === 0 ? NaN : mean(shares);
   });
 
+/** Parts whose curves are shown. */
+const SHOWN = [
+  ['scratch', 'from nothing, 6 s a frame', COLOURS.forecast],
+  ['half budget', 'from nothing, 2 s a frame, half budget', COLOURS.linear],
+  ['unnamed', 'with no forecaster named', COLOURS.truth],
+  ['nearest', 'from the nearest forecaster that ships', COLOURS.other],
+] as const;
+
 const chartOf = (record: LiveRecord, system: string): Chart => {
-  const shown = [
-    ['scratch', 'from nothing, 6 s a frame', COLOURS.forecast],
-    ['half budget', 'from nothing, 2 s a frame, half budget', COLOURS.linear],
-    ['nearest', 'from the nearest forecaster that ships', COLOURS.other],
-  ] as const;
-  const all = shown.map(([arm]) => runsOf(record, arm, system)).flat();
+  const all = SHOWN.map(([arm]) => runsOf(record, arm, system)).flat();
   const last = Math.max(...all.map(({ firstIndex, forecast }) => firstIndex + forecast.length - 1));
   const first = Math.min(...all.map(({ firstIndex }) => firstIndex));
   const xs = Array.from({ length: last - first + 1 }, (_, k) => first + k);
@@ -160,9 +163,11 @@ const chartOf = (record: LiveRecord, system: string): Chart => {
     xs,
     domain: [0, 1.5],
     lines: [
-      ...shown
-        .filter(([arm]) => runsOf(record, arm, system).length > 0)
-        .map(([arm, name, colour]) => ({ name, colour, values: curve(runsOf(record, arm, system), xs) })),
+      ...SHOWN.filter(([arm]) => runsOf(record, arm, system).length > 0).map(([arm, name, colour]) => ({
+        name,
+        colour,
+        values: curve(runsOf(record, arm, system), xs),
+      })),
       { name: 'persistence or linear', colour: COLOURS.persistence, values: xs.map(() => 1), dashed: true },
     ],
   };
@@ -185,8 +190,7 @@ export const writeLivePage = async (record: LiveRecord, systems: Bars): Promise<
     );
   }
   for (const system of Object.keys(systems)) {
-    if (['scratch', 'half budget', 'nearest'].every((arm) => runsOf(record, arm, system).length === 0))
-      continue;
+    if (SHOWN.every(([arm]) => runsOf(record, arm, system).length === 0)) continue;
     const chart = chartOf(record, system);
     await writeFile(`${folder}/${chart.id}.svg`, `${svgOf(chart)}\n`);
     parts.push(`![${chart.title}](live/${chart.id}.svg)`);

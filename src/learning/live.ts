@@ -55,20 +55,18 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
   };
   const told = createTold(ledger, REPLAY_BYTES);
   if (mode !== undefined && !hasChosen()) {
-    const shipped =
+    const candidates =
       first.id.hash === NO_FORECASTER.hash ? (await shippedForecasters()).map(shippedFolder) : [];
-    const candidates = succession.inUse.hash === NO_FORECASTER.hash ? shipped : [];
     learner = start({
       setup: () => {
-        const { hash, folder, isRolledBack } = succession.inUse;
+        const { folder, isRolledBack } = succession.inUse;
         return {
           folder: learningFolder(state),
           learn: mode,
-          candidates: hash === NO_FORECASTER.hash && !isRolledBack ? candidates : [],
+          candidates,
           champion: folder,
           rolledBack: isRolledBack,
           start: succession.start(),
-          beginnings: shipped,
           channels: first.channels,
           codecs: config.codecs,
           symmetries: config.symmetries,

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { alarmOf } from '../../src/learning/judging/alarm.js';
-import type { Tried } from '../../src/learning/judging/choice.js';
+import { chooseMakers, type Tried } from '../../src/learning/judging/choice.js';
 import { boundOf } from '../../src/learning/judging/error-bounds.js';
 import { effectiveSize, likelyAbove, meanOf, surelyAbove } from '../../src/learning/judging/noise.js';
 import { trustedLeads } from '../../src/learning/judging/trusted-leads.js';
@@ -136,6 +136,24 @@ test('beyond the leads that vouch for a new forecaster it falls off as those bef
   expect(makers(astray, 8).slice(12)).toEqual(Array(8).fill('trend'));
   // Where it vouches for itself those before it say nothing.
   expect(makers(astray, HORIZON)).toEqual(all);
+});
+
+test('forecasts before it of which nothing is known where a new one was vouched for say nothing of it', () => {
+  const before = (lead: number): Verified[] =>
+    [10, 11, 12].map((origin) => {
+      const [persistence, linear] = [0.02 * lead, 0.04 * lead];
+      return {
+        ...{ origin, lead, forecaster: 'old', madeBy: 'forecaster', rmse: 0.03 * lead },
+        ...{ forecasterRmse: 0.03 * lead, persistenceRmse: persistence, linearRmse: linear },
+        ...betweenFrom(lead, { persistence, linear }),
+      };
+    });
+  // Frames are missing that would have been the truth around the last lead that it was vouched for.
+  const verified = (lead: number): Verified[] => (lead <= 15 && (lead < 7 || lead > 10) ? before(lead) : []);
+  const { makers } = chooseMakers(verified, 'new', HORIZON, {
+    scores: vouchedFor(8, (lead) => 0.01 * lead),
+  });
+  expect(makers).toEqual(Array(HORIZON).fill('forecaster'));
 });
 
 test('what a new forecaster did in another series says nothing of one whose forecasts are known', () => {

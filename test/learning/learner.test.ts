@@ -32,12 +32,15 @@ const frame = (t: number): Float32Array =>
 const fill = (replay: Replay, from: number, to: number, parameters?: ParameterValues): void => {
   for (let t = from; t < to; t++) replay.add('a', t, [16, 16, 1], { low: 0, high: 1 }, frame(t), parameters);
 };
+const fillStill = (replay: Replay, to: number): void => {
+  for (let t = 0; t < to; t++) replay.add('a', t, [16, 16, 1], { low: 0, high: 1 }, frame(0));
+};
 
 const open = async (folder: string, more: Partial<LearnerSetup> = {}) => {
   const said: FromLearner[] = [];
   const replay = createReplay({ bytes: 1e8, stride: 1 });
   const setup: LearnerSetup = {
-    ...{ folder, learn: 'scratch', candidates: [], champion: undefined, start: undefined, beginnings: [] },
+    ...{ folder, learn: 'scratch', candidates: [], champion: undefined, start: undefined },
     ...{
       rolledBack: false,
       channels: 1,
@@ -71,6 +74,16 @@ const curve = async (
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as { steps: number; relativeError: number; champion?: number });
+
+/** Folder of the first version of a learner that begins from nothing. */
+const learnedIn = async (name: string): Promise<string> => {
+  const { learner, replay, said } = await open(join(home, name));
+  fill(replay, 0, 40);
+  await turns(learner, 800, () => said.length > 0);
+  const [first] = said;
+  if (first?.type !== 'challenger') throw new Error(`it said ${JSON.stringify(first)}`);
+  return first.folder;
+};
 
 test('it waits for frames, learns, and offers what is better on frames that it has not learned from', async () => {
   const folder = join(home, 'learns');
@@ -155,11 +168,7 @@ test('steps before the first judgement are kept; a checkpoint that the system ca
 });
 
 test('what is learned from nothing takes the place of a forecaster of another making after a trial', async () => {
-  const other = await open(join(home, 'other'));
-  fill(other.replay, 0, 40);
-  await turns(other.learner, 800, () => other.said.length > 0);
-  const [made] = other.said.flatMap((message) => ('folder' in message ? [message.folder] : []));
-
+  const made = await learnedIn('other');
   const folder = join(home, 'trial');
   const { learner, replay, said } = await open(folder, { champion: made, tried: 40 });
   fill(replay, 0, 40);
@@ -265,10 +274,12 @@ test('what was begun from nothing while none fitted gives way to what goes on fr
 
   const folder = join(home, 'fits-later');
   const { learner, replay, said } = await open(folder, { learn: 'adapt', candidates: [fits] });
-  const noise = (t: number) => frame(0).map((_, k) => Math.abs(Math.sin(1e4 * (k + 1) * (t + 1))));
-  for (let t = 0; t < 16; t++) replay.add('a', t, [16, 16, 1], { low: 0, high: 1 }, noise(t));
-  await turns(learner, 1 + 30, () => false); // tried once, and 30 steps from nothing
-  expect(said).toEqual([{ type: 'notice', message: expect.stringMatching(/^no forecaster /) }]);
+  fillStill(replay, 16); // nothing is better there than the last frame
+  await turns(learner, 1 + 40 + 1 + 30, () => false); // tried as it is, and after 40 steps; 30 from nothing
+  expect(said).toMatchObject([
+    { message: expect.stringMatching(/^no forecaster /) },
+    { message: expect.stringMatching(/^learning begins from nothing: .*: learned \d+\.\d\d$/) },
+  ]);
   fill(replay, 16, 64);
   expect(await learner.turn()).toBe(true);
   expect(said.at(-1)).toMatchObject({ type: 'challenger', folder: fits });
@@ -307,20 +318,18 @@ test('what is learned takes the place of nothing that could not be read, and say
 });
 
 test('where none fits as it is, learning goes on from the one of those that ship that learns best', async () => {
-  const other = await open(join(home, 'begins-other'));
-  fill(other.replay, 0, 40);
-  await turns(other.learner, 800, () => other.said.length > 0);
-  const [learned] = other.said.flatMap((message) => ('folder' in message ? [message.folder] : []));
-  const tiny = join(home, 'begins-tiny');
-  await saveTiny(tiny, 1, 10, { context: 10 });
-  const folder = join(home, 'begins');
-  const more = { learn: 'adapt', beginnings: ['plane_wave', tiny, learned!] } as const;
+  const [folder, tiny, learned] = [
+    join(home, 'begins'),
+    join(home, 'begins-tiny'),
+    await learnedIn('learned'),
+  ];
+  await saveTiny(tiny, 1, 10);
+  const more = { learn: 'adapt', candidates: ['plane_wave', tiny, learned] } as const;
   const { learner, replay, said } = await open(folder, more);
-  fill(replay, 0, 16);
-  // The tiny one has a context of ten frames, of which too few have come yet: it is waited for.
-  while (await learner.turn());
-  expect(said).toEqual([]);
-  fill(replay, 16, 40);
+  fillStill(replay, 16);
+  await learner.turn();
+  expect(said.splice(0)).toMatchObject([{ message: expect.stringMatching(/^no forecaster /) }]);
+  fill(replay, 16, 31); // one fewer than that they are tried again as they are
   await turns(learner, 200, () => said.length > 0);
   // What it has learned by then is judged at once.
   expect(said).toMatchObject([
@@ -332,8 +341,9 @@ test('where none fits as it is, learning goes on from the one of those that ship
   expect((await curve(folder)).map(({ steps }) => steps)).toEqual([40]);
 
   // Another process goes on with it, and tries none.
-  const again = await open(folder, more);
-  fill(again.replay, 0, 40);
+  const again = await open(folder, { ...more, champion: learned });
+  fillStill(again.replay, 16);
+  fill(again.replay, 16, 31);
   await turns(again.learner, 1 + 20, () => false);
   expect((await curve(folder)).at(-1)?.steps).toBe(60);
   expect(again.said.filter(({ type }) => type === 'notice')).toEqual([]);
@@ -341,10 +351,14 @@ test('where none fits as it is, learning goes on from the one of those that ship
 
 test('where none of those that ship beats the trend after what it has learned, learning begins from nothing', async () => {
   const [folder, tiny] = [join(home, 'none-learns'), join(home, 'none-learns-tiny')];
-  await saveTiny(tiny, 1, 10);
-  const more = { learn: 'adapt', beginnings: [tiny] } as const;
+  await saveTiny(tiny, 1, 10, { context: 10 });
+  const more = { learn: 'adapt', candidates: [tiny] } as const;
   const { learner, replay, said } = await open(folder, more);
-  fill(replay, 0, 30);
+  fill(replay, 0, 16);
+  // It has a context of ten frames, of which too few have come yet: it is waited for.
+  while (await learner.turn());
+  expect(said.splice(0)).toMatchObject([{ message: expect.stringMatching(/^no forecaster /) }]);
+  fill(replay, 16, 30);
   await turns(learner, 100, () => said.length > 0);
   expect(said).toMatchObject([
     { message: expect.stringMatching(/^learning begins from nothing: .*: tiny \d+\.\d\d$/) },
@@ -353,10 +367,23 @@ test('where none of those that ship beats the trend after what it has learned, l
   const from = async (): Promise<unknown> =>
     (JSON.parse((await loadCheckpoint(folder))!.settings) as unknown[])[1];
   expect(await from()).toBeNull();
-  // Another process does not try again.
+  // Another process does not try it again.
   const again = await open(folder, more);
   fill(again.replay, 0, 30);
   await turns(again.learner, 45, () => false);
   expect(await from()).toBeNull();
   expect((await loadCheckpoint(folder))!.iteration).toBe(80);
+});
+
+test('on large frames those that ship are not tried as a beginning', async () => {
+  const [folder, tiny] = [join(home, 'large'), join(home, 'large-tiny')];
+  await saveTiny(tiny, 1, 10);
+  const { learner, replay, said } = await open(folder, { learn: 'adapt', candidates: [tiny] });
+  const large = new Float32Array(256 * 257);
+  for (let t = 0; t < 16; t++) replay.add('a', t, [256, 257, 1], { low: 0, high: 1 }, large);
+  await turns(learner, 3, () => false);
+  expect(said).toMatchObject([
+    { message: expect.stringMatching(/^no forecaster /) },
+    { message: expect.stringMatching(/^learning begins from nothing: frames of 256x257x1 are too large/) },
+  ]);
 });

@@ -171,6 +171,7 @@ export const chooseMakers = (
     const others = scores.filter(({ forecaster }) => forecaster !== NO_FORECASTER.hash);
     if (!hasEnough(others)) return undefined;
     const values = likeThoseBefore(others);
+    if (values.length < LEAST) return undefined;
     return { gain: meanOf(values), taken: !isWorse(values) };
   });
   const makers = takenAt(known, furthest).map((taken): Contestant => (taken ? 'forecaster' : 'trend'));

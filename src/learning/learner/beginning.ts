@@ -1,9 +1,10 @@
-import { loadForecaster } from '../../forecaster/folder.js';
 import type { Forecaster } from '../../forecaster/forecaster.js';
 import type { Symmetries } from '../../forecaster/symmetries.js';
-import { messageOf } from '../../pipeline/errors.js';
+import { describeShape } from '../../pipeline/frame.js';
+import { loadCandidates, longestOf } from './choosing.js';
 import { isBetter, relativeError, trendRival, type Windows } from './compare.js';
 import type { FromLearner, LearnerSetup } from './messages.js';
+import type { Replay } from './replay.js';
 import type { Scoring } from './scoring.js';
 import { begunFrom, canLearn, type Study } from './study.js';
 
@@ -12,6 +13,13 @@ import { begunFrom, canLearn, type Study } from './study.js';
  * same kind beat the trend by then, others did not; and going on from these learned later than from nothing.
  */
 const CLIPS = 80;
+/**
+ * Pixels of the largest frames that this is done with. A step of two clips of 10 leads takes 6.6 to 9.5 s and up to 4.8 GiB on
+ * them, of a network from nothing .8 s and 1.4 GiB; on frames of 512 x 512 already steps of 2 leads take up to 24 s and 14 GiB.
+ */
+const MOST_PIXELS = 256 ** 2;
+/** Frames of a series with which one that cannot learn from them is not waited for any longer. */
+const ENOUGH = 32;
 
 /** A study to go on with. */
 export interface Begun {
@@ -32,12 +40,11 @@ export interface Beginning {
 }
 
 export interface BeginningOptions {
-  readonly setup: Pick<LearnerSetup, 'folder' | 'learn' | 'start' | 'beginnings' | 'channels' | 'stride'>;
+  readonly replay: Pick<Replay, 'all'>;
+  readonly setup: Pick<LearnerSetup, 'folder' | 'learn' | 'start' | 'candidates' | 'channels' | 'stride'>;
   readonly load: (folder: string | undefined) => Promise<Forecaster | undefined>;
   /** A study that goes on from a forecaster, or one of a network from nothing. */
   readonly open: (from: Forecaster | undefined, symmetries: Symmetries | undefined) => Promise<Study>;
-  /** Those that cannot learn from so few frames are not waited for any longer. */
-  readonly isLate: () => boolean;
   /** What is judged by. */
   readonly windows: () => Windows | undefined;
   readonly scoring: Pick<Scoring, 'on'>;
@@ -51,9 +58,9 @@ interface Tried {
 
 export const createBeginning = async ({
   setup,
+  replay,
   load,
   open,
-  isLate,
   windows,
   scoring,
   tell,
@@ -64,24 +71,16 @@ export const createBeginning = async ({
   /** What learned best of those that ship. */
   let best: Forecaster | undefined;
   /** There are none to try, or they have been. */
-  let isOver = !adapts || setup.beginnings.length === 0;
+  let isOver = !adapts || setup.candidates.length === 0;
   let tried: Tried[] | undefined;
 
-  const shipped = async (): Promise<Forecaster[]> => {
-    const loaded: Forecaster[] = [];
-    for (const folder of setup.beginnings) {
-      try {
-        const forecaster = await loadForecaster(folder);
-        if (forecaster.settings.channels === setup.channels && canLearn(forecaster)) loaded.push(forecaster);
-      } catch (error) {
-        tell({ type: 'notice', message: `${folder} cannot be learned from: ${messageOf(error)}` });
-      }
-    }
-    return loaded;
-  };
+  const able = async (): Promise<Forecaster[]> =>
+    (await loadCandidates(setup.candidates, setup.channels, tell))
+      .map(({ forecaster }) => forecaster)
+      .filter(canLearn);
   // Another process may have begun already.
   const before = isOver ? undefined : await begunFrom(setup.folder, setup.stride);
-  if (typeof before === 'string') best = (await shipped()).find(({ id }) => id.hash === before);
+  if (typeof before === 'string') best = (await able()).find(({ id }) => id.hash === before);
   if (before === null || best !== undefined) isOver = true;
 
   const end = async (some: readonly Tried[]): Promise<void> => {
@@ -89,8 +88,15 @@ export const createBeginning = async ({
   };
   const openAll = async (): Promise<Tried[]> => {
     const all: Tried[] = [];
-    for (const forecaster of await shipped())
-      all.push({ forecaster, study: await open(forecaster, undefined) });
+    const large = replay.all().find(({ shape: [h, w] }) => h * w > MOST_PIXELS);
+    if (large !== undefined) {
+      tell({
+        type: 'notice',
+        message: `learning begins from nothing: frames of ${describeShape(large.shape)} are too large to try those that ship; --forecaster NAME goes on from one of them`,
+      });
+      return all;
+    }
+    for (const forecaster of await able()) all.push({ forecaster, study: await open(forecaster, undefined) });
     return all;
   };
   /** The one that errs least on frames that it has not learned from, if it beats the trend by more than noise. */
@@ -124,16 +130,16 @@ export const createBeginning = async ({
       if (isOver || from() !== undefined)
         return { study: await open(from(), start?.settings.symmetries), unjudged: 0 };
       tried ??= await openAll();
-      const able = tried.filter(({ study }) => study.canStep());
-      const next = able.find(({ study }) => study.clips < CLIPS);
+      const ready = tried.filter(({ study }) => study.canStep());
+      const next = ready.find(({ study }) => study.clips < CLIPS);
       if (next !== undefined) {
         await next.study.step();
         return 'works';
       }
-      if (able.length < tried.length && !isLate()) return 'waits';
+      if (ready.length < tried.length && longestOf(replay.all()) < ENOUGH) return 'waits';
       const all = tried;
       [tried, isOver] = [undefined, true];
-      const begun = await choose(able);
+      const begun = await choose(ready);
       await end(all.filter(({ study }) => study !== begun?.study));
       return begun ?? 'works';
     },

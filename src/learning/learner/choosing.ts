@@ -1,4 +1,5 @@
 import { loadForecaster } from '../../forecaster/folder.js';
+import type { Forecaster } from '../../forecaster/forecaster.js';
 import { messageOf } from '../../pipeline/errors.js';
 import { isBetter, relativeError, trendRival, windowsOver } from './compare.js';
 import type { FromLearner, LearnerSetup } from './messages.js';
@@ -27,13 +28,34 @@ export interface Choosing {
 export const longestOf = (all: readonly Recording[]): number =>
   Math.max(0, ...all.map(({ frames }) => frames.length));
 
+const tellUntried = (tell: (message: FromLearner) => void, folder: string, error: unknown): void =>
+  tell({ type: 'notice', message: `the forecaster in ${folder} cannot be tried: ${messageOf(error)}` });
+
+/** The forecasters that take as many channels as the frames have; of one that cannot be read is told. */
+export const loadCandidates = async (
+  folders: readonly string[],
+  channels: number,
+  tell: (message: FromLearner) => void,
+): Promise<{ readonly folder: string; readonly forecaster: Forecaster }[]> => {
+  const loaded = [];
+  for (const folder of folders) {
+    try {
+      const forecaster = await loadForecaster(folder);
+      if (forecaster.settings.channels === channels) loaded.push({ folder, forecaster });
+    } catch (error) {
+      tellUntried(tell, folder, error);
+    }
+  }
+  return loaded;
+};
+
 export const createChoosing = (
-  { candidates: all, learn, channels, horizon }: LearnerSetup,
+  { candidates: all, champion, rolledBack, learn, channels, horizon }: LearnerSetup,
   replay: Replay,
   scoring: Scoring,
   tell: (message: FromLearner) => void,
 ): Choosing => {
-  let candidates = all;
+  let candidates = champion === undefined && !rolledBack ? all : [];
   /** Frames from which they are tried. */
   let from = 0;
 
@@ -62,19 +84,14 @@ export const createChoosing = (
       const over = windows();
       if (over === undefined) return undefined;
       const tried: (Contestant & { readonly folder: string; readonly error: number })[] = [];
-      for (const folder of candidates) {
+      for (const { folder, forecaster } of await loadCandidates(candidates, channels, tell)) {
+        // What has no weights was trained on nothing: it is no other beginning.
+        if (learn === 'scratch' && canLearn(forecaster)) continue;
         try {
-          const forecaster = await loadForecaster(folder);
-          if (forecaster.settings.channels !== channels) continue;
-          // What has no weights was trained on nothing: it is no other beginning.
-          if (learn === 'scratch' && canLearn(forecaster)) continue;
           const near = await scoring.on(forecaster, over);
           tried.push({ folder, forecaster, near, error: relativeError(near) });
         } catch (error) {
-          tell({
-            type: 'notice',
-            message: `the forecaster in ${folder} cannot be tried: ${messageOf(error)}`,
-          });
+          tellUntried(tell, folder, error);
         }
       }
       const first = tried.sort((a, b) => a.error - b.error)[0];

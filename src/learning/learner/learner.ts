@@ -107,6 +107,7 @@ export const createLearner = async ({
 
   const beginning = await createBeginning({
     setup,
+    replay,
     load,
     open: (from, symmetries) => {
       const series = replay.training().reduce((a, b) => (b.frames.length > a.frames.length ? b : a));
@@ -119,7 +120,6 @@ export const createLearner = async ({
         fresh: optionsFor(series, setup.seed + astray, setup.symmetries ?? symmetries),
       });
     },
-    isLate: () => longestOf(replay.all()) >= 2 * ENOUGH,
     windows: () => keptApart()?.windows,
     scoring,
     tell,

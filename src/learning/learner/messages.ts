@@ -21,15 +21,16 @@ export interface LearnerSetup {
   readonly folder: string;
   /** `choose`: it only tries forecasters, and learns nothing. */
   readonly learn: 'choose' | 'adapt' | 'scratch';
-  /** Forecasters to try on the first frames, and the one that is in use; none of the latter at first. */
+  /**
+   * Forecasters to try on the first frames, as they are and as what learning goes on from; none where one was named. And the
+   * one that is in use; none at first.
+   */
   readonly candidates: readonly string[];
   readonly champion: string | undefined;
   /** The one in use was gone back to. */
   readonly rolledBack: boolean;
   /** What learning goes on from when it adapts: the same for the whole run, so that it can be taken up again. */
   readonly start: string | undefined;
-  /** Where there is no such forecaster: those of which the one that learns best from the first frames is gone on from. */
-  readonly beginnings: readonly string[];
   readonly channels: number;
   readonly codecs: CodecOptions;
   /** What frames are flipped and turned by; by default as what is gone on from was trained, or all. */
