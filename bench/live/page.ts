@@ -111,6 +111,18 @@ const paceRow = (record: LiveRecord, system: string): Row[] => {
   ];
 };
 
+/** What was said of the forecasts of the long runs in which it learns. */
+const longRows = (record: LiveRecord, systems: readonly string[]): Row[] => {
+  const row = (what: string, runs: readonly RunFigures[]): Row => [
+    `${ARMS[PACE_ON]?.frames} frames: ${what}`,
+    { runs: String(runs.length), ...judgedBy(runs), commit: programsOf(runs) },
+  ];
+  const learned = systems.map((system) => ({ system, runs: runsOf(record, PACE_ON, system) }));
+  const all = learned.flatMap(({ runs }) => runs);
+  if (all.length === 0) return [];
+  return [...learned.map(({ system, runs }) => row(system, runs)), row('all', all)];
+};
+
 export const tablesOf = (record: LiveRecord, systems: Bars): Row[][] => {
   const arms = Object.keys(record);
   const skills = arms
@@ -127,7 +139,7 @@ export const tablesOf = (record: LiveRecord, systems: Bars): Row[][] => {
       return [...rows, [`${arm}: all`, { runs: String(all.length), ...judgedBy(all) }] satisfies Row];
     });
   const paces = Object.keys(systems).flatMap((system) => paceRow(record, system));
-  return [...skills, paces].filter((table) => table.length > 0);
+  return [...skills, paces, longRows(record, Object.keys(systems))].filter((table) => table.length > 0);
 };
 
 /** Error over that of the better of persistence and linear extrapolation, mean over runs, by frame. */

@@ -19,7 +19,11 @@ export interface Choosing {
   readonly isDue: boolean;
   /** There is none to try. */
   readonly isOver: boolean;
-  /** The one that errs least on all frames so far, none of which it has learned from; undefined while none beats the trend. */
+  /**
+   * The one that errs least on all frames so far, none of which it has learned from; undefined while none beats the trend.
+   * One without weights only where no other beats it: what it carries on with fits for a few leads, and further than that
+   * frames cannot tell yet.
+   */
   choose(): Promise<Choice | undefined>;
   /** One was taken, or none is wanted. */
   end(): void;
@@ -50,9 +54,16 @@ export const loadCandidates = async (
 };
 
 export const createChoosing = (
-  { candidates: all, champion, rolledBack, learn, channels, horizon }: LearnerSetup,
-  replay: Replay,
-  scoring: Scoring,
+  {
+    candidates: all,
+    champion,
+    rolledBack,
+    learn,
+    channels,
+    horizon,
+  }: Pick<LearnerSetup, 'candidates' | 'champion' | 'rolledBack' | 'learn' | 'channels' | 'horizon'>,
+  replay: Pick<Replay, 'all' | 'seen' | 'frames'>,
+  scoring: Pick<Scoring, 'on'>,
   tell: (message: FromLearner) => void,
 ): Choosing => {
   let candidates = champion === undefined && !rolledBack ? all : [];
@@ -99,13 +110,17 @@ export const createChoosing = (
         candidates = [];
         return undefined;
       }
-      const { folder, forecaster, near } = first;
       const told = tried.map(({ forecaster: { id }, error }) => `${id.name} ${error.toFixed(2)}`).join(', ');
-      const trend = trendRival(near);
-      if (isBetter(near, trend)) {
-        const why = `of those that ship it fits best: errors over those of the better of persistence and linear extrapolation: ${told}`;
+      const fitting = tried.filter(({ near }) => isBetter(near, trendRival(near)));
+      const best = fitting.find(({ forecaster }) => canLearn(forecaster)) ?? fitting[0];
+      if (best !== undefined) {
+        const { folder, forecaster, near } = best;
+        const which = best === first ? 'those that ship' : 'those that were trained';
+        const why = `of ${which} it fits best: errors over those of the better of persistence and linear extrapolation: ${told}`;
         return { folder, forecaster, near, why };
       }
+      const { near } = first;
+      const trend = trendRival(near);
       const ofTrend = relativeError(near.map((one, k) => ({ ...one, forecasterRmse: trend(one, k) })));
       tell({
         type: 'notice',
