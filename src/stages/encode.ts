@@ -9,6 +9,7 @@ import {
   bridged,
   bytesOf,
   isUnbroken,
+  lastStretch,
   LONGEST_BRIDGE,
   release,
   type Lane,
@@ -49,6 +50,11 @@ interface Job {
   readonly segment: Segment;
   readonly frames: Float32Array[];
   readonly parameters: Frame['parameters'];
+}
+
+/** A frame of the series at its step. */
+interface Seen extends Step {
+  readonly frame: Frame;
 }
 
 /** Normalised values beyond these are clipped in roll-outs. */
@@ -127,13 +133,13 @@ export const encode = (
     { position }: Frame,
     step: number,
     normalisation: Normalisation,
-  ) =>
+  ): Seen[] =>
     frames
       .filter((old) => old.position < position && (position - old.position) % stride === 0)
       .map((old) => ({
         step: step - (position - old.position) / stride,
         data: toNetwork(old, normalisation),
-        raw: old.data,
+        frame: old,
       }));
 
   /** A lane that is not in memory: at the start of its series, or after a restart with the frames that it stands on. */
@@ -160,7 +166,7 @@ export const encode = (
       step: from - 1,
       segments: new Map(),
       lastFrame: last?.data,
-      lastRaw: last && { step: last.step, data: last.raw },
+      lastRaw: last && { step: last.step, data: last.frame.data },
     };
     return { lane, known, from };
   };
@@ -170,55 +176,62 @@ export const encode = (
     const { series, position } = frame;
     const name = laneName(series, position);
     const ownData = toNetwork(frame, normalisation);
-    const now = (): Step => ({
+    const now = (): Seen => ({
       step: Math.floor((position - memory.origin(series, position)) / stride),
       data: ownData,
+      frame,
     });
-    const startAnew = (why: string): void => {
-      // The stages in use may have what this one lacks.
-      if (!isInUse()) throw new FrameError(`${series}: ${why}`);
-      memory.notice(`${series}: ${why}; warming up anew from frame ${frame.index}`);
-      memory.setOrigin(series, position);
-      for (let phase = 0; phase < stride; phase++) forget(`${phase}:${series}`);
-    };
 
     let lane = lanes.get(name);
     if (lane !== undefined && lane.origin !== memory.origin(series, position)) {
       forget(name); // an earlier run began anew here
       lane = undefined;
     }
+    const taken = lane?.step;
+    /** Begins the series anew, with the frames since the last of them that cannot be had. */
+    const startAnew = (seen: readonly Seen[]): void => {
+      const stretch = lastStretch(seen);
+      const [first] = stretch as [Seen];
+      const before = seen.at(-stretch.length - 1)?.step ?? taken;
+      const why =
+        before === undefined
+          ? 'frames that its state stands on are gone'
+          : `${first.step - before - 1} frames are missing`;
+      // The stages in use may have what this one lacks.
+      if (!isInUse()) throw new FrameError(`${series}: ${why}`);
+      memory.notice(`${series}: ${why}; warming up anew from frame ${first.frame.index}`);
+      memory.setOrigin(series, first.frame.position);
+      for (let phase = 0; phase < stride; phase++) forget(`${phase}:${series}`);
+    };
+
     let known: Step[] = lane?.lastFrame === undefined ? [] : [{ step: lane.step, data: lane.lastFrame }];
     let from = lane === undefined ? 0 : lane.step;
-    let between = lane === undefined ? 0 : now().step - lane.step - 1;
+    const between = lane === undefined ? 0 : now().step - lane.step - 1;
     if (lane !== undefined && lane.step < segmentOf(now().step, segmentOptions) - LONGEST_BRIDGE - 1) {
       forget(name); // nothing of it is used any more, nor bridged from
       lane = undefined;
     }
     if (lane !== undefined && between > 0) {
       // Frames that another forecaster took in, while this one was made ready to follow it; or they are missing.
-      const seen = await memory.recall(series, position - between * stride, position - 1, stride);
-      const steps = stepsBefore(seen, frame, now().step, normalisation);
+      const recalled = await memory.recall(series, position - between * stride, position - 1, stride);
+      const steps = stepsBefore(recalled, frame, now().step, normalisation);
       known = [...known, ...steps];
       const last = steps.at(-1);
-      if (last !== undefined) lane.lastRaw = { step: last.step, data: last.raw };
+      if (last !== undefined) lane.lastRaw = { step: last.step, data: last.frame.data };
       if (!isUnbroken([...known, now()], from)) {
-        const missing = between - steps.length;
-        startAnew(`${missing} frames are missing`);
+        startAnew([...steps, now()]);
         lane = undefined;
       }
     }
     if (lane === undefined) {
-      ({ lane, known, from } = await openLane(frame, now().step, normalisation, before));
-      if (
-        !isUnbroken(
-          [...known, now()].filter(({ step }) => step >= from),
-          from,
-        )
-      ) {
-        between -= known.length;
-        startAnew(between > 0 ? `${between} frames are missing` : 'frames that its state stands on are gone');
-        ({ lane, known, from } = await openLane(frame, 0, normalisation, []));
+      const open = () => openLane(frame, now().step, normalisation, before);
+      let opened = await open();
+      const seen = [...opened.known, now()].filter(({ step }) => step >= opened.from);
+      if (!isUnbroken(seen, opened.from)) {
+        startAnew(seen);
+        opened = await open();
       }
+      ({ lane, known, from } = opened);
     }
     lanes.delete(name);
     lanes.set(name, lane); // the last: it was used last

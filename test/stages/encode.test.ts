@@ -363,6 +363,29 @@ test('frames whose files are gone after a restart: a new warm-up, with a notice'
   ]);
 });
 
+test('what came after a gap among the first frames, or is left of those behind, is gone on with', async () => {
+  const files = (positions: readonly number[]) => memoryOf(positions.map((t) => frame(t)));
+  // The fourth frame fixes the normalisation.
+  const there = [0, 1, 7, 8, 9, 10, 11];
+  const gap = files(there);
+  const first = await life(singly(there), gap, { range: undefined });
+  expect(gap.notices).toEqual(['s: 5 frames are missing; warming up anew from frame 70']);
+  expect([gap.origins, first.outcomes.slice(3)]).toEqual([
+    [7],
+    ['8 warm-up', '9 warm-up', '10 forecast', '11 forecast'],
+  ]);
+  expect(first.states.get('s11')?.length).toBe(5);
+  // After a restart the five newest files are there yet: more than a context.
+  const purged = files(range(14, 19));
+  await life(singly(range(0, 19)), purged);
+  const { outcomes, states } = await life(singly(range(19, 22)), purged);
+  expect(purged.notices).toEqual([
+    's: frames that its state stands on are gone; warming up anew from frame 140',
+  ]);
+  expect(outcomes).toEqual(['19 forecast', '20 forecast', '21 forecast']);
+  for (const t of [19, 21]) expect(states.get(`s${t}`)).toEqual(walk(14, t));
+});
+
 test('series of a batch go through the network together; each keeps its own state', async () => {
   const other = (t: number): Frame => frameOf(t, () => t + 50, { series: 'b', shape: [4, 4, 1] });
   const batches = range(0, 6).map((t) => [frame(t, 'a'), ...(t === 4 ? [] : [other(t)])]);

@@ -65,3 +65,11 @@ export const bridged = (known: readonly Step[]): Step[] =>
 /** No gap from step `from` on is longer than can be bridged. */
 export const isUnbroken = (known: readonly Step[], from: number): boolean =>
   known.every(({ step }, k) => step - (known[k - 1]?.step ?? from - 1) - 1 <= LONGEST_BRIDGE);
+
+/** The last frames, back to the last gap that is too long to be bridged. Of some there are some. */
+export const lastStretch = <S extends Step>(known: readonly S[]): S[] => {
+  const parted = known.findLastIndex(
+    ({ step }, k) => step - (known[k - 1]?.step ?? step) - 1 > LONGEST_BRIDGE,
+  );
+  return known.slice(Math.max(0, parted));
+};
