@@ -36,12 +36,12 @@ test.each(['grain_growth', 'spinodal'])(
   },
 );
 
-/** What is chosen after 16 frames where these forecasters have these errors over those of persistence. */
-const chosenOf = async (errors: Readonly<Record<string, number>>) => {
+/** What is chosen where these forecasters have these errors over those of persistence. */
+const chosenOf = async (errors: Readonly<Record<string, number>>, frames = 16) => {
   const shape = [8, 8, 1] as const;
   const series = {
     ...{ name: 'run', shape, normalisation: { low: 0, high: 1 } },
-    frames: Array.from({ length: 16 }, () => new Float32Array(64)),
+    frames: Array.from({ length: frames }, () => new Float32Array(64)),
   };
   const told: string[] = [];
   const choosing = createChoosing(
@@ -49,7 +49,7 @@ const chosenOf = async (errors: Readonly<Record<string, number>>) => {
       candidates: Object.keys(errors).map((name) => shippedFolder(name)),
       ...{ champion: undefined, rolledBack: false, learn: 'adapt', channels: 1, horizon: 50 },
     },
-    { all: () => [series], seen: 16, frames: 16 },
+    { all: () => [series], seen: frames, frames },
     {
       on: ({ id }, { leads }) => {
         const scores: HeldOutScore[] = [];
@@ -68,12 +68,15 @@ const chosenOf = async (errors: Readonly<Record<string, number>>) => {
   return { choice: await choosing.choose(), told };
 };
 
-test('one without weights is chosen only where none that was trained fits: a few leads do not tell how it goes on', async () => {
+test('one without weights is chosen only where none that was trained fits: few leads do not tell how it goes on', async () => {
   const both = await chosenOf({ dendrite: 0.5, plane_wave: 0.3, spinodal: 0.7 });
   expect(both.choice?.forecaster.id.name).toBe('dendrite');
   expect(both.choice?.why).toMatch(
     /^of those that were trained .*: plane_wave 0\.30, dendrite 0\.50, spinodal 0\.70$/,
   );
+  // Where windows reach half as far as forecasts do, it is seen.
+  const far = await chosenOf({ dendrite: 0.5, plane_wave: 0.3 }, 60);
+  expect(far.choice?.forecaster.id.name).toBe('plane_wave');
   const wave = await chosenOf({ dendrite: 1.5, plane_wave: 0.3, spinodal: 1.1 });
   expect(wave.choice?.forecaster.id.name).toBe('plane_wave');
   expect(wave.choice?.why).toMatch(/^of those that ship /);

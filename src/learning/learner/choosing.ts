@@ -21,8 +21,8 @@ export interface Choosing {
   readonly isOver: boolean;
   /**
    * The one that errs least on all frames so far, none of which it has learned from; undefined while none beats the trend.
-   * One without weights only where no other beats it: what it carries on with fits for a few leads, and further than that
-   * frames cannot tell yet.
+   * While there are frames for less than half the leads of a forecast, one without weights only where no other beats the trend:
+   * what it carries on with looks best at the first leads.
    */
   choose(): Promise<Choice | undefined>;
   /** One was taken, or none is wanted. */
@@ -112,10 +112,11 @@ export const createChoosing = (
       }
       const told = tried.map(({ forecaster: { id }, error }) => `${id.name} ${error.toFixed(2)}`).join(', ');
       const fitting = tried.filter(({ near }) => isBetter(near, trendRival(near)));
-      const best = fitting.find(({ forecaster }) => canLearn(forecaster)) ?? fitting[0];
+      const trained = fitting.find(({ forecaster }) => canLearn(forecaster));
+      const best = (over.leads < horizon / 2 ? trained : undefined) ?? fitting[0];
       if (best !== undefined) {
         const { folder, forecaster, near } = best;
-        const which = best === first ? 'those that ship' : 'those that were trained';
+        const which = best === fitting[0] ? 'those that ship' : 'those that were trained';
         const why = `of ${which} it fits best: errors over those of the better of persistence and linear extrapolation: ${told}`;
         return { folder, forecaster, near, why };
       }
