@@ -35,7 +35,7 @@ export const optimiser = (engine: Engine, network: Network, options: TrainOption
       await forgetPrograms();
       currentLeads = shape.leads;
     }
-    const key = [...shape.frame, shape.rollIn ?? 0].join();
+    const key = [...shape.frame, shape.isPart ?? false, shape.rollIn ?? 0].join();
     const known = programs.get(key);
     if (known !== undefined) {
       programs.delete(key);

@@ -7,6 +7,9 @@ import { filesShape } from '../pipeline/config/root-options.js';
 import type { Parameter } from '../pipeline/parameters.js';
 import { isPath } from '../pipeline/plugins/registry.js';
 
+/** What remains of a part of a frame without its margins is a picture yet: see `MARGIN` in clips.ts. */
+const SMALLEST_CROP = 64;
+
 const count = z.number().int().positive();
 const { codecs, region, downsample } = attachSchema.shape;
 
@@ -91,6 +94,10 @@ export const trainSchema = z.strictObject({
   horizon: count.default(50).describe('leads that validation looks at'),
   iterations: count.default(2000).describe('training steps'),
   batch: count.default(4).describe('clips per step'),
+  crop: count
+    .min(SMALLEST_CROP)
+    .default(256)
+    .describe('most pixels a side of what a step learns from: of larger frames a part, another each time'),
   rate: z
     .number()
     .positive()

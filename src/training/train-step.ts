@@ -11,7 +11,7 @@ import {
   type State,
 } from '../forecaster/network-functions.js';
 import type { FrameShape } from '../pipeline/frame.js';
-import { coarse } from './coarse.js';
+import { coarse, overBlocks } from './coarse.js';
 
 /** Shape of the clips of a step: `context` frames are given, `leads` more are forecast and compared. */
 export interface ClipShape {
@@ -25,6 +25,8 @@ export interface ClipShape {
   readonly told?: number;
   /** Noise is added to the frames that are given. */
   readonly noisy?: boolean;
+  /** Frames are parts of larger ones: not all of their pixels count. */
+  readonly isPart?: boolean;
   /** Leads that are forecast before those that are compared. Default: 0. */
   readonly rollIn?: number;
 }
@@ -59,15 +61,23 @@ export const SLOTS = ['weight', 'mean', 'square', 'average'] as const;
 
 /**
  * Mean over leads and batch of MSE(predicted, truth) / MSE(last, truth): 1 for persistence, (1 - skill)^2 in general.
- * All [T, N, H, W, C]; `last` may be one frame for all leads. With `meanWeight` the squared error of each frame's mean is added
- * to its MSE so many times, and persistence has more than 1.
+ * All [T, N, H, W, C]; `last` may be one frame for all leads. Pixels count as `counted` [1, N, H, W, 1] says, by default all
+ * alike. With `meanWeight` the squared error of each frame's mean is added to its MSE so many times, and persistence has more
+ * than 1.
  */
-const relativeError = (predicted: Tensor5D, truth: Tensor5D, last: Tensor5D, meanWeight = 0): Scalar => {
-  const error = tf.mean(tf.squaredDifference(predicted, truth), [2, 3, 4]);
-  const still = tf.mean(tf.squaredDifference(last, truth), [2, 3, 4]);
-  const ofMeans = (): Tensor => tf.mean(tf.square(tf.mean(tf.sub(predicted, truth), [2, 3])), 2);
-  const counted = meanWeight === 0 ? error : tf.add(error, tf.mul(ofMeans(), meanWeight));
-  return tf.mean(tf.div(counted, tf.add(still, STILL)));
+const relativeError = (
+  predicted: Tensor5D,
+  truth: Tensor5D,
+  last: Tensor5D,
+  { counted, meanWeight = 0 }: { readonly counted?: Tensor5D | undefined; readonly meanWeight?: number } = {},
+): Scalar => {
+  const weighed = (of: Tensor): Tensor =>
+    counted === undefined ? of : tf.div(tf.mul(of, counted), tf.mean(counted, [2, 3], true));
+  const error = tf.mean(weighed(tf.squaredDifference(predicted, truth)), [2, 3, 4]);
+  const still = tf.mean(weighed(tf.squaredDifference(last, truth)), [2, 3, 4]);
+  const ofMeans = (): Tensor => tf.mean(tf.square(tf.mean(weighed(tf.sub(predicted, truth)), [2, 3])), 2);
+  const summed = meanWeight === 0 ? error : tf.add(error, tf.mul(ofMeans(), meanWeight));
+  return tf.mean(tf.div(summed, tf.add(still, STILL)));
 };
 
 /** Frames of a clip that the network is given, and what it makes of them: expectations of the next, and its state. */
@@ -136,6 +146,7 @@ const sampledContext = (
 
 interface ClipTensors {
   readonly clip: Tensor5D;
+  readonly counted?: Tensor5D;
   readonly noise?: Tensor5D;
   readonly truth?: Tensor5D;
   readonly conditions?: Conditions;
@@ -175,7 +186,7 @@ const clipLoss = (
   standing: Standing | undefined,
   shape: ClipShape,
 ): Scalar => {
-  const { clip, truth: masks, conditions } = tensors;
+  const { clip, counted, truth: masks, conditions } = tensors;
   const { batch, context, leads, frame, sampling, rollIn = 0 } = shape;
   const [h, w, c] = frame;
   const part = (of: Tensor5D, from: number, count: number): Tensor5D =>
@@ -203,11 +214,10 @@ const clipLoss = (
     });
     const joined = byTime(tf.concat<Tensor4D>(predicted, 0));
     const [truth, last] = [part(clip, first, leads), part(clip, context - 1, 1)];
-    if (rollIn === 0) return relativeError(joined, truth, last);
+    if (rollIn === 0) return relativeError(joined, truth, last, { counted });
     const [own, real, still] = [coarse(joined), coarse(truth), coarse(last)];
-    return tf.mean<Scalar>(
-      tf.stack(own.map((field, k) => relativeError(field, real[k]!, still[k]!, MEAN_WEIGHT))),
-    );
+    const how = { counted: counted && overBlocks(counted), meanWeight: MEAN_WEIGHT };
+    return tf.mean<Scalar>(tf.stack(own.map((field, k) => relativeError(field, real[k]!, still[k]!, how))));
   };
   if (standing !== undefined) return leadLoss(standing);
 
@@ -219,11 +229,12 @@ const clipLoss = (
       : givenContext(network, bound, given, shape);
   // The first frame shows no motion, so what is expected of it alone counts only where there is nothing else.
   const from = Math.min(1, context - 2);
-  const counted = context - 1 - from;
+  const inside = context - 1 - from;
   const insideLoss = relativeError(
-    part(byTime(seen.expected), from, counted),
-    part(clip, from + 1, counted),
-    part(clip, from, counted),
+    part(byTime(seen.expected), from, inside),
+    part(clip, from + 1, inside),
+    part(clip, from, inside),
+    { counted },
   );
   return tf.add(tf.mul(leadLoss(seen), 1 - CONTEXT_SHARE), tf.mul(insideLoss, CONTEXT_SHARE));
 };
@@ -242,6 +253,9 @@ export const trainSpecs = (
   const frames = (count: number): Spec => ({ shape: [count, clip.batch, ...clip.frame], dtype: 'float32' });
   return {
     clip: frames(clip.context + (clip.rollIn ?? 0) + clip.leads),
+    ...(clip.isPart === true && {
+      counted: { shape: [1, clip.batch, clip.frame[0], clip.frame[1], 1], dtype: 'float32' },
+    }),
     ...(clip.noisy === true && { noise: frames(clip.context) }),
     ...((clip.sampling ?? 'free') !== 'free' && { truth: { shape: truthMasks(clip), dtype: 'float32' } }),
     ...(clip.told !== undefined && {

@@ -140,6 +140,12 @@ export const train = async (
     throw new UsageError('a forecaster that goes on from its latents cannot be trained further', {
       hint: 'training feeds frames back; attach, forecast and evaluate take it as it is',
     });
+  const { stride: latentStride } = network.encoder;
+  if (asked.crop % latentStride !== 0)
+    throw new UsageError(
+      `--crop ${asked.crop} is no multiple of the ${latentStride} pixels that encoder ${asked.encoder} has for each of its own`,
+      { hint: `give ${asked.crop - (asked.crop % latentStride) || latentStride}` },
+    );
   if (base !== undefined) withWeights(settingsOf(asked, {}), network, base.weights); // they have to fit what was given anew
   const identity = identityOf(asked);
   const checkpoint = await takeUp(asked, network, identity);

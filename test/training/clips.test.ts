@@ -82,6 +82,63 @@ test('where edges are periodic, clips are shifted around them', async () => {
   expect(places.size).toBe(H * W);
 });
 
+/** Of a frame of 70 rows and 80 columns each pixel says where it is: 1000 row + column. */
+const [HIGH, WIDE, CROP] = [70, 80, 64];
+const large = inMemory(
+  { name: 'large', shape: [HIGH, WIDE, 1], normalisation: { low: 0, high: 1 } },
+  Array.from({ length: 5 }, () =>
+    Float32Array.from({ length: HIGH * WIDE }, (_, k) => 1000 * Math.floor(k / WIDE) + (k % WIDE)),
+  ),
+);
+
+test.each(['replicate', 'periodic'] as const)(
+  'of large frames a step has parts, and learns from none of the pixels at edges that were cut (%s)',
+  async (boundary) => {
+    const isPeriodic = boundary === 'periodic';
+    const begins = new Set<string>();
+    for (let iteration = 0; iteration < 40; iteration++) {
+      const { inputs, shape } = await sampleClip(
+        [large],
+        options({ boundary, crop: CROP, batch: 2 }),
+        iteration,
+      );
+      expect(shape).toMatchObject({ frame: [CROP, CROP, 1], isPart: true });
+      const [clip, counted] = [inputs['clip']!, inputs['counted']!];
+      expect(counted.shape).toEqual([1, 2, CROP, CROP, 1]);
+      for (const n of [0, 1]) {
+        const at = (row: number, column: number): readonly [number, number] => {
+          const value = clip.data[n * CROP * CROP + row * CROP + column]!;
+          return [Math.floor(value / 1000), value % 1000];
+        };
+        const [first, below, beside] = [at(0, 0), at(1, 0), at(0, 1)];
+        const step = [below[0] - first[0], beside[1] - first[1]] as const;
+        begins.add(first.join());
+        for (let row = 0; row < CROP; row++)
+          for (let column = 0; column < CROP; column++) {
+            const turned = (from: number, by: number, whole: number): number =>
+              (from + (Math.abs(by) === 1 ? by : -Math.sign(by)) * (whole === HIGH ? row : column) + whole) %
+              whole;
+            const place = [turned(first[0], step[0], HIGH), turned(first[1], step[1], WIDE)];
+            // Compared at once where they differ: thousands of expectations take long.
+            if (at(row, column).join() !== place.join())
+              expect({ row, column, is: at(row, column) }).toEqual(place);
+            const isInside = (k: number, where: number, whole: number): boolean => {
+              const isEdge = (of: number): boolean => !isPeriodic && (of === 0 || of === whole - 1);
+              const edges = [0, CROP - 1].map((end) => (whole === HIGH ? at(end, 0)[0] : at(0, end)[1]));
+              return (k >= 16 || isEdge(edges[0]!)) && (k < CROP - 16 || isEdge(edges[1]!));
+            };
+            const expected = isInside(row, place[0]!, HIGH) && isInside(column, place[1]!, WIDE) ? 1 : 0;
+            const is = counted.data[n * CROP * CROP + row * CROP + column];
+            if (is !== expected) expect({ row, column, is }).toEqual({ row, column, is: expected });
+          }
+      }
+    }
+    expect(begins.size).toBeGreaterThan(30);
+    const whole = await sampleClip([series], options(), 0);
+    expect([whole.shape.isPart, whole.inputs['counted']]).toEqual([undefined, undefined]);
+  },
+);
+
 test('noise has the asked-for size, and the shape of the context', async () => {
   const { inputs } = await sampleClip([series], options({ noise: 0.2, batch: 40 }), LATE);
   const noise = inputs['noise'];

@@ -39,9 +39,9 @@ afterAll(() => engine.dispose());
 type Slots = Record<string, Handle | HostTensor>;
 const scalar = (value: number): HostTensor => ({ shape: [], dtype: 'float32', data: Float32Array.of(value) });
 /** All frames, as the first input of a step. */
-const clip = (): HostTensor => {
+const clip = (frames: readonly (readonly Float32Array[])[] = FRAMES): HostTensor => {
   const data = new Float32Array(FRAMES.length * 2 * SIZE);
-  FRAMES.flat().forEach((frame, k) => data.set(frame, k * SIZE));
+  frames.flat().forEach((frame, k) => data.set(frame, k * SIZE));
   return { shape: [FRAMES.length, 2, ...FRAME], dtype: 'float32', data };
 };
 const begin = (): Slots =>
@@ -150,6 +150,47 @@ test('after a roll-in the loss is that of the leads behind it, over blocks and o
   expect(Math.abs(loss / mean(errors) - 1)).toBeLessThan(1e-3);
   expect(gradient).toBeGreaterThan(0);
 });
+
+test.each([0, 2])(
+  'of parts of frames, what is not counted counts nowhere, the rest as in whole frames; roll-in %i',
+  async (rollIn) => {
+    const whole: ClipShape = { ...SHAPE, context: 3, leads: 2, rollIn };
+    const part: ClipShape = { ...whole, isPart: true };
+    const length = 5 + rollIn;
+    const compiled = async (shape: ClipShape) =>
+      engine.compile(trainStep(forecaster.network, names, shape), trainSpecs(forecaster.weights, shape));
+    const [byWhole, byPart] = [await compiled(whole), await compiled(part)];
+    const cut = (of: HostTensor): HostTensor => ({
+      shape: [length, 2, ...FRAME],
+      dtype: 'float32',
+      data: of.data.slice(0, length * 2 * SIZE),
+    });
+    const counting = (counts: (row: number) => number): HostTensor => ({
+      shape: [1, 2, 16, 16, 1],
+      dtype: 'float32',
+      data: Float32Array.from({ length: 2 * SIZE }, (_, k) => counts(Math.floor(k / 16) % 16)),
+    });
+    const lossOf = async (by: Program, more: Slots): Promise<number> =>
+      (await step({ ...begin(), ...more }, { by })).loss;
+    const all = cut(clip());
+    const loss = await lossOf(byWhole, { clip: all });
+    expect(await lossOf(byPart, { clip: all, counted: counting(() => 1) })).toBeCloseTo(loss, 5);
+    const half = counting((row) => (row < 8 ? 1 : 0));
+    const ofHalf = await lossOf(byPart, { clip: all, counted: half });
+    expect(Math.abs(ofHalf / loss - 1)).toBeGreaterThan(0.01);
+    // Of the leads other values below row 8 change the loss of whole frames alone.
+    const changed = cut(
+      clip(
+        FRAMES.map((both, t) =>
+          both.map((frame) => frame.map((v, k) => (t >= 3 && k >= 9 * 16 ? 1 - v : v))),
+        ),
+      ),
+    );
+    expect(await lossOf(byPart, { clip: changed, counted: half })).toBeCloseTo(ofHalf, 5);
+    expect(Math.abs((await lossOf(byWhole, { clip: changed })) / loss - 1)).toBeGreaterThan(0.01);
+    await Promise.all([byWhole.dispose(), byPart.dispose()]);
+  },
+);
 
 test('its gradient is that of finite differences', async () => {
   const slots = begin();

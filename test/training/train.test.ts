@@ -206,10 +206,22 @@ test('frames whose size the network does not divide, and data that cannot be use
     [{ data: [join(data, 'run0')] }, /1 series are too few to keep 1 apart/],
     [{ leads: 40 }, /no series has the 43 frames that --context 3 and --leads 40 need: the longest has 12/],
     [{ out: framePath(join(odd, 'run0'), 0) }, /cannot write to .*frame_0000\.png/],
+    [{ crop: 66 }, /--crop 66 is no multiple of the 4 pixels that encoder conv has for each of its own/],
     [{ encoder: 'nosuch' }, /there is no encoder "nosuch"/],
     [{ encoderOptions: { widht: 3 } }, /widht is not known: did you mean "width"/],
   ];
   for (const [more, says] of refusals) await expect(run(settings('refused', more))).rejects.toThrow(says);
+});
+
+test('of frames that are larger than --crop it learns from parts, and is judged by the whole', async () => {
+  const large = join(home, 'large');
+  for (const seed of [0, 1]) await putFrames(join(large, `run${seed}`), 0, 9, { seed, shape: [72, 96, 1] });
+  const cut = await run(settings('cut', { data: [large], crop: 64, iterations: 3 }));
+  const whole = await run(settings('whole', { data: [large], iterations: 3 }));
+  expect([...cut.losses, ...cut.result.skill].every(Number.isFinite)).toBe(true);
+  expect(cut.losses).not.toEqual(whole.losses);
+  // The same frames, of which it sees the middle parts more often: errors are alike.
+  expect(Math.abs(cut.losses[0]! / whole.losses[0]! - 1)).toBeLessThan(0.3);
 });
 
 test('sizes can be mixed: each clip is of one of them', async () => {

@@ -29,6 +29,8 @@ const CONTEXT = 3;
  * grain growth, dendrite not); what adapts lost by it in one run of the dendrite forecaster.
  */
 const [BATCH, ADAPTING_BATCH] = [1, 2];
+/** Most pixels a side of what a step learns from: see `mesocast train --crop`. */
+const CROP = 128;
 /** Leads that steps roll out to, from which clip on. */
 const LEADS = [
   { from: 0, leads: 2 },
@@ -69,6 +71,7 @@ export const optionsFor = (
     decoder: 'patch',
     decoderOptions: { base: 'damped', conserve: isConserved(frames, shape) },
     context: CONTEXT,
+    crop: CROP,
     symmetries,
     seed,
   });
