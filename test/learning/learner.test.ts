@@ -374,16 +374,3 @@ test('where none of those that ship beats the trend after what it has learned, l
   expect(await from()).toBeNull();
   expect((await loadCheckpoint(folder))!.iteration).toBe(80);
 });
-
-test('on large frames those that ship are not tried as a beginning', async () => {
-  const [folder, tiny] = [join(home, 'large'), join(home, 'large-tiny')];
-  await saveTiny(tiny, 1, 10);
-  const { learner, replay, said } = await open(folder, { learn: 'adapt', candidates: [tiny] });
-  const large = new Float32Array(256 * 257);
-  for (let t = 0; t < 16; t++) replay.add('a', t, [256, 257, 1], { low: 0, high: 1 }, large);
-  await turns(learner, 3, () => false);
-  expect(said).toMatchObject([
-    { message: expect.stringMatching(/^no forecaster /) },
-    { message: expect.stringMatching(/^learning begins from nothing: frames of 256x257x1 are too large/) },
-  ]);
-});

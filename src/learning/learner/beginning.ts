@@ -1,6 +1,5 @@
 import type { Forecaster } from '../../forecaster/forecaster.js';
 import type { Symmetries } from '../../forecaster/symmetries.js';
-import { describeShape } from '../../pipeline/frame.js';
 import { loadCandidates, longestOf } from './choosing.js';
 import { isBetter, relativeError, trendRival, type Windows } from './compare.js';
 import type { FromLearner, LearnerSetup } from './messages.js';
@@ -13,11 +12,6 @@ import { begunFrom, canLearn, type Study } from './study.js';
  * same kind beat the trend by then, others did not; and going on from these learned later than from nothing.
  */
 const CLIPS = 80;
-/**
- * Pixels of the largest frames that this is done with. A step of two clips of 10 leads takes 6.6 to 9.5 s and up to 4.8 GiB on
- * them, of a network from nothing .8 s and 1.4 GiB; on frames of 512 x 512 already steps of 2 leads take up to 24 s and 14 GiB.
- */
-const MOST_PIXELS = 256 ** 2;
 /** Frames of a series with which one that cannot learn from them is not waited for any longer. */
 const ENOUGH = 32;
 
@@ -88,14 +82,6 @@ export const createBeginning = async ({
   };
   const openAll = async (): Promise<Tried[]> => {
     const all: Tried[] = [];
-    const large = replay.all().find(({ shape: [h, w] }) => h * w > MOST_PIXELS);
-    if (large !== undefined) {
-      tell({
-        type: 'notice',
-        message: `learning begins from nothing: frames of ${describeShape(large.shape)} are too large to try those that ship; --forecaster NAME goes on from one of them`,
-      });
-      return all;
-    }
     for (const forecaster of await able()) all.push({ forecaster, study: await open(forecaster, undefined) });
     return all;
   };
