@@ -7,7 +7,7 @@ import { loadForecaster } from '../../src/forecaster/folder.js';
 import { createLearner, type Learner } from '../../src/learning/learner/learner.js';
 import type { FromLearner, LearnerSetup } from '../../src/learning/learner/messages.js';
 import { loadCheckpoint } from '../../src/training/checkpoint.js';
-import { canLearn } from '../../src/learning/learner/study.js';
+import { canLearn, openStudy, optionsFor } from '../../src/learning/learner/study.js';
 import { createReplay, type Replay } from '../../src/learning/learner/replay.js';
 import type { ParameterValues } from '../../src/pipeline/parameters.js';
 import { saveTiny } from '../support/tiny.js';
@@ -373,4 +373,25 @@ test('where none of those that ship beats the trend after what it has learned, l
   await turns(again.learner, 45, () => false);
   expect(await from()).toBeNull();
   expect((await loadCheckpoint(folder))!.iteration).toBe(80);
+});
+
+test('parts of large frames are as large as the network divides', async () => {
+  const replay = createReplay({ bytes: 1e8, stride: 1 });
+  const shape = [72, 72, 1] as const;
+  const range = { low: 0, high: 1 };
+  for (let t = 0; t < 14; t++)
+    replay.add(
+      ...(['a', t, shape, range] as const),
+      Float32Array.from({ length: 72 * 72 }, (_, k) => 0.5 + 0.4 * Math.sin(k / 9 + 0.4 * t)),
+    );
+  const [series] = replay.training();
+  const folder = join(home, 'parts');
+  await mkdir(folder);
+  const fresh = {
+    ...optionsFor(series!, 1),
+    ...{ crop: 66, encoderOptions: { patch: 4 }, predictorOptions: { blocks: 1, channels: 4 } },
+  };
+  const study = await openStudy({ engine, replay, folder, stride: 1, from: undefined, fresh });
+  expect(await study.step()).toBeGreaterThan(0);
+  await study.dispose();
 });

@@ -180,6 +180,7 @@ export const openStudy = async ({
   let steps = checkpoint?.iteration ?? 0;
 
   const latentStride = network.encoder.stride;
+  const parts = { ...options, crop: options.crop - (options.crop % latentStride) };
   const usable = (leads: number, share?: number): Series[] =>
     replay
       .training(share === undefined ? undefined : { share, least: options.context + leads })
@@ -194,7 +195,7 @@ export const openStudy = async ({
       const leads =
         LEADS.findLast((entry) => entry.leads <= wanted && usable(entry.leads).length > 0)?.leads ?? 1;
       const share = steps % 2 === 1 && usable(leads, NEWER).length > 0 ? NEWER : undefined;
-      const clip = await sampleClip(usable(leads, share), options, steps, leads);
+      const clip = await sampleClip(usable(leads, share), parts, steps, leads);
       const loss = await work.step(clip, steps, rateAfter(batch * steps, { batch, adapting }));
       steps++;
       return loss;
