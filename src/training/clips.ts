@@ -15,10 +15,20 @@ interface Symmetry extends Moves {
 }
 
 /**
- * Pixels at an edge that was cut which are not learned from: what lies beyond it is not there. After 20 leads the networks that
- * ship differ by .02 to .1 of the range at most that far inside (docs/performance.md, large frames); steps roll out less far.
+ * Pixels at an edge that was cut which are not learned from, by how far the network is rolled out: what lies beyond the edge is
+ * not there, and that spreads from lead to lead. So far inside, the networks that ship differ by .1 of the range at the most
+ * (docs/performance.md, large frames). No more than a quarter of a part's side.
  */
-const MARGIN = 16;
+const marginAt = (leads: number, side: number): number => {
+  const margin = leads <= 20 ? 16 : leads <= 50 ? 32 : 64;
+  return Math.min(margin, Math.floor(side / 4));
+};
+
+/** The options for a network of this stride: it divides its parts. */
+export const divided = (options: TrainOptions, latentStride: number): TrainOptions => ({
+  ...options,
+  crop: Math.max(latentStride, options.crop - (options.crop % latentStride)),
+});
 
 /** Copies a part [h, w, C] of a frame [H, W, C] to `target` at `offset` under a symmetry; H = W where it transposes. */
 const place = (
@@ -42,11 +52,14 @@ const place = (
 };
 
 /** For each pixel along one side of a part, whether it is learned from: not at the edges that were cut, be they periodic. */
-const learnedFrom = (size: number, whole: number, from: number, isPeriodic: boolean): boolean[] =>
+const learnedFrom = (
+  { size, whole, from, margin }: Readonly<Record<'size' | 'whole' | 'from' | 'margin', number>>,
+  isPeriodic: boolean,
+): boolean[] =>
   Array.from({ length: size }, (_, k) => {
     if (size === whole) return true;
     const [isCutBefore, isCutAfter] = [isPeriodic || from > 0, isPeriodic || from + size < whole];
-    return (!isCutBefore || k >= MARGIN) && (!isCutAfter || k < size - MARGIN);
+    return (!isCutBefore || k >= margin) && (!isCutAfter || k < size - margin);
   });
 
 /** What a step takes in besides weights and numbers. */
@@ -137,8 +150,13 @@ export const sampleClip = async (
   const conditions = told && { conditions: tensor([batch, told.told], (_, k) => scalars[k]!) };
   const noises = noise > 0 && { noise: tensor([context, batch, h, w, c], () => noise * normal()) };
   const masks = sampling !== 'free' && { truth: tensor(truthMasks(shape), () => (random() < share ? 1 : 0)) };
-  const rows = draws.map(({ symmetry: { down } }) => learnedFrom(h, height, down, isPeriodic));
-  const columns = draws.map(({ symmetry: { right } }) => learnedFrom(w, width, right, isPeriodic));
+  const margin = marginAt(rollIn + leads, crop);
+  const rows = draws.map(({ symmetry: { down: from } }) =>
+    learnedFrom({ size: h, whole: height, from, margin }, isPeriodic),
+  );
+  const columns = draws.map(({ symmetry: { right: from } }) =>
+    learnedFrom({ size: w, whole: width, from, margin }, isPeriodic),
+  );
   const isCounted = (k: number): boolean => {
     const n = Math.floor(k / (h * w));
     return (rows[n]?.[Math.floor(k / w) % h] ?? false) && (columns[n]?.[k % w] ?? false);

@@ -7,7 +7,7 @@ import { filesShape } from '../pipeline/config/root-options.js';
 import type { Parameter } from '../pipeline/parameters.js';
 import { isPath } from '../pipeline/plugins/registry.js';
 
-/** What remains of a part of a frame without its margins is a picture yet: see `MARGIN` in clips.ts. */
+/** What remains of a part of a frame without its margins is a picture yet: see clips.ts. */
 const SMALLEST_CROP = 64;
 
 const count = z.number().int().positive();

@@ -11,7 +11,7 @@ import type { Weight } from '../forecaster/safetensors.js';
 import { isTemporary, writeAtomically } from '../pipeline/atomic.js';
 import { messageOf, StartupError, UsageError } from '../pipeline/errors.js';
 import { loadCheckpoint, saveCheckpoint, type Checkpoint, type Progress } from './checkpoint.js';
-import { clipsFrom } from './clips.js';
+import { clipsFrom, divided } from './clips.js';
 import { divide, gather, withParameterRanges } from './data.js';
 import { averaged, initialSlots, optimiser } from './optimiser.js';
 import {
@@ -140,12 +140,6 @@ export const train = async (
     throw new UsageError('a forecaster that goes on from its latents cannot be trained further', {
       hint: 'training feeds frames back; attach, forecast and evaluate take it as it is',
     });
-  const { stride: latentStride } = network.encoder;
-  if (asked.crop % latentStride !== 0)
-    throw new UsageError(
-      `--crop ${asked.crop} is no multiple of the ${latentStride} pixels that encoder ${asked.encoder} has for each of its own`,
-      { hint: `give ${asked.crop - (asked.crop % latentStride) || latentStride}` },
-    );
   if (base !== undefined) withWeights(settingsOf(asked, {}), network, base.weights); // they have to fit what was given anew
   const identity = identityOf(asked);
   const checkpoint = await takeUp(asked, network, identity);
@@ -247,7 +241,7 @@ export const train = async (
     };
 
     let iteration = first;
-    for await (const clip of clipsFrom(training, options, first)) {
+    for await (const clip of clipsFrom(training, divided(options, network.encoder.stride), first)) {
       if (signal.aborted || isSpent()) break;
       const loss = await work.step(clip, iteration);
       iteration++;

@@ -122,12 +122,12 @@ test.each(['replicate', 'periodic'] as const)(
             // Compared at once where they differ: thousands of expectations take long.
             if (at(row, column).join() !== place.join())
               expect({ row, column, is: at(row, column) }).toEqual(place);
-            const isInside = (k: number, where: number, whole: number): boolean => {
+            const isInside = (k: number, whole: number): boolean => {
               const isEdge = (of: number): boolean => !isPeriodic && (of === 0 || of === whole - 1);
               const edges = [0, CROP - 1].map((end) => (whole === HIGH ? at(end, 0)[0] : at(0, end)[1]));
               return (k >= 16 || isEdge(edges[0]!)) && (k < CROP - 16 || isEdge(edges[1]!));
             };
-            const expected = isInside(row, place[0]!, HIGH) && isInside(column, place[1]!, WIDE) ? 1 : 0;
+            const expected = isInside(row, HIGH) && isInside(column, WIDE) ? 1 : 0;
             const is = counted.data[n * CROP * CROP + row * CROP + column];
             if (is !== expected) expect({ row, column, is }).toEqual({ row, column, is: expected });
           }
@@ -138,6 +138,24 @@ test.each(['replicate', 'periodic'] as const)(
     expect([whole.shape.isPart, whole.inputs['counted']]).toEqual([undefined, undefined]);
   },
 );
+
+test.each([
+  [20, 128, 16],
+  [21, 128, 32],
+  [51, 256, 64],
+  [51, 128, 32],
+])('over %i leads parts of %i pixels have margins of %i', async (leads, crop, margin) => {
+  const side = 2 * crop;
+  const still = new Float32Array(side * side);
+  const run = inMemory(
+    { name: 'still', shape: [side, side, 1], normalisation: { low: 0, high: 1 } },
+    Array.from({ length: 2 + leads }, () => still),
+  );
+  const asked = options({ crop, batch: 1, boundary: 'periodic' });
+  const { inputs } = await sampleClip([run], asked, 0, leads);
+  const counted = [...(inputs['counted']?.data ?? [])];
+  expect(counted.reduce((a, b) => a + b, 0)).toBe((crop - 2 * margin) ** 2);
+});
 
 test('noise has the asked-for size, and the shape of the context', async () => {
   const { inputs } = await sampleClip([series], options({ noise: 0.2, batch: 40 }), LATE);

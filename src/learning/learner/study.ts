@@ -16,7 +16,7 @@ import {
 } from '../../training/checkpoint.js';
 import { averaged, initialSlots, optimiser } from '../../training/optimiser.js';
 import { identityOf, settingsOf, trainSchema, withBase, type TrainOptions } from '../../training/options.js';
-import { sampleClip } from '../../training/clips.js';
+import { divided, sampleClip } from '../../training/clips.js';
 import { fitted, inMemory, longestStretch, type Series } from '../../training/series.js';
 import { codeOf } from '../../pipeline/errors.js';
 import type { Recording, Replay } from './replay.js';
@@ -180,7 +180,7 @@ export const openStudy = async ({
   let steps = checkpoint?.iteration ?? 0;
 
   const latentStride = network.encoder.stride;
-  const parts = { ...options, crop: options.crop - (options.crop % latentStride) };
+  const parts = divided(options, latentStride);
   const usable = (leads: number, share?: number): Series[] =>
     replay
       .training(share === undefined ? undefined : { share, least: options.context + leads })

@@ -66,7 +66,7 @@ export const bridged = (known: readonly Step[]): Step[] =>
 export const isUnbroken = (known: readonly Step[], from: number): boolean =>
   known.every(({ step }, k) => step - (known[k - 1]?.step ?? from - 1) - 1 <= LONGEST_BRIDGE);
 
-/** The last frames, back to the last gap that is too long to be bridged. Of some there are some. */
+/** The last frames, back to the last gap that is too long to be bridged. Empty only where `known` is. */
 export const lastStretch = <S extends Step>(known: readonly S[]): S[] => {
   const parted = known.findLastIndex(
     ({ step }, k) => step - (known[k - 1]?.step ?? step) - 1 > LONGEST_BRIDGE,
